@@ -1,0 +1,43 @@
+"""Item crop: a window of the history stands for the whole."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Generator
+
+from augment.operator import check_share
+from augment.sequences import (
+    PADDING,
+    Sequences,
+    positions,
+    random_below,
+    window_size,
+)
+
+
+@dataclass(frozen=True)
+class Crop:
+    """Keep one random window of max(1, floor(keep * n)) consecutive items.
+
+    "Item Crop" of CL4SRec (arXiv:2010.14395, section 3.3.1).  Differs from RecBole's
+    CropItemSequence, which returns an empty history when keep * n < 1.
+    """
+
+    keep: float = 0.6
+    """Share of the history that stays, in [0, 1]."""
+    at_least_one: bool = False
+    """Drop at least one item of every history of two or more."""
+
+    def __post_init__(self) -> None:
+        check_share("keep", self.keep)
+
+    def __call__(self, seqs: Sequences, rng: Generator) -> Sequences:
+        kept = window_size(seqs.lengths, self.keep).clamp(min=1)  # [B]
+        if self.at_least_one:
+            kept = kept.minimum((seqs.lengths - 1).clamp(min=1))
+        start = random_below(seqs.lengths - kept + 1, rng)  # [B]
+        source = (start[:, None] + positions(seqs)).clamp(max=seqs.width - 1)  # [B, L]
+        inside = positions(seqs) < kept[:, None]
+        return Sequences(torch.where(inside, seqs.items.gather(1, source), PADDING), kept)

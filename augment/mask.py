@@ -1,0 +1,38 @@
+"""Item mask: some items of the history are hidden."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Generator
+
+from augment.operator import check_share
+from augment.sequences import MASK, Sequences, window_size
+
+
+@dataclass(frozen=True)
+class Mask:
+    """Hide floor(ratio * n) distinct random positions behind the [mask] item.
+
+    "Item Mask" of CL4SRec (arXiv:2010.14395, section 3.3.2).  [mask] has an embedding of its
+    own; some public code reuses the padding row, which makes a masked item vanish.
+    """
+
+    ratio: float = 0.3
+    """Share of the history that is hidden, in [0, 1]."""
+    at_least_one: bool = False
+    """Hide at least one item of every history."""
+
+    def __post_init__(self) -> None:
+        check_share("ratio", self.ratio)
+
+    def __call__(self, seqs: Sequences, rng: Generator) -> Sequences:
+        count = window_size(seqs.lengths, self.ratio)  # [B]
+        if self.at_least_one:
+            count = count.clamp(min=1)
+        keys = torch.rand(seqs.items.shape, generator=rng, device=seqs.device)  # [B, L]
+        keys = torch.where(seqs.real(), keys, 2.0)  # padding sorts last and is never chosen
+        rank = keys.argsort(dim=1).argsort(dim=1)
+        hidden = rank < count[:, None]
+        return Sequences(torch.where(hidden, MASK, seqs.items), seqs.lengths)

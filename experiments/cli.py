@@ -1,0 +1,171 @@
+"""The command line: argv to a command, errors to one line and an exit code."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+from experiments import commands as run
+from experiments.errors import UsageError
+
+TOP_LEVEL = ("model", "dataset", "seed", "epochs", "protocol")
+NAMES = ("model", "dataset", "protocol")  # texts, whatever they look like
+FIELDS_HELP = """
+any field of the configuration is set by --dotted.key=value, such as
+  --train.learning_rate=0.002  --encoder.dim=128  --contrast.0.temperature=0.2
+"""
+
+
+class Parser(argparse.ArgumentParser):
+    """Reports a mistake as one line instead of a page of usage."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message}; see `{self.prog} --help`")
+
+
+def main(argv: list[str]) -> int:
+    """Run a command.  0: success; 2: a user's mistake; 1: a failure; 130: interrupted."""
+    try:
+        arguments, rest = parser().parse_known_args(argv or ["train"])
+        arguments.overrides = overrides(arguments, rest)
+        command: Callable[[argparse.Namespace], None] = arguments.command
+        command(arguments)
+    except UsageError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except FloatingPointError as error:
+        print(f"failed: {error}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted: continue with `run.py train --out DIR --resume`", file=sys.stderr)
+        return 130
+    return 0
+
+
+def parser() -> Parser:
+    top = Parser(
+        prog="run.py",
+        description="Self-supervised sequential recommendation. Without arguments: train CL4SRec "
+        "on the embedded ml-100k.",
+        allow_abbrev=False,
+    )
+    commands = top.add_subparsers(metavar="COMMAND", required=True)
+    add_train(commands)
+    add_evaluate(commands)
+    add_recommend(commands)
+    add_data(commands)
+    add_list(commands)
+    return top
+
+
+def add(commands: Any, name: str, run: Callable[[argparse.Namespace], None], about: str) -> Parser:
+    made: Parser = commands.add_parser(
+        name,
+        help=about,
+        description=about,
+        allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    made.set_defaults(command=run, fields=False)
+    return made
+
+
+def add_train(commands: Any) -> None:
+    made = add(commands, "train", run.train, "train and evaluate one model")
+    made.set_defaults(fields=True)
+    made.epilog = FIELDS_HELP
+    made.add_argument("--model", help="a preset, popularity, repeat-last or recbole:NAME [cl4srec]")
+    made.add_argument("--dataset", help="a known data set or a file's stem in DIR [ml-100k]")
+    made.add_argument("--data-dir", metavar="DIR", help="folder of the data files")
+    made.add_argument("--seed", help="weights, order, dropout and views [0]")
+    made.add_argument("--epochs", help="passes over the data, at most [200]")
+    made.add_argument("--protocol", help="prefix or sequence [the data set's]")
+    made.add_argument("--config", type=Path, metavar="FILE", help="a run's config.yaml to repeat")
+    made.add_argument("--out", type=Path, metavar="DIR", help="the run's folder [runs/...]")
+    made.add_argument("--resume", action="store_true", help="continue the run in --out DIR")
+    add_plugin(made)
+    add_json(made)
+
+
+def add_evaluate(commands: Any) -> None:
+    made = add(commands, "evaluate", run.evaluate, "rank again with a finished run's model")
+    made.add_argument("run", type=Path, metavar="RUN_DIR")
+    made.add_argument("--split", choices=["valid", "test"], default="test")
+    made.add_argument("--data-dir", type=Path, metavar="DIR", help="where the data is now")
+    add_plugin(made)
+    add_json(made)
+
+
+def add_recommend(commands: Any) -> None:
+    made = add(commands, "recommend", run.recommend, "the next items for a history")
+    made.add_argument("run", type=Path, metavar="RUN_DIR")
+    made.add_argument("--history", required=True, metavar='"1 2 3"', help="item ids, oldest first")
+    made.add_argument("-k", type=int, default=10, help="how many [10]")
+    made.add_argument("--data-dir", type=Path, metavar="DIR", help="where the data is now")
+    add_plugin(made)
+    add_json(made)
+
+
+def add_data(commands: Any) -> None:
+    made = add(commands, "data", run.data, "convert a file to a data set and check it")
+    made.add_argument("name", metavar="NAME")
+    made.add_argument("--source", type=Path, required=True, metavar="FILE")
+    made.add_argument("--data-dir", type=Path, required=True, metavar="DIR")
+    for column in ("user", "item", "time"):
+        made.add_argument(f"--{column}-column", metavar="NAME", help="of a CSV or TSV file")
+    made.add_argument("--k-core", type=int, metavar="K", help="keep users and items with K or more")
+
+
+def add_list(commands: Any) -> None:
+    about = "operators, tasks, losses, encoders, presets, data sets, studies"
+    made = add(commands, "list", run.show_list, about)
+    add_plugin(made)
+
+
+def add_plugin(made: Parser) -> None:
+    made.add_argument(
+        "--plugin", action="append", default=[], type=Path, metavar="FILE.py",
+        help="a Python file with OPERATORS or TASKS of its own",
+    )  # fmt: skip
+
+
+def add_json(made: Parser) -> None:
+    made.add_argument("--json", action="store_true", help="print the result as the last line")
+
+
+def overrides(arguments: argparse.Namespace, rest: list[str]) -> list[tuple[str, Any]]:
+    """The fields that were set, in order: top-level ones first, then --dotted.key=value."""
+    set_fields = []
+    if arguments.fields:
+        given = {name: getattr(arguments, name) for name in TOP_LEVEL}
+        set_fields = [
+            (name, text if name in NAMES else plain(text))
+            for name, text in given.items()
+            if text is not None
+        ]
+        if arguments.data_dir is not None:
+            set_fields.append(("data_dir", str(Path(arguments.data_dir).absolute())))
+    for argument in rest:
+        key, equals, text = argument.removeprefix("--").partition("=")
+        if not arguments.fields or not argument.startswith("--"):
+            raise UsageError(f"unknown argument {argument!r}; see `run.py COMMAND --help`")
+        if not equals:
+            raise UsageError(f"--{key} needs a value: write --{key}=VALUE")
+        set_fields.append((key, plain(text)))
+    return set_fields
+
+
+def plain(text: str) -> Any:
+    """A value as YAML reads it: 3, 0.1, true, null, [crop, mask], or a text."""
+    import yaml
+
+    try:
+        return yaml.safe_load(text) if text else text
+    except yaml.YAMLError:
+        return text

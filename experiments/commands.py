@@ -1,0 +1,147 @@
+"""What each command does.  Heavy packages are imported by the command that needs them."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from experiments.errors import UsageError
+
+if TYPE_CHECKING:
+    from experiments.config import Config
+    from experiments.data.catalogue import DatasetSpec
+    from experiments.run_folder import RunFolder
+    from experiments.train import Run
+
+
+def train(arguments: argparse.Namespace) -> None:
+    """Train one model, or continue one, and print its metrics."""
+    load_plugins(arguments.plugin)
+    from experiments.resolve import resolve
+    from experiments.run_folder import RunFolder, default_folder
+
+    if arguments.resume:
+        config, spec, folder = resumed(arguments)
+    else:
+        config, spec = resolve(arguments.config, arguments.overrides)
+        out = arguments.out or default_folder(config.dataset, config.model, config.seed)
+        folder = RunFolder(out)
+        folder.check_free()
+    result = folder.read_result() if arguments.resume else None
+    if result is None or result["epochs"] < config.epochs:
+        from experiments.train import train as run
+
+        result = run(config, spec, folder, arguments.resume)
+    report(result, folder.path, arguments.json)
+
+
+def resumed(arguments: argparse.Namespace) -> tuple[Config, DatasetSpec, RunFolder]:
+    """The configuration in a run's folder; only epochs may be raised, and the data moved."""
+    from experiments.resolve import resolve
+    from experiments.run_folder import existing_run
+
+    if arguments.out is None or arguments.config is not None:
+        raise UsageError("--resume needs --out DIR, the folder of the run, and no --config")
+    for key, _ in arguments.overrides:
+        if key not in ("epochs", "data_dir"):
+            raise UsageError(f"--{key}: a run is resumed as it was; only --epochs may be raised")
+    folder = existing_run(arguments.out)
+    before = folder.read_config().get("epochs", 0)
+    config, spec = resolve(folder.config, arguments.overrides)
+    if config.epochs < before:
+        raise UsageError(
+            f"--epochs: {config.epochs} is below the {before} the run was started with"
+        )
+    return config, spec, folder
+
+
+def report(result: dict[str, Any], folder: Path, as_json: bool) -> None:
+    """The metrics of a finished run, and what can be done with it."""
+    from experiments.result import table
+
+    print(f"\ntest, at the best epoch {result['best_epoch']} of {result['epochs']}:")
+    print(table(result["metrics"]["test"]))
+    seen = result["targets_seen"]["test"]
+    if seen:
+        print(f"{seen} of {result['users']} test items were seen before: misses when excluded")
+    seconds = result["seconds"]
+    print(f"{seconds['total']:.0f} s, of which training {seconds['train']:.0f} s -> {folder}")
+    if as_json:
+        print(json.dumps(result))
+
+
+def reload(arguments: argparse.Namespace) -> Run:
+    """A finished run with its best weights."""
+    load_plugins(arguments.plugin)
+    from experiments.resolve import resolve
+    from experiments.run_folder import existing_run
+
+    folder = existing_run(arguments.run)
+    if not folder.weights.is_file():
+        raise UsageError(f"{arguments.run}: no model yet (there is no {folder.weights.name})")
+    moved = arguments.data_dir
+    config, spec = resolve(folder.config, [("data_dir", str(moved.absolute()))] if moved else [])
+    from experiments.checkpoint import load_weights
+    from experiments.train import prepare
+
+    run = prepare(config, spec)
+    load_weights(folder.weights, run.model)
+    return run
+
+
+def evaluate(arguments: argparse.Namespace) -> None:
+    """Rank again with a finished run's model: the same numbers as in its result.json."""
+    from experiments.result import table
+
+    metrics = reload(arguments).evaluate(arguments.split).metrics()
+    print(table(metrics))
+    if arguments.json:
+        print(json.dumps({arguments.split: metrics}))
+
+
+def recommend(arguments: argparse.Namespace) -> None:
+    """The next items for a typed history."""
+    from experiments.recommend import recommend as best
+
+    run = reload(arguments)
+    run.model.eval()
+    length = run.config.encoder.max_length
+    items = best(run.model, run.histories, arguments.history, arguments.k, length, run.device)
+    for place, found in enumerate(items, 1):
+        print(f"{place:3d}  {found.item:<12}{found.score:10.4f}  {found.title or ''}".rstrip())
+    if arguments.json:
+        print(json.dumps([vars(found) for found in items]))
+
+
+def data(arguments: argparse.Namespace) -> None:
+    """Convert a file to a data set, and say what was counted."""
+    from experiments.data.convert import convert
+
+    lines = convert(
+        arguments.name,
+        arguments.source,
+        arguments.data_dir,
+        arguments.user_column,
+        arguments.item_column,
+        arguments.time_column,
+        arguments.k_core,
+    )
+    print("\n".join(lines))
+
+
+def show_list(arguments: argparse.Namespace) -> None:
+    """Everything that has a name, one line each."""
+    from experiments.listing import listing
+
+    print("\n".join(listing(arguments.plugin)))
+
+
+def load_plugins(paths: list[Path]) -> None:
+    """Register the operators and tasks of files outside the repository."""
+    if paths:
+        from experiments.plugin import load_plugin
+
+        for path in paths:
+            load_plugin(path)

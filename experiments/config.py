@@ -1,0 +1,146 @@
+"""A run's configuration: typed, built from YAML and --dotted.key=value, nothing unknown."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from experiments.errors import UsageError
+from experiments.track import TrackConfig
+from experiments.typed import build, to_tree
+from models.encoders import EncoderConfig, SelfAttentionConfig
+from models.losses.next_item import CrossEntropy, NextItemLoss
+from models.tasks import Task
+
+Protocol = Literal["prefix", "sequence"]
+NOT_SCIENCE = ("data_dir", "track")  # where a run reads and reports: not what it computes
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How the model is trained."""
+
+    batch_size: int = 256
+    """Histories in a batch: prefixes or windows, by protocol."""
+    learning_rate: float = 1e-3
+    """Adam's step size."""
+    weight_decay: float = 0.0
+    """L2 penalty in Adam's gradient."""
+    patience: int = 5
+    """Evaluations without a better validation NDCG@10 before training stops."""
+    evaluate_every: int = 1
+    """Epochs from one validation to the next."""
+    bucket_pool: int = 32
+    """Batches whose rows are sorted by length together: less padding, but a row meets only
+    negatives of like length.  1 keeps batches random."""
+    diagnose_every: int = 20
+    """Steps from one record of the contrast's diagnostics to the next."""
+    device: str = "auto"
+    """auto (a GPU when there is one), cpu, cuda or cuda:N."""
+
+    def __post_init__(self) -> None:
+        for name in ("batch_size", "patience", "evaluate_every", "bucket_pool", "diagnose_every"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if not 0.0 < self.learning_rate < float("inf"):
+            raise ValueError(f"learning_rate must be positive, got {self.learning_rate}")
+        if not 0.0 <= self.weight_decay < float("inf"):
+            raise ValueError(f"weight_decay must be at least 0, got {self.weight_decay}")
+
+
+@dataclass(frozen=True)
+class EvaluateConfig:
+    """How the model is evaluated; the protocol itself is not a choice."""
+
+    block: int = 4_194_304
+    """Scores held at once, at most: users in a batch times items."""
+
+    def __post_init__(self) -> None:
+        if self.block < 1:
+            raise ValueError(f"block must be at least 1, got {self.block}")
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything that decides a run.  Written to config.yaml in full; can be passed back."""
+
+    model: str = "cl4srec"
+    """A preset, a baseline (popularity, repeat-last), or recbole:NAME."""
+    dataset: str = "ml-100k"
+    """A known data set, or the stem of a file in the data directory."""
+    seed: int = 0
+    """Decides initial weights, data order, dropout and views."""
+    epochs: int = 200
+    """Passes over the training examples, at most."""
+    protocol: Protocol = "prefix"
+    """prefix: an example for every prefix.  sequence: one for every window, all positions."""
+    data_dir: str | None = None
+    """Folder of the data files."""
+    encoder: EncoderConfig = field(default_factory=SelfAttentionConfig)
+    next_item: NextItemLoss = field(default_factory=CrossEntropy)
+    contrast: tuple[Task, ...] = ()
+    train: TrainConfig = field(default_factory=TrainConfig)
+    evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
+    track: TrackConfig = field(default_factory=TrackConfig)
+    recbole: dict[str, Any] = field(default_factory=dict)
+    """Fields of a recbole:NAME model, by RecBole's names."""
+
+    def __post_init__(self) -> None:
+        if self.epochs < 1:
+            raise ValueError(f"epochs must be at least 1, got {self.epochs}")
+        if not 0 <= self.seed < 2**32:
+            raise ValueError(f"seed must lie in [0, 2^32), got {self.seed}")
+
+
+def config_from_tree(tree: dict[str, Any]) -> Config:
+    """A Config from nested plain values; UsageError for anything unknown or out of range."""
+    tree = {**tree, "contrast": with_names(tree.get("contrast", []))}
+    config: Config = build(Config, tree, "")
+    return config
+
+
+def with_names(tasks: Any) -> Any:
+    """Give each task of a `contrast` list its kind as name; names must be unique."""
+    if not isinstance(tasks, list):
+        return tasks  # for the type check to refuse
+    named = [{"task": task} if isinstance(task, str) else task for task in tasks]
+    named = [
+        {**task, "name": task.get("name") or task.get("task", "")}
+        if isinstance(task, dict)
+        else task
+        for task in named
+    ]
+    names = [task["name"] for task in named if isinstance(task, dict)]
+    for name in names:
+        if names.count(name) > 1:
+            raise UsageError(f"contrast: two tasks are named {name!r}; give each its own `name`")
+        if not isinstance(name, str) or "." in name or name == "next_item":
+            raise UsageError(f"contrast: {name!r} cannot be a task's name")
+    return named
+
+
+def config_tree(config: Config) -> dict[str, Any]:
+    """The nested plain values that config_from_tree turns back into the same Config."""
+    tree: dict[str, Any] = to_tree(config)
+    return tree
+
+
+def config_sha256(config: Config) -> str:
+    """Hash of everything that decides the result: equal for equal experiments anywhere."""
+    tree = {key: value for key, value in config_tree(config).items() if key not in NOT_SCIENCE}
+    return hashlib.sha256(json.dumps(tree, sort_keys=True).encode()).hexdigest()
+
+
+def flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """{"train": {"batch_size": 1}} -> {"train.batch_size": 1}; list entries by their index."""
+    leaves: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, list) and value and all(isinstance(v, dict) for v in value):
+            value = {str(index): entry for index, entry in enumerate(value)}
+        if isinstance(value, dict):
+            leaves |= flat(value, f"{prefix}{key}.")
+        else:
+            leaves[f"{prefix}{key}"] = value
+    return leaves

@@ -1,0 +1,162 @@
+"""Histories to examples to batches: leave-one-out split, prefixes and windows, length buckets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from augment import Sequences, TrainHistories
+from augment.sequences import cut
+from experiments.data.histories import Histories, IntArray
+from models.tasks import Batch
+
+Split = Literal["valid", "test"]
+HELD_OUT = {"valid": 2, "test": 1}  # the target is this many items from the end
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Examples as slices of one flat array of items: nothing is copied before a batch is made.
+
+    Example i reads items[start[i] : start[i] + length[i]] and predicts the item after it.
+    Under `sequence` its positions from scored_from[i] on predict the item after them.
+    """
+
+    start: IntArray
+    length: IntArray
+    user: IntArray
+    scored_from: IntArray | None = None
+
+    def __len__(self) -> int:
+        return len(self.start)
+
+    @property
+    def targets(self) -> int:
+        """Items predicted in one epoch."""
+        if self.scored_from is None:
+            return len(self)
+        return int((self.length - self.scored_from).sum())
+
+
+def train_split(histories: Histories) -> TrainHistories:
+    """Every user's items but the last two: all that training and mining may see."""
+    lengths = histories.lengths - 2
+    users = np.repeat(np.arange(histories.num_users), histories.lengths)
+    place = np.arange(len(histories.items)) - histories.offsets[users]
+    items = histories.items[place < lengths[users]]
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    return TrainHistories(
+        torch.from_numpy(items.astype(np.int64)), torch.from_numpy(offsets), histories.num_items
+    )
+
+
+def prefix_rows(train: TrainHistories, max_length: int) -> Rows:
+    """One example for every item that has one before it; the latest max_length items are read.
+
+    The training rows of RecBole's sequential data augmentation.
+    """
+    offsets = train.offsets.numpy()
+    targets = np.maximum(np.diff(offsets) - 1, 0)  # [U] examples of each user
+    user = np.repeat(np.arange(len(targets)), targets)
+    first = np.concatenate([[0], np.cumsum(targets)[:-1]])
+    before = np.arange(len(user)) - first[user] + 1  # items in front of the target
+    length = np.minimum(before, max_length)
+    return Rows(offsets[:-1][user] + before - length, length, user)
+
+
+def sequence_rows(train: TrainHistories, max_length: int) -> Rows:
+    """One example for every window of max_length inputs; every target is scored exactly once.
+
+    A history of more inputs than that is covered by windows that overlap by half: a later
+    window scores only what its predecessor did not, so each of its targets has at least
+    max_length // 2 items of context.
+    """
+    offsets = train.offsets.numpy()
+    inputs = np.maximum(np.diff(offsets) - 1, 0)  # [U] scored positions of each user
+    stride = max_length - max_length // 2
+    more = np.maximum(inputs - max_length, 0)
+    windows = np.where(inputs > 0, 1 + -(-more // stride), 0)  # [U]
+    user = np.repeat(np.arange(len(windows)), windows)
+    first = np.concatenate([[0], np.cumsum(windows)[:-1]])
+    shift = (np.arange(len(user)) - first[user]) * stride
+    length = np.minimum(inputs[user] - shift, max_length)
+    scored_from = np.where(shift > 0, max_length // 2, 0)
+    return Rows(offsets[:-1][user] + shift, length, user, scored_from)
+
+
+def evaluation_rows(histories: Histories, split: Split, max_length: int) -> Rows:
+    """One example for each user: all items before the split's target, the latest max_length."""
+    before = histories.lengths - HELD_OUT[split]
+    length = np.minimum(before, max_length)
+    start = histories.offsets[:-1] + before - length
+    return Rows(start, length, np.arange(histories.num_users))
+
+
+class TrainingBatches:
+    """The batches of each epoch, in an order that only the seed and the epoch decide.
+
+    Rows are shuffled, cut into pools of `bucket_pool` batches, sorted by length inside a pool
+    and cut into batches, which are then shuffled: little padding, every row once an epoch.
+    """
+
+    def __init__(
+        self,
+        items: Tensor,
+        rows: Rows,
+        batch_size: int,
+        bucket_pool: int,
+        seed: int,
+        device: torch.device,
+    ) -> None:
+        self.items = items.to(device)
+        self.rows = rows
+        self.batch_size = batch_size
+        self.bucket_pool = bucket_pool
+        self.seed = seed
+        self.device = device
+
+    def __len__(self) -> int:
+        """Batches in an epoch."""
+        return -(-len(self.rows) // self.batch_size)
+
+    def epoch(self, number: int) -> Iterator[Batch]:
+        rng = np.random.default_rng((self.seed, number))
+        for index in plan(self.rows.length, self.batch_size, self.bucket_pool, rng):
+            yield make_batch(self.items, self.rows, index, self.device)
+
+
+def plan(
+    length: IntArray, batch_size: int, bucket_pool: int, rng: np.random.Generator
+) -> list[IntArray]:
+    """Row numbers of each batch of an epoch."""
+    order = rng.permutation(len(length))
+    pool = batch_size * bucket_pool
+    batches = []
+    for start in range(0, len(order), pool):
+        some = order[start : start + pool]
+        if bucket_pool > 1:
+            some = some[np.argsort(length[some], kind="stable")]
+        batches += [some[i : i + batch_size] for i in range(0, len(some), batch_size)]
+    rng.shuffle(batches)
+    return batches
+
+
+def make_batch(items: Tensor, rows: Rows, index: IntArray, device: torch.device) -> Batch:
+    """The examples `index` as tensors on the device, padded to the longest of them."""
+    width = int(rows.length[index].max())
+    start = torch.from_numpy(rows.start[index]).to(device)
+    length = torch.from_numpy(rows.length[index]).to(device)
+    histories = Sequences(cut(items, start, length, width), length)
+    labels = None
+    if rows.scored_from is not None:
+        labels = cut(items, start + 1, length, width)
+        scored_from = torch.from_numpy(rows.scored_from[index]).to(device)
+        before = torch.arange(width, device=device) < scored_from[:, None]
+        labels = labels.masked_fill(before, 0)
+    user = torch.from_numpy(rows.user[index]).to(device)
+    return Batch(histories, items[start + length], user, labels)

@@ -1,0 +1,165 @@
+"""From the name of a data set to its file, and from its file to checked histories."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from experiments.data.declaration import Declaration, plain_name, read_declaration
+from experiments.data.nearest import did_you_mean
+from experiments.errors import UsageError
+
+if TYPE_CHECKING:
+    from experiments.data.histories import Histories
+
+FOLDER = Path(__file__).parent.parent / "datasets"
+
+
+@dataclass(frozen=True)
+class DatasetSpec:
+    """A data set that was found: its file, and how to train on it.
+
+    protocol is `prefix` or `sequence`. A file that nothing declares is trained on by prefix,
+    which makes a row of every interaction: where histories are long (a mean above 50), choose
+    `sequence`. users, items, interactions and sha256 are checked on loading where known.
+    """
+
+    name: str
+    path: Path
+    protocol: str = "prefix"
+    max_length: int = 50
+    users: int | None = None
+    items: int | None = None
+    interactions: int | None = None
+    sha256: str | None = None
+
+
+def known() -> list[str]:
+    """The names of the data sets declared in experiments/datasets, sorted."""
+    return sorted(path.stem for path in FOLDER.glob("*.yaml"))
+
+
+def declared(name: str) -> Declaration:
+    """The declaration of a known data set."""
+    return read_declaration(FOLDER / f"{name}.yaml")
+
+
+def check_name(name: str) -> None:
+    """Errors: UsageError for a name that is not a plain file stem."""
+    if not plain_name(f"{name}.inter") or name != name.strip():
+        raise UsageError(
+            f"{name!r} cannot name a data set: use a plain stem such as 'beauty' or 'LastFM', "
+            "without folders"
+        )
+
+
+def locate(name: str, data_dir: Path | None) -> DatasetSpec:
+    """Find the file of a data set; nothing is read but its declaration.
+
+    A known name is declared in experiments/datasets, and its FILE is data_dir/FILE or
+    data_dir/STEM/FILE, or embedded. Any other is registered in data_dir/NAME/NAME.yaml, or is
+    data_dir/NAME.txt, data_dir/NAME.inter or data_dir/NAME/NAME.inter.
+    Errors: UsageError that says what was looked for and where.
+    """
+    check_name(name)
+    if name in known():
+        declaration = declared(name)
+        if declaration.embedded:
+            return spec_of(name, _embedded(name, declaration.file), declaration)
+        folder = _existing(name, data_dir, f" with {declaration.file} in it")
+        return spec_of(name, _known_file(name, declaration.file, folder), declaration)
+    folder = _existing(name, data_dir, "", hint=did_you_mean(name, known()))
+    registered = folder / name / f"{name}.yaml"
+    if registered.is_file():
+        declaration = read_declaration(registered)
+        return spec_of(name, registered.with_name(declaration.file), declaration)
+    return DatasetSpec(name, _unregistered_file(name, folder))
+
+
+def load(spec: DatasetSpec) -> Histories:
+    """Read a located data set.
+
+    Errors: UsageError when the file is malformed, or is not what its declaration expects.
+    """
+    from experiments.data.read import read
+
+    histories = read(spec.path, spec.name)
+    check(histories, spec)
+    return histories
+
+
+def spec_of(name: str, path: Path, declaration: Declaration) -> DatasetSpec:
+    """A data set whose file is at path, as declared."""
+    return DatasetSpec(
+        name=name,
+        path=path,
+        protocol=declaration.protocol,
+        max_length=declaration.max_length,
+        users=declaration.users,
+        items=declaration.items,
+        interactions=declaration.interactions,
+        sha256=declaration.sha256,
+    )
+
+
+def check(histories: Histories, spec: DatasetSpec) -> None:
+    """Errors: UsageError when counts or sha256 differ from those of the spec."""
+    found = {
+        "users": histories.num_users,
+        "items": histories.num_items,
+        "interactions": len(histories.items),
+        "sha256": histories.sha256,
+    }
+    expected = {
+        "users": spec.users,
+        "items": spec.items,
+        "interactions": spec.interactions,
+        "sha256": spec.sha256,
+    }
+    for what, value in expected.items():
+        if value is not None and value != found[what]:
+            raise UsageError(
+                f"{spec.path} is not the {spec.name} that is declared: "
+                f"expected {what} {value}, found {found[what]}"
+            )
+
+
+def _embedded(name: str, file: str) -> Path:
+    """The file inside the installed recbole package, which is not imported."""
+    package = find_spec("recbole")
+    if package is None or package.origin is None:
+        raise UsageError(f"{name} is read from the recbole package: pip install recbole==1.2.0")
+    return Path(package.origin).parent / "dataset_example" / Path(file).stem / file
+
+
+def _existing(name: str, data_dir: Path | None, needs: str, hint: str = "") -> Path:
+    if data_dir is None:
+        raise UsageError(f"data set {name!r} is not embedded{hint}: give --data-dir DIR{needs}")
+    if not data_dir.is_dir():
+        raise UsageError(f"--data-dir {data_dir}: there is no such folder")
+    return data_dir
+
+
+def _known_file(name: str, file: str, folder: Path) -> Path:
+    for path in (folder / file, folder / Path(file).stem / file):
+        if path.is_file():
+            return path
+    raise UsageError(
+        f"data set {name!r} needs the file {file} in {folder}, which has neither {file} nor "
+        f"{Path(file).stem}/{file}"
+    )
+
+
+def _unregistered_file(name: str, folder: Path) -> Path:
+    inter = f"{name}.inter"
+    for path in (folder / f"{name}.txt", folder / inter, folder / name / inter):
+        if path.is_file():
+            return path
+    there = {path.stem for path in folder.iterdir() if path.suffix in (".txt", ".inter")}
+    raise UsageError(
+        f"unknown data set {name!r}{did_you_mean(name, [*known(), *sorted(there)])}: not one of "
+        f"{', '.join(known())}, and {folder} has no {name}.txt, {inter}, {name}/{inter} or "
+        f"{name}/{name}.yaml"
+    )

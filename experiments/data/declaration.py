@@ -1,0 +1,105 @@
+"""The YAML that declares a data set: its file, how to train on it, and what it must hold."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from experiments.data.nearest import did_you_mean
+from experiments.errors import UsageError
+
+PROTOCOLS = ("prefix", "sequence")
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """What a data set's YAML says. Where counts or sha256 are given, the file must match."""
+
+    file: str  # a plain file name
+    protocol: str  # prefix or sequence: how histories become training rows
+    max_length: int  # the most recent items that the model sees
+    embedded: bool = False  # the file is inside the installed recbole package
+    users: int | None = None
+    items: int | None = None
+    interactions: int | None = None
+    sha256: str | None = None
+
+
+def read_declaration(path: Path) -> Declaration:
+    """The declaration in a YAML file.
+
+    Errors: UsageError for a file that cannot be read, an unknown or missing field (names its
+    nearest neighbour), and a value of a wrong type.
+    """
+    values = _mapping(path)
+    for name, value in values.items():
+        if name not in _FIELDS:
+            raise UsageError(f"{path}: unknown field {name!r}{did_you_mean(str(name), _FIELDS)}")
+        fits, right = _FIELDS[name]
+        if not fits(value):
+            raise UsageError(f"{path}: {name} must be {right}, not {value!r}")
+    if missing := [name for name in ("file", "protocol", "max_length") if name not in values]:
+        raise UsageError(f"{path}: {' and '.join(missing)} missing")
+    return Declaration(**values)
+
+
+def plain_name(name: str) -> bool:
+    """Whether a name is one printable path component that is safe to join to a folder."""
+    return (
+        name.isprintable()
+        and not name.startswith((".", "-"))
+        and not set(name) & set("/\\:")
+        and 0 < len(name.encode()) <= 200
+        and name == name.strip()
+    )
+
+
+def _mapping(path: Path) -> dict[str, Any]:
+    try:
+        values = yaml.safe_load(path.read_bytes())
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror or error}") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise UsageError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(values, dict):
+        raise UsageError(f"{path} must hold fields: {', '.join(_FIELDS)}")
+    return values
+
+
+def _is_file_name(value: object) -> bool:
+    return isinstance(value, str) and plain_name(value)
+
+
+def _is_protocol(value: object) -> bool:
+    return value in PROTOCOLS
+
+
+def _is_positive(value: object) -> bool:
+    return type(value) is int and value > 0
+
+
+def _is_bool(value: object) -> bool:
+    return isinstance(value, bool)
+
+
+def _is_sha256(value: object) -> bool:
+    return isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value) is not None
+
+
+_COUNT = (_is_positive, "a positive whole number")
+_FIELDS: dict[str, tuple[Callable[[object], bool], str]] = {
+    "file": (_is_file_name, "a plain file name"),
+    "protocol": (_is_protocol, "prefix or sequence"),
+    "max_length": _COUNT,
+    "embedded": (_is_bool, "true or false"),
+    "users": _COUNT,
+    "items": _COUNT,
+    "interactions": _COUNT,
+    "sha256": (_is_sha256, "64 lower-case hexadecimal digits"),
+}
+assert list(_FIELDS) == [field.name for field in fields(Declaration)]

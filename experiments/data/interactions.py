@@ -1,0 +1,140 @@
+"""A file's interactions on the way to histories: sorted, filtered, renumbered."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from experiments.data.histories import Histories, IntArray
+from experiments.data.ids import id_order
+from experiments.errors import UsageError
+
+BoolArray = NDArray[np.bool_]
+StrArray = NDArray[np.str_]
+TimeArray = NDArray[Any]  # int64 or float64
+
+SHORTEST = 3  # a test target, a validation target, and one item to predict them from
+
+
+class Counts(NamedTuple):
+    """The size of a data set."""
+
+    users: int
+    items: int
+    interactions: int
+
+    def __str__(self) -> str:
+        return f"{self.users:,} users, {self.items:,} items, {self.interactions:,} interactions"
+
+
+@dataclass(frozen=True)
+class Interactions:
+    """All that one file says, sorted by user, then time; ties are in file order.
+
+    Unlike in `Histories`, no user is left out (not even one without items), and both users
+    and items are numbered from 0: they index `user_ids` and `item_ids`.
+    """
+
+    source: str  # the file, for messages
+    sha256: str  # of the file
+    users: IntArray  # [N] ascending
+    items: IntArray  # [N]
+    user_ids: StrArray  # [U] in the order of `id_order`
+    item_ids: StrArray  # [I] in the order of `id_order`
+    times: TimeArray | None = None  # [N] None where the file holds only the order
+    titles: dict[str, str] = field(default_factory=dict)  # item id -> title
+
+    @property
+    def counts(self) -> Counts:
+        return Counts(len(self.user_ids), len(self.item_ids), len(self.items))
+
+    @property
+    def lengths(self) -> IntArray:
+        """[U] interactions of each user."""
+        return np.bincount(self.users, minlength=len(self.user_ids))
+
+    def only(self, chosen: BoolArray) -> Interactions:
+        """Keep the chosen interactions, and only the users and items they mention.
+
+        chosen: [N].
+        """
+        users, user_ids = _renumber(self.users[chosen], self.user_ids)
+        items, item_ids = _renumber(self.items[chosen], self.item_ids)
+        times = None if self.times is None else self.times[chosen]
+        return replace(
+            self, users=users, items=items, user_ids=user_ids, item_ids=item_ids, times=times
+        )
+
+    def trainable(self) -> Interactions:
+        """Leave out users with fewer than three interactions, and items that only they have.
+
+        Numbers follow the order of the ids that are left. Errors: UsageError when nobody is.
+        """
+        enough = self.lengths >= SHORTEST  # [U]
+        if not enough.any():
+            raise UsageError(
+                f"{self.source}: no user has {SHORTEST} interactions or more; a history needs "
+                "a test item, a validation item and at least one before them"
+            )
+        return (self if enough.all() else self.only(enough[self.users]))._in_order()
+
+    def histories(self, name: str) -> Histories:
+        """The users with at least three interactions, ready to train on as data set `name`.
+
+        Errors: UsageError when there is no such user.
+        """
+        kept = self.trainable()
+        return Histories(
+            name=name,
+            items=kept.items + 1,
+            offsets=np.concatenate([np.zeros(1, np.int64), np.cumsum(kept.lengths)]),
+            item_ids=np.concatenate([np.array([""]), kept.item_ids]),
+            user_ids=kept.user_ids,
+            sha256=self.sha256,
+            users_left_out=len(self.user_ids) - len(kept.user_ids),
+            titles={i: self.titles[i] for i in kept.item_ids.tolist() if i in self.titles},
+        )
+
+    def _in_order(self) -> Interactions:
+        """Sort by `id_order`, which may change when only integers are left among the ids."""
+        users, items = id_order(self.user_ids), id_order(self.item_ids)  # [U], [I]
+        if (np.diff(users) > 0).all() and (np.diff(items) > 0).all():
+            return self
+        owners = np.argsort(users)[self.users]
+        order = np.argsort(owners, kind="stable")  # [N]
+        return replace(
+            self,
+            users=owners[order],
+            items=np.argsort(items)[self.items][order],
+            user_ids=self.user_ids[users],
+            item_ids=self.item_ids[items],
+            times=None if self.times is None else self.times[order],
+        )
+
+
+def to_k_core(interactions: Interactions, k: int) -> tuple[Interactions, list[Counts]]:
+    """Remove users and items with fewer than k interactions until none is left.
+
+    Also returns what each round left, in order: an empty list when nothing had to go.
+    Which users and items stay does not depend on the order of removal. Errors: UsageError
+    for k < 1.
+    """
+    if k < 1:
+        raise UsageError(f"a k-core needs k >= 1, not {k}: the fewest interactions to keep")
+    rounds: list[Counts] = []
+    while True:
+        users = interactions.lengths >= k  # [U]
+        items = np.bincount(interactions.items, minlength=len(interactions.item_ids)) >= k  # [I]
+        if users.all() and items.all():
+            return interactions, rounds
+        interactions = interactions.only(users[interactions.users] & items[interactions.items])
+        rounds.append(interactions.counts)
+
+
+def _renumber(numbers: IntArray, ids: StrArray) -> tuple[IntArray, StrArray]:
+    """Number only the ids in use, in the same order."""
+    used = np.bincount(numbers, minlength=len(ids)) > 0
+    return (np.cumsum(used) - 1)[numbers], ids[used]

@@ -1,0 +1,34 @@
+"""Read interactions in any of the three forms."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from experiments.data.histories import Histories
+from experiments.data.interactions import Interactions
+from experiments.data.layout import Columns
+from experiments.data.read_text import read_text
+
+TABLES = (".inter", ".csv", ".tsv")
+
+
+def read_interactions(path: Path, columns: Columns | None = None) -> Interactions:
+    """All interactions of a file.
+
+    `.inter`, `.csv` and `.tsv` files, and any file whose columns are named, are tables with a
+    row per interaction (`read_table`); others have a line per user (`read_text`).
+    Errors: UsageError, in one line, for whatever is wrong with the file.
+    """
+    if columns is None and path.suffix not in TABLES:
+        return read_text(path)
+    from experiments.data.read_table import read_table  # pandas: half a second
+
+    return read_table(path, columns)
+
+
+def read(path: Path, name: str, columns: Columns | None = None) -> Histories:
+    """The histories of data set `name`: users with at least three interactions.
+
+    Errors: as `read_interactions`; UsageError when no user has three.
+    """
+    return read_interactions(path, columns).histories(name)

@@ -1,0 +1,49 @@
+"""The bytes of a source file, with one line for every way they cannot be had."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from experiments.errors import UsageError
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[BinaryIO]:
+    """The file, open for reading bytes.
+
+    Errors: UsageError when it is missing, a folder or unreadable.
+    """
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder; name the file of interactions in it")
+    try:
+        with path.open("rb") as file:
+            yield file
+    except FileNotFoundError:
+        raise UsageError(f"{path}: there is no such file") from None
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror or error}") from None
+
+
+def fingerprint(path: Path) -> str:
+    """The sha256 of a file, in hexadecimal; the file is streamed.
+
+    Errors: UsageError when it cannot be read.
+    """
+    digest = hashlib.sha256()
+    with opened(path) as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def has_nul(path: Path) -> bool:
+    """Whether a NUL byte occurs: the sign of a binary file, or of UTF-16."""
+    with opened(path) as file:
+        while chunk := file.read(1 << 20):
+            if b"\0" in chunk:
+                return True
+    return False

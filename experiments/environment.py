@@ -1,0 +1,81 @@
+"""Where a result was made: code, versions, device, memory."""
+
+from __future__ import annotations
+
+import ctypes
+import platform
+import resource
+import subprocess
+import sys
+from importlib.metadata import version
+
+import torch
+
+from experiments.errors import UsageError
+from experiments.run_folder import REPOSITORY
+
+PACKAGES = ("torch", "numpy", "scipy", "recbole", "wandb")
+
+
+def keep_memory() -> None:
+    """Let the C library keep freed memory instead of returning it to the system at once.
+
+    A step frees and takes the same megabytes again and again; fresh pages from the system make
+    it up to five times slower.  Only glibc has these knobs; elsewhere this does nothing.
+    """
+    if platform.libc_ver()[0] != "glibc":
+        return
+    mallopt = ctypes.CDLL(None).mallopt
+    mmap_threshold, trim_threshold, top_pad = -3, -1, -2  # names of malloc.h
+    mallopt(mmap_threshold, 32 * 1024 * 1024)
+    mallopt(trim_threshold, 1024 * 1024 * 1024)
+    mallopt(top_pad, 64 * 1024 * 1024)
+
+
+def commit() -> tuple[str, bool]:
+    """The commit of this code ("unknown" outside a git checkout), and whether it was changed."""
+    try:
+        head = git("rev-parse", "HEAD")
+        return head, bool(git("status", "--porcelain"))
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown", False
+
+
+def git(*arguments: str) -> str:
+    command = ["git", "-C", str(REPOSITORY), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30)
+    return done.stdout.strip()
+
+
+def versions() -> dict[str, str]:
+    return {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
+
+
+def choose_device(name: str) -> torch.device:
+    """auto is a GPU when there is one; UsageError for a device that is not there."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise UsageError(f"train.device: {name!r} is not auto, cpu, cuda or cuda:N") from None
+    if device.type not in ("cpu", "cuda"):
+        raise UsageError(f"train.device: {name!r} is not auto, cpu, cuda or cuda:N")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise UsageError(
+            f"train.device: {name!r} is not there; {torch.cuda.device_count()} GPUs are"
+        )
+    return device
+
+
+def device_name(device: torch.device) -> str:
+    """The card's name, or the processor and the threads used."""
+    if device.type == "cuda":
+        return str(torch.cuda.get_device_name(device))
+    return f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads"
+
+
+def peak_rss_mb() -> float:
+    """Most memory this process has held, in MiB."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / (1024 * 1024 if sys.platform == "darwin" else 1024), 1)

@@ -1,0 +1,82 @@
+"""RecBole's Config without its surprises, for RecBole's models, loaders and Trainer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from recbole.config import Config as StockConfig
+
+from experiments.data.histories import Histories
+
+
+class RecBoleConfig(StockConfig):  # type: ignore[misc]  # RecBole is not typed
+    """Takes its values from its arguments only.
+
+    RecBole's own reads sys.argv, evaluates strings as Python, needs names that NumPy 2 took
+    away, and picks the device by an environment variable; everything else is inherited.
+    """
+
+    def compatibility_settings(self) -> None:
+        """NumPy's old names are not put back."""
+
+    def _load_cmd_line(self) -> dict[str, Any]:
+        return {}
+
+    def _convert_config_dict(self, config_dict: dict[str, Any]) -> dict[str, Any]:
+        return config_dict
+
+    def _init_device(self) -> None:
+        values = self.final_config_dict
+        values["device"] = torch.device(values.get("device", "cpu"))
+        values |= {"single_spec": True, "local_rank": 0}
+
+
+def recbole_config(
+    model: Any, data_path: Path, dataset: str, max_length: int, values: dict[str, Any]
+) -> RecBoleConfig:
+    """A sequential model's Config under our protocol: leave-one-out, full ranking, CE.
+
+    model:  the name of one of RecBole's models, or a class of ours.
+    values: RecBole fields; they win over everything set here.
+    RecBole writes nothing: its checkpoints, logs and caches are off, or go to data_path.
+    """
+    fields: dict[str, Any] = {
+        "data_path": str(data_path),
+        "checkpoint_dir": str(data_path),
+        "load_col": {"inter": ["user_id", "item_id", "timestamp"]},
+        "MAX_ITEM_LIST_LENGTH": max_length,
+        "train_neg_sample_args": None,
+        "eval_args": {
+            "split": {"LS": "valid_and_test"},
+            "order": "TO",
+            "group_by": "user",
+            "mode": "full",
+        },
+        "repeatable": True,
+        "metrics": ["Hit", "NDCG", "MRR"],
+        "topk": [5, 10, 20],
+        "valid_metric": "NDCG@10",
+        "metric_decimal_place": 10,
+        "show_progress": False,
+        **values,
+    }
+    return RecBoleConfig(model=model, dataset=dataset, config_dict=fields)
+
+
+def write_atomic_file(histories: Histories, folder: Path, name: str) -> None:
+    """folder/name/name.inter for RecBole's Dataset: our numbers as tokens, positions as times."""
+    target = folder / name
+    target.mkdir(parents=True)
+    users = np.repeat(np.arange(histories.num_users), histories.lengths)
+    table = pd.DataFrame(
+        {
+            "user_id:token": users,
+            "item_id:token": histories.items,
+            "timestamp:float": range(len(histories.items)),
+        }
+    )
+    table.to_csv(target / f"{name}.inter", sep="\t", index=False)

@@ -1,0 +1,77 @@
+"""result.json and ranks.npz: the record of a finished run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from experiments.checkpoint import write_atomically, write_json
+from experiments.environment import device_name, peak_rss_mb, versions
+from experiments.evaluate import Evaluation
+from experiments.run_folder import RunFolder
+from experiments.track import Identity
+
+if TYPE_CHECKING:
+    from experiments.train import Run
+
+
+def write_result(
+    folder: RunFolder, run: Run, identity: Identity, valid: Evaluation, test: Evaluation
+) -> dict[str, Any]:
+    """Write ranks.npz, then result.json, whose presence says that the run is finished."""
+    progress = run.progress
+    seconds = {
+        "prepare": run.prepare_seconds,
+        "train": progress.train_seconds,
+        "evaluate": progress.evaluate_seconds,
+    }
+    seconds["total"] = sum(seconds.values())
+    result = {
+        "dataset": identity.dataset,
+        "data_sha256": identity.data_sha256,
+        "model": identity.model,
+        "seed": identity.seed,
+        "config_sha256": identity.config_sha256,
+        "commit": identity.commit,
+        "dirty": identity.dirty,
+        "versions": versions(),
+        "device": device_name(run.device),
+        "best_epoch": progress.best_epoch,
+        "epochs": progress.epoch,
+        "parameters": sum(p.numel() for p in run.model.parameters()),
+        "seconds": {name: round(value, 3) for name, value in seconds.items()},
+        "targets_per_second": round(progress.targets / max(progress.train_seconds, 1e-9), 1),
+        "peak_rss_mb": peak_rss_mb(),
+        "users": run.histories.num_users,
+        "targets_seen": {"valid": valid.targets_seen, "test": test.targets_seen},
+        "metrics": {"valid": valid.metrics(), "test": test.metrics()},
+    }
+    save_ranks(folder.ranks, run, test)
+    write_json(folder.result, result)
+    return result
+
+
+def save_ranks(path: Path, run: Run, test: Evaluation) -> None:
+    """Each test user's rank under both rules; inf is a target that was seen before."""
+
+    def write(temporary: Path) -> None:
+        with temporary.open("wb") as file:
+            np.savez_compressed(
+                file,
+                user_ids=run.histories.user_ids.astype(np.str_),
+                excluded=test.excluded,
+                ranked=test.ranked,
+            )
+
+    write_atomically(path, write)
+
+
+def table(metrics: dict[str, dict[str, float]]) -> str:
+    """Metrics of one split under both rules, as lines of text."""
+    names = list(metrics["excluded"])
+    lines = ["seen items " + "".join(f"{name.upper():>9}" for name in names)]
+    for rule, values in metrics.items():
+        lines.append(f"{rule:<11}" + "".join(f"{values[name]:9.4f}" for name in names))
+    return "\n".join(lines)

@@ -1,0 +1,316 @@
+"""One run: train, validate, keep the best, look at test once."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import sys
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Generator, Tensor, nn
+from tqdm import tqdm
+
+from experiments.build import AnyModel, build_model
+from experiments.checkpoint import load_state, load_weights, put_weights, save_state, save_weights
+from experiments.config import Config, config_sha256, config_tree
+from experiments.data.batches import (
+    Split,
+    TrainingBatches,
+    prefix_rows,
+    sequence_rows,
+    train_split,
+)
+from experiments.data.catalogue import DatasetSpec, load
+from experiments.data.histories import Histories
+from experiments.environment import choose_device, commit, keep_memory
+from experiments.errors import UsageError
+from experiments.evaluate import Evaluation, evaluate
+from experiments.result import write_result
+from experiments.run_folder import RunFolder
+from experiments.track import Identity, Tracker
+from models.baselines import Popularity, RepeatLast
+
+SELECTION = "ndcg@10"  # of validation, seen items excluded
+
+
+@dataclass
+class Progress:
+    """Where training stands: what a resumed run must know besides weights."""
+
+    epoch: int = 0
+    step: int = 0
+    best_epoch: int = 0
+    best: float = -1.0
+    waited: int = 0  # evaluations since the best one
+    train_seconds: float = 0.0
+    evaluate_seconds: float = 0.0
+    targets: int = 0
+
+
+@dataclass
+class Run:
+    """A configuration with its data and model, ready to train or to evaluate."""
+
+    config: Config
+    histories: Histories
+    device: torch.device
+    model: AnyModel
+    batches: TrainingBatches
+    prepare_seconds: float
+    progress: Progress = field(default_factory=Progress)
+
+    def evaluate(self, split: Split) -> Evaluation:
+        """Rank the split's targets with the weights as they are."""
+        started = time.perf_counter()
+        self.model.eval()
+        length, block = self.config.encoder.max_length, self.config.evaluate.block
+        evaluation = evaluate(self.model, self.histories, split, length, block, self.device)
+        self.progress.evaluate_seconds += time.perf_counter() - started
+        return evaluation
+
+
+def prepare(config: Config, spec: DatasetSpec) -> Run:
+    """Read the data and build the model; nothing is written."""
+    keep_memory()
+    started = time.perf_counter()
+    device = choose_device(config.train.device)
+    histories = load(spec)
+    train_items = train_split(histories)
+    make_rows = prefix_rows if config.protocol == "prefix" else sequence_rows
+    rows = make_rows(train_items, config.encoder.max_length)
+    model = build_model(config, histories, train_items, device)
+    if not len(rows) and trained(model):
+        raise UsageError(
+            f"{spec.path}: nothing to train on: no user has four interactions (the last two of "
+            "each are validation and test, and a first item has nothing before it)"
+        )
+    settings = config.train
+    batches = TrainingBatches(
+        train_items.items, rows, settings.batch_size, settings.bucket_pool, config.seed, device
+    )
+    return Run(config, histories, device, model, batches, time.perf_counter() - started)
+
+
+def trained(model: nn.Module) -> bool:
+    """False for the baselines, which only count."""
+    return not isinstance(model, (Popularity, RepeatLast))
+
+
+def train(config: Config, spec: DatasetSpec, folder: RunFolder, resume: bool) -> dict[str, Any]:
+    """Train until validation stops improving and write the run's folder; returns result.json.
+
+    Every epoch's randomness is a function of (seed, epoch): a resumed run repeats what a run
+    that was never stopped would have done.
+    """
+    run = prepare(config, spec)
+    tree = config_tree(config)
+    optimizer = make_optimizer(run) if trained(run.model) else None
+    if resume:
+        restore(run, optimizer, folder)
+        folder.write_config(tree)
+    else:
+        folder.claim(tree)
+    announce(run, folder)
+    head, dirty = commit()
+    identity = Identity(
+        dataset=config.dataset,
+        model=config.model,
+        seed=config.seed,
+        commit=head,
+        dirty=dirty,
+        data_sha256=run.histories.sha256,
+        config_sha256=config_sha256(config),
+    )
+    with Tracker(config.track, folder.path, tree, identity) as tracker:
+        for record in folder.read_history():
+            tracker.epoch(record)
+        if optimizer is None:
+            save_weights(folder.weights, run.model)
+        else:
+            fit(run, optimizer, tracker, folder)
+            load_weights(folder.weights, run.model)
+        valid, test = run.evaluate("valid"), run.evaluate("test")
+        result = write_result(folder, run, identity, valid, test)
+        tracker.test(flat_metrics("test", test))
+        tracker.ranks(test.ranked, test.excluded)
+        where = tracker.finish()
+    if where:
+        print(f"tracked: {where}")
+    return result
+
+
+def announce(run: Run, folder: RunFolder) -> None:
+    """What is trained on what, before the first epoch takes its time."""
+    config, data = run.config, run.histories
+    print(
+        f"{config.model} on {config.dataset}: {data.num_users} users, {data.num_items} items, "
+        f"{len(data.items)} interactions"
+        + (f" ({data.users_left_out} users with fewer than 3 left out)" * (data.users_left_out > 0))
+    )
+    print(
+        f"protocol {config.protocol}, {run.batches.rows.targets} targets in {len(run.batches)} "
+        f"batches an epoch, seed {config.seed}, {run.device} -> {folder.path}",
+        flush=True,
+    )
+
+
+def make_optimizer(run: Run) -> torch.optim.Optimizer:
+    """Adam, one fused pass over all weights."""
+    settings = run.config.train
+    return torch.optim.Adam(
+        run.model.parameters(),
+        lr=settings.learning_rate,
+        weight_decay=settings.weight_decay,
+        fused=True,
+    )
+
+
+def fit(run: Run, optimizer: torch.optim.Optimizer, tracker: Tracker, folder: RunFolder) -> None:
+    """Epochs until validation has not improved for `patience` evaluations, or all are done."""
+    config, progress = run.config, run.progress
+    while progress.epoch < config.epochs and progress.waited < config.train.patience:
+        progress.epoch += 1
+        record = train_epoch(run, optimizer)
+        improved = False
+        last = progress.epoch == config.epochs
+        if last or progress.epoch % config.train.evaluate_every == 0:
+            valid = run.evaluate("valid")
+            record |= flat_metrics("valid", valid)
+            improved = select(progress, valid.metrics()["excluded"][SELECTION])
+        folder.append_history(record)
+        if improved:
+            save_weights(folder.weights, run.model)
+        save_state(folder.state, state_of(run, optimizer))
+        tracker.epoch(record)
+        print(epoch_line(record, improved), flush=True)
+
+
+def select(progress: Progress, score: float) -> bool:
+    """Note an evaluation; True when it is the best so far."""
+    if score > progress.best:
+        progress.best, progress.best_epoch, progress.waited = score, progress.epoch, 0
+        return True
+    progress.waited += 1
+    return False
+
+
+def train_epoch(run: Run, optimizer: torch.optim.Optimizer) -> dict[str, float]:
+    """One pass over the training examples; returns the epoch's record.
+
+    Raises FloatingPointError at the first loss that is not finite.
+    """
+    config, progress = run.config, run.progress
+    started = time.perf_counter()
+    model = run.model
+    assert not isinstance(model, (Popularity, RepeatLast))
+    model.train()
+    dropout_seed, view_seed = epoch_seeds(config.seed, progress.epoch)
+    torch.manual_seed(dropout_seed)
+    rng = Generator(device=run.device).manual_seed(view_seed)
+    seen: dict[str, list[Tensor]] = {}
+    batches = tqdm(
+        run.batches.epoch(progress.epoch),
+        total=len(run.batches),
+        desc=f"epoch {progress.epoch}",
+        leave=False,
+        disable=not sys.stderr.isatty(),
+    )
+    for number, batch in enumerate(batches):
+        diagnose = number % config.train.diagnose_every == 0
+        losses = model.losses(batch, rng, diagnose)
+        metrics = losses.metrics
+        if number == 0 and len(losses.parts) > 1:
+            metrics = {**metrics, **gradient_norms(losses.parts, model)}
+        if diagnose or run.device.type == "cpu":  # asking a GPU makes it wait
+            check_finite(losses.total, progress.epoch, number)
+        optimizer.zero_grad(set_to_none=True)
+        losses.total.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        for name, value in metrics.items():
+            seen.setdefault(name, []).append(value)
+    progress.step += len(run.batches)
+    progress.targets += run.batches.rows.targets
+    means = {name: torch.stack(values).nanmean() for name, values in seen.items()}
+    check_finite(means["train/loss"], progress.epoch, len(run.batches) - 1)
+    seconds = time.perf_counter() - started
+    progress.train_seconds += seconds
+    return {
+        "epoch": progress.epoch,
+        "step": progress.step,
+        "seconds": round(seconds, 3),
+        **{name: float(value) for name, value in means.items() if not math.isnan(value)},
+    }
+
+
+def epoch_seeds(seed: int, epoch: int) -> tuple[int, int]:
+    """Seeds of an epoch's dropout and of its views: separate streams."""
+    first, second = np.random.SeedSequence((seed, epoch)).generate_state(2, np.uint32)
+    return int(first), int(second)
+
+
+def check_finite(loss: Tensor, epoch: int, number: int) -> None:
+    if not math.isfinite(loss.item()):
+        raise FloatingPointError(
+            f"the loss is {loss.item()} in epoch {epoch}, batch {number}: try a smaller "
+            "train.learning_rate, or a larger temperature"
+        )
+
+
+def gradient_norms(parts: dict[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
+    """Norm of each weighted loss's gradient: is the contrast a nudge or the main force?"""
+    weights = [p for p in model.parameters() if p.requires_grad]
+    norms = {}
+    for name, loss in parts.items():
+        grads = torch.autograd.grad(loss, weights, retain_graph=True, allow_unused=True)
+        norm = torch.stack([g.norm() for g in grads if g is not None]).norm()
+        key = "train" if name == "next_item" else f"contrast/{name}"
+        norms[f"{key}/gradient_norm"] = norm
+    return norms
+
+
+def flat_metrics(split: str, evaluation: Evaluation) -> dict[str, float]:
+    """{"valid/excluded/ndcg@10": ...}"""
+    return {
+        f"{split}/{rule}/{name}": value
+        for rule, some in evaluation.metrics().items()
+        for name, value in some.items()
+    }
+
+
+def epoch_line(record: dict[str, float], improved: bool) -> str:
+    line = f"epoch {record['epoch']:3d}  loss {record['train/loss']:.4f}"
+    if f"valid/excluded/{SELECTION}" in record:
+        line += (
+            f"  valid HR@10 {record['valid/excluded/hr@10']:.4f}"
+            f"  NDCG@10 {record['valid/excluded/ndcg@10']:.4f}"
+        )
+    return f"{line}  {record['seconds']:.1f} s{'  best' if improved else ''}"
+
+
+def state_of(run: Run, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+    """All that a resumed run needs: weights, optimiser and progress; no generator states."""
+    return {
+        "epoch": run.progress.epoch,
+        "progress": dataclasses.asdict(run.progress),
+        "data_sha256": run.histories.sha256,
+        "model": run.model.state_dict(),
+        "optimizer": optimizer.state_dict(),
+    }
+
+
+def restore(run: Run, optimizer: torch.optim.Optimizer | None, folder: RunFolder) -> None:
+    """Take up a run where its last whole epoch left it; from the start if there was none."""
+    if optimizer is None or not folder.state.exists():
+        folder.keep_history(0)
+        return
+    state = load_state(folder.state)
+    if state["data_sha256"] != run.histories.sha256:
+        raise UsageError(f"{folder.state}: the run was trained on another version of the data")
+    put_weights(folder.state, run.model, state["model"])
+    optimizer.load_state_dict(state["optimizer"])
+    run.progress = Progress(**state["progress"])
+    folder.keep_history(run.progress.epoch)

@@ -1,0 +1,126 @@
+"""One pass of the encoder over a batch and all views of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from augment import Sequences
+from models.encoders.encoder import Encoder
+
+GROUP_OVERHEAD = 1500
+"""Padded positions whose arithmetic costs as much as running one more group (measured)."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """Histories to encode, and what is wanted of each.
+
+    last: the state at the last real position, [B, d].  mean: the mean over real positions,
+    [B, d].  all: the state at every position, [B, L, d]; meaningless at padding.
+    """
+
+    sequences: Sequences
+    want: Literal["last", "mean", "all"]
+
+
+def encode_together(
+    encoder: Encoder, embed: Callable[[Tensor], Tensor], requests: list[Request]
+) -> list[Tensor]:
+    """Encode the rows of all requests in one pass; one tensor for each request, in order.
+
+    Rows are sorted by length and cut into few groups, each padded to its own longest row
+    only, and the embeddings of the whole pass are looked up at once.  Rows of which only the
+    last state is wanted form groups of their own: they cost the encoder less.
+    """
+    stacks = {
+        last_only: stack([r.sequences for r in requests if (r.want == "last") == last_only])
+        for last_only in (True, False)
+        if any((r.want == "last") == last_only for r in requests)
+    }
+    groups = {last_only: length_groups(rows) for last_only, rows in stacks.items()}
+    vectors = embed_groups(embed, [group for some in groups.values() for group in some])
+    pieces: dict[bool, Iterator[Tensor]] = {}
+    for last_only, some in groups.items():
+        states = [encoder(next(vectors), group.rows.lengths, last_only) for group in some]
+        sizes = [len(r.sequences) for r in requests if (r.want == "last") == last_only]
+        pieces[last_only] = iter(torch.split(merge(some, states, stacks[last_only].width), sizes))
+    return [finish(r, next(pieces[r.want == "last"])) for r in requests]
+
+
+def stack(sequences: list[Sequences]) -> Sequences:
+    """The rows of all given batches, padded to the widest."""
+    width = max(seqs.width for seqs in sequences)
+    items = [F.pad(seqs.items, (0, width - seqs.width)) for seqs in sequences]
+    return Sequences(torch.cat(items), torch.cat([seqs.lengths for seqs in sequences]))
+
+
+@dataclass(frozen=True)
+class Group:
+    """Some rows of a stack, trimmed to their longest; index [b] says which."""
+
+    index: Tensor
+    rows: Sequences
+
+
+def length_groups(rows: Sequences) -> list[Group]:
+    """Cut rows, sorted by length, into groups that save more padding than a group costs.
+
+    On a GPU all rows are one group: padding costs it less than asking it for lengths.
+    """
+    if rows.device.type != "cpu":
+        return [Group(torch.arange(len(rows), device=rows.device), rows)]
+    lengths = rows.lengths.numpy()
+    order = np.argsort(lengths, kind="stable")
+    groups = []
+    for start, stop in cuts(lengths[order], 0, len(order)):
+        index = torch.from_numpy(order[start:stop])
+        trimmed = rows.items[index, : lengths[order[stop - 1]]]
+        groups.append(Group(index, Sequences(trimmed, rows.lengths[index])))
+    return groups
+
+
+def cuts(ascending: NDArray[np.int64], start: int, stop: int) -> list[tuple[int, int]]:
+    """Groups of a sorted array of lengths as (start, stop): cut where it saves the most."""
+    part = ascending[start:stop]
+    saved = np.arange(1, len(part)) * (part[-1] - part[:-1])  # by a cut after 1, 2, ... rows
+    if len(part) < 2 or saved.max() <= GROUP_OVERHEAD:
+        return [(start, stop)]
+    middle = start + int(saved.argmax()) + 1
+    return cuts(ascending, start, middle) + cuts(ascending, middle, stop)
+
+
+def embed_groups(embed: Callable[[Tensor], Tensor], groups: list[Group]) -> Iterator[Tensor]:
+    """[b, l, d] embeddings for each group, from one look-up."""
+    flat = embed(torch.cat([group.rows.items.reshape(-1) for group in groups]))
+    parts = torch.split(flat, [group.rows.items.numel() for group in groups])
+    for group, part in zip(groups, parts, strict=True):
+        yield part.view(*group.rows.items.shape, -1)
+
+
+def merge(groups: list[Group], states: list[Tensor], width: int) -> Tensor:
+    """The states of all groups in the order of the stack: [R, d] or [R, width, d]."""
+    if states[0].dim() == 3:
+        states = [F.pad(part, (0, 0, 0, width - part.shape[1])) for part in states]
+    order = torch.cat([group.index for group in groups])
+    place = torch.empty_like(order)
+    place[order] = torch.arange(len(order), device=order.device)
+    return torch.cat(states)[place]
+
+
+def finish(request: Request, states: Tensor) -> Tensor:
+    """Trim to the request's own width, and take the mean where that is wanted."""
+    if request.want == "last":
+        return states
+    states = states[:, : request.sequences.width]
+    if request.want == "all":
+        return states
+    real = request.sequences.real()[:, :, None]  # [B, L, 1]
+    return torch.where(real, states, 0.0).sum(dim=1) / request.sequences.lengths[:, None]

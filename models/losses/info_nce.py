@@ -1,0 +1,68 @@
+"""InfoNCE: which of these rows is my other view?"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+Similarity = Literal["dot", "cosine"]
+
+
+def info_nce(
+    view_a: Tensor,
+    view_b: Tensor,
+    temperature: float,
+    similarity: Similarity = "dot",
+    same: Tensor | None = None,
+) -> Tensor:
+    """Pick out each row's other view among the 2B - 2 remaining rows of the batch.
+
+    NT-Xent of SimCLR (arXiv:2002.05709, eq. 1), the InfoNCE of CPC (arXiv:1807.03748, eq. 4)
+    with both views as anchors, averaged over all 2B of them.  The positive is in the
+    denominator.
+
+    view_a, view_b: [B, d]; row i of each is a view of the same history; B >= 1.
+    temperature:    > 0; towards 0 only the hardest negatives matter, towards infinity none does.
+    same:           [B, B] bool, symmetric; pairs of rows that are no true negatives (same
+                    target, same user) and are left out of each other's denominators.
+    Returns a scalar in nats; ln(2B - 1) when the views carry no information and nothing is
+    left out.  A row left without negatives contributes 0.
+    """
+    logits = contrast_logits(view_a, view_b, temperature, similarity, same)
+    return F.cross_entropy(logits, partner_index(len(view_a), logits.device))
+
+
+def contrast_logits(
+    view_a: Tensor,
+    view_b: Tensor,
+    temperature: float,
+    similarity: Similarity = "dot",
+    same: Tensor | None = None,
+) -> Tensor:
+    """Similarity of all 2B views to each other over the temperature: [2B, 2B].
+
+    -inf marks what is not compared: a view with itself, and the pairs in `same`.
+    """
+    views = torch.cat([view_a, view_b])  # [2B, d]
+    if similarity == "cosine":
+        views = F.normalize(views, dim=1)
+    logits = views @ views.T / temperature  # [2B, 2B]
+    left_out = torch.eye(len(views), dtype=torch.bool, device=views.device)
+    if same is not None:
+        others = same & ~left_out[: len(same), : len(same)]  # a row's partner stays
+        left_out = left_out | others.repeat(2, 2)
+    return logits.masked_fill(left_out, float("-inf"))
+
+
+def partner_index(batch: int, device: torch.device) -> Tensor:
+    """[2B]: the column of each view's other view."""
+    return torch.arange(2 * batch, device=device).roll(batch)
+
+
+def same_rows(*labels: Tensor) -> Tensor:
+    """[B, B] bool: pairs of rows that agree in any of the given [B] labels."""
+    agree = [label[:, None] == label[None, :] for label in labels]
+    return torch.stack(agree).any(dim=0)

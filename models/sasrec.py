@@ -1,0 +1,209 @@
+"""The model: an encoder, a next-item loss, and any number of contrastive tasks."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from recbole.model.abstract_recommender import SequentialRecommender
+from recbole.utils import InputType
+from torch import Generator, Tensor, nn
+
+from augment import MASK, Sequences, TrainHistories, identity_rate
+from augment.views import unchanged
+from models.encoders import EncoderConfig
+from models.encoders.passes import Request, encode_together
+from models.losses.next_item import NextItemLoss
+from models.tasks import Batch, Task, TaskLoss, View
+
+
+@dataclass(frozen=True)
+class Losses:
+    """The loss of one batch: their sum, its weighted parts, and scalars for the record."""
+
+    total: Tensor
+    parts: dict[str, Tensor]
+    metrics: dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """What the constructor of a RecBole model asks of a RecBole Dataset, without building one."""
+
+    train: TrainHistories
+
+    def num(self, field: str) -> int:
+        """Items including padding, as RecBole counts them."""
+        return self.train.num_items + 1
+
+
+class SASRec(SequentialRecommender):  # type: ignore[misc]  # RecBole is not typed
+    """Next-item recommender with contrastive tasks: SASRec, CL4SRec and their relatives.
+
+    SASRec (arXiv:1808.09781) is this class without tasks, CL4SRec (arXiv:2010.14395) with one;
+    presets differ in configuration only.  It is a RecBole SequentialRecommender: RecBole's own
+    data_preparation and Trainer run it unchanged.
+
+    config:  maps RecBole's field names, `seed`, and three objects of ours: `encoder`
+             (EncoderConfig), `next_item` (NextItemLoss), `contrast` (a sequence of Task).
+    dataset: a RecBole SequentialDataset of the training split, or a Catalogue.
+
+    Item 0 is padding, items 1..num_items are real, the table's last row is [mask]; only real
+    items are scored.
+    """
+
+    input_type = InputType.POINTWISE
+
+    def __init__(self, config: Mapping[str, Any], dataset: Any) -> None:
+        super().__init__(config, dataset)
+        encoder: EncoderConfig = config["encoder"]
+        self.next_item: NextItemLoss = config["next_item"]
+        self.num_items = self.n_items - 1
+        self.item_embedding = nn.Embedding(self.n_items + 1, encoder.dim, padding_idx=0)
+        nn.init.normal_(self.item_embedding.weight, std=encoder.init_std)
+        with torch.no_grad():
+            self.item_embedding.weight[0] = 0.0
+        self.encoder = encoder.build()
+        self.tasks = nn.ModuleDict(
+            {task.name: copy.deepcopy(task) for task in config["contrast"] if task.weight > 0.0}
+        )
+        self.rng = Generator(device=config["device"]).manual_seed(config["seed"])
+        train = train_histories(dataset)
+        for task in self.contrastive_tasks():
+            task.prepare(encoder.dim, self.num_items)
+            task.fit(train)
+
+    def contrastive_tasks(self) -> list[Task]:
+        """The tasks with a weight above 0, in the order of the configuration."""
+        return [task for task in self.tasks.values() if isinstance(task, Task)]
+
+    def losses(self, batch: Batch, rng: Generator, diagnose: bool = False) -> Losses:
+        """Next-item loss plus each task's weighted loss, from one pass over batch and views.
+
+        rng draws the views and nothing else.  diagnose adds the scalars that cost extra.
+        """
+        tasks = self.contrastive_tasks()
+        views = [task.views(batch, rng) for task in tasks]
+        every_position = batch.labels is not None
+        requests = [Request(batch.histories, "all" if every_position else "last")]
+        requests += [Request(v.sequences, v.pooling) for some in views for v in some]
+        states, *encoded = encode_together(self.encoder, self.embed, requests)
+
+        next_item = self.next_item_loss(states, batch)
+        parts, metrics = {"next_item": next_item}, {"train/next_item": next_item.detach()}
+        for task, some in zip(tasks, views, strict=True):
+            mine, encoded = encoded[: len(some)], encoded[len(some) :]
+            result = task.loss(mine, batch)
+            parts[task.name] = task.weight * result.value
+            metrics |= self.record(task, result, some, mine, batch, diagnose)
+        total = torch.stack(list(parts.values())).sum()
+        return Losses(total, parts, {"train/loss": total.detach(), **metrics})
+
+    def next_item_loss(self, states: Tensor, batch: Batch) -> Tensor:
+        """states [B, d], or [B, L, d] when every position is trained."""
+        targets = batch.targets
+        if batch.labels is not None:
+            scored = batch.labels > 0  # [B, L]
+            states, targets = states[scored], batch.labels[scored]  # [T, d], [T]
+        return self.next_item(states, self.real_items(), targets - 1)
+
+    @torch.no_grad()
+    def record(
+        self,
+        task: Task,
+        result: TaskLoss,
+        views: list[View],
+        encoded: list[Tensor],
+        batch: Batch,
+        diagnose: bool,
+    ) -> dict[str, Tensor]:
+        """contrast/<task>/<name> for every scalar of a task."""
+        scalars = {"loss": result.value.detach(), **result.metrics}
+        if diagnose:
+            scalars["weight"] = torch.tensor(task.weight)
+            scalars |= task.diagnose(encoded, batch)
+            scalars |= identity_rates(batch.histories, views)
+        return {f"contrast/{task.name}/{name}": value for name, value in scalars.items()}
+
+    def embed(self, items: Tensor) -> Tensor:
+        """Item numbers of any shape to vectors; MASK takes the last row."""
+        rows = torch.where(items == MASK, self.num_items + 1, items)
+        return F.embedding(rows, self.item_embedding.weight, padding_idx=0)
+
+    def real_items(self) -> Tensor:
+        """[num_items, d]: embeddings of items 1..num_items, neither padding nor [mask]."""
+        return self.item_embedding.weight[1 : self.num_items + 1]
+
+    def represent(self, histories: Sequences) -> Tensor:
+        """[B, d]: the state at each history's last item."""
+        return encode_together(self.encoder, self.embed, [Request(histories, "last")])[0]
+
+    def scores(self, histories: Sequences) -> Tensor:
+        """[B, num_items + 1]: a score for every item; column 0 is padding and means nothing."""
+        return self.represent(histories) @ self.item_embedding.weight[: self.num_items + 1].T
+
+    # RecBole's model interface ---------------------------------------------------------------
+
+    def histories(self, interaction: Any) -> Sequences:
+        """RecBole's right-padded item lists, trimmed to the longest of the batch."""
+        items, lengths = interaction[self.ITEM_SEQ], interaction[self.ITEM_SEQ_LEN]
+        return Sequences(items[:, : int(lengths.max())], lengths)
+
+    def forward(self, item_seq: Tensor, item_seq_len: Tensor) -> Tensor:
+        return self.represent(Sequences(item_seq, item_seq_len))
+
+    def calculate_loss(self, interaction: Any) -> Tensor:
+        """One scalar: RecBole would add every entry of a tuple to the loss."""
+        batch = Batch(
+            self.histories(interaction), interaction[self.POS_ITEM_ID], interaction[self.USER_ID]
+        )
+        return self.losses(batch, self.rng).total
+
+    def predict(self, interaction: Any) -> Tensor:
+        items = self.item_embedding(interaction[self.ITEM_ID])  # [B, d]
+        scores: Tensor = (self.represent(self.histories(interaction)) * items).sum(dim=1)
+        return scores
+
+    def full_sort_predict(self, interaction: Any) -> Tensor:
+        return self.scores(self.histories(interaction))
+
+
+def identity_rates(histories: Sequences, views: list[View]) -> dict[str, Tensor]:
+    """Share of views equal to their input: over all, and for each operator that drew some."""
+    rates = {
+        "identity_rate": torch.stack([identity_rate(histories, v.sequences) for v in views]).mean()
+    }
+    drawn = [v for v in views if v.drawn is not None]
+    if drawn:
+        same = torch.cat([unchanged(histories, v.sequences) for v in drawn]).double()
+        by = torch.cat([v.drawn for v in drawn if v.drawn is not None])
+        for index, name in enumerate(drawn[0].operators):
+            mine = by == index
+            rates[f"identity_rate/{name}"] = (same * mine).sum() / mine.sum()
+    return rates
+
+
+def train_histories(dataset: Any) -> TrainHistories:
+    """Every user's training items, from a Catalogue or RecBole's training SequentialDataset.
+
+    RecBole holds a row per prefix, sorted by user and time: a user's history is the first
+    item of the first row's list, followed by the target of every row.
+    """
+    if isinstance(dataset, Catalogue):
+        return dataset.train
+    rows = dataset.inter_feat
+    users = rows[dataset.uid_field].numpy()
+    targets = rows[dataset.iid_field].numpy()
+    starts = np.flatnonzero(np.diff(users, prepend=-1))
+    first = rows[dataset.iid_field + dataset.config["LIST_SUFFIX"]].numpy()[starts, 0]
+    items = np.insert(targets, starts, first)
+    counts = np.diff(np.append(starts, len(users))) + 1
+    offsets = np.concatenate([[0], np.cumsum(counts)])
+    return TrainHistories(
+        torch.from_numpy(items), torch.from_numpy(offsets), dataset.num(dataset.iid_field) - 1
+    )

@@ -1,0 +1,38 @@
+"""Two augmented views of a history are recognised as one: CL4SRec."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Generator
+
+from augment import Crop, Mask, Operator, Reorder, draw_two_views
+from augment.views import Draw
+from models.tasks.task import Batch, ContrastiveTask, View
+
+
+@dataclass(eq=False, repr=False)
+class AugmentedViews(ContrastiveTask):
+    """Contrast two randomly augmented views of each history against those of other rows.
+
+    CL4SRec (arXiv:2010.14395, section 3.2).  Both views are made from the history itself.
+    """
+
+    operators: tuple[Operator, ...] = (Crop(), Mask(), Reorder())
+    """What may be done to a history."""
+    draw: Draw = "two_distinct"
+    """two_distinct or with_replacement: one operator a view; chained: all, in this order."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.operators:
+            raise ValueError("operators must name at least one operator")
+        if self.draw == "two_distinct" and len(self.operators) < 2:
+            raise ValueError(
+                "draw: two_distinct needs two operators or more; use with_replacement for one"
+            )
+
+    def views(self, batch: Batch, rng: Generator) -> list[View]:
+        names = tuple(type(operator).__name__.lower() for operator in self.operators)
+        drawn = draw_two_views(batch.histories, self.operators, self.draw, rng)
+        return [View(v.sequences, self.pooling, names, v.operator) for v in drawn]

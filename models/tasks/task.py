@@ -1,0 +1,162 @@
+"""What a contrastive task declares: what it mines, which views it needs, and its loss."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import torch
+from torch import Generator, Tensor, nn
+
+from augment import Sequences, TrainHistories
+from models.losses.info_nce import (
+    Similarity,
+    contrast_logits,
+    info_nce,
+    partner_index,
+    same_rows,
+)
+from models.losses.representation import alignment, uniformity
+
+Pooling = Literal["last", "mean"]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Training examples: histories and what follows them.
+
+    histories: [B, L] input items.
+    targets:   [B] the item that follows each history.
+    users:     [B] user numbers.
+    labels:    [B, L] the item that follows each position, 0 where none is scored; None when
+               only the last position is trained (then it is `targets`).
+    """
+
+    histories: Sequences
+    targets: Tensor
+    users: Tensor
+    labels: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class View:
+    """Histories for the encoder, one for each row of the batch.
+
+    pooling:   which representation the task wants back: the last real position's state, or
+               the mean over real positions; both [B, d].
+    operators: names, and for each row the index of the one that made it: only for the record.
+    """
+
+    sequences: Sequences
+    pooling: Pooling = "last"
+    operators: tuple[str, ...] = ()
+    drawn: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class TaskLoss:
+    """A scalar to be weighted and added to the loss, and named scalars for the record."""
+
+    value: Tensor
+    metrics: dict[str, Tensor] = field(default_factory=dict)
+
+
+@dataclass(eq=False, repr=False)
+class Task(nn.Module):
+    """One auxiliary objective.  A dataclass whose fields are its configuration.
+
+    It is a torch module too, so parameters made in `prepare` are trained and saved with the
+    model.  A field out of range is a ValueError in __post_init__.
+    """
+
+    name: str = ""
+    """Unique in a model; the task's kind where it is not given."""
+    weight: float = 0.1
+    """Factor of this loss next to the next-item loss; 0 leaves the task out."""
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Task:
+        task = super().__new__(cls)
+        nn.Module.__init__(task)  # before the dataclass assigns its fields
+        return task
+
+    def __post_init__(self) -> None:
+        if not self.weight >= 0.0:
+            raise ValueError(f"weight must be at least 0, got {self.weight}")
+
+    def prepare(self, dim: int, num_items: int) -> None:
+        """Make parameters.  Called once, after all other weights of the model are drawn."""
+
+    def fit(self, train: TrainHistories) -> None:
+        """Mine positives, clusters, neighbours: from the training split, the only data given."""
+
+    def views(self, batch: Batch, rng: Generator) -> list[View]:
+        """The views to encode, each with one row for every row of the batch."""
+        raise NotImplementedError
+
+    def loss(self, encoded: list[Tensor], batch: Batch) -> TaskLoss:
+        """The objective, from the [B, d] representation of each view, in the order of `views`."""
+        raise NotImplementedError
+
+    def diagnose(self, encoded: list[Tensor], batch: Batch) -> dict[str, Tensor]:
+        """Further scalars for the record, computed without gradient on some batches only."""
+        return {}
+
+
+FALSE_NEGATIVES: dict[str, Callable[[Batch], Tensor]] = {
+    "target": lambda batch: batch.targets,
+    "user": lambda batch: batch.users,
+}
+
+
+@dataclass(eq=False, repr=False)
+class ContrastiveTask(Task):
+    """A task that compares two views of each row by InfoNCE; subclasses say which views."""
+
+    temperature: float = 1.0
+    """Divides similarities; > 0.  Cosine wants about 0.05 to 1, dot products about 1."""
+    similarity: Similarity = "dot"
+    """dot, or cosine (dot product of unit vectors)."""
+    pooling: Pooling = "last"
+    """Representation of a view: state at the last real item, or mean over real items."""
+    left_out: tuple[Literal["target", "user"], ...] = ()
+    """Rows with the same target or user are no negatives of each other."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0.0 < self.temperature < float("inf"):
+            raise ValueError(f"temperature must be positive, got {self.temperature}")
+
+    def same(self, batch: Batch) -> Tensor | None:
+        """[B, B] bool: pairs that are left out of each other's negatives; None when none is."""
+        labels = [FALSE_NEGATIVES[kind](batch) for kind in self.left_out]
+        return same_rows(*labels) if labels else None
+
+    def loss(self, encoded: list[Tensor], batch: Batch) -> TaskLoss:
+        view_a, view_b = encoded
+        return TaskLoss(
+            info_nce(view_a, view_b, self.temperature, self.similarity, self.same(batch))
+        )
+
+    def diagnose(self, encoded: list[Tensor], batch: Batch) -> dict[str, Tensor]:
+        """How well the contrast is solved (accuracy) and what it does to the space.
+
+        Similarities are cosines, whatever the objective uses, so runs can be compared.
+        """
+        view_a, view_b = encoded
+        logits = contrast_logits(
+            view_a, view_b, self.temperature, self.similarity, self.same(batch)
+        )
+        partner = partner_index(len(view_a), logits.device)
+        cosine = contrast_logits(view_a, view_b, 1.0, "cosine", self.same(batch))
+        positive = cosine.gather(1, partner[:, None])  # [2B, 1]
+        negative = cosine.scatter(1, partner[:, None], float("-inf"))
+        compared = negative.isfinite()
+        return {
+            "accuracy": (logits.argmax(dim=1) == partner).float().mean(),
+            "positive_similarity": positive.mean(),
+            "negative_similarity": torch.where(compared, negative, 0.0).sum()
+            / compared.sum().clamp(min=1),
+            "alignment": alignment(view_a, view_b),
+            "uniformity": (uniformity(view_a) + uniformity(view_b)) / 2,
+        }

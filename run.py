@@ -1,0 +1,8 @@
+"""SeqContrast: train, evaluate and compare self-supervised sequential recommenders."""
+
+import sys
+
+from experiments.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
