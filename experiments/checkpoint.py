@@ -34,9 +34,10 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def save_weights(path: Path, model: nn.Module) -> None:
-    """Parameters and buffers as safetensors."""
+    """Parameters and buffers as safetensors; tensors that share memory are written twice."""
     state = {
-        name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()
+        name: tensor.detach().cpu().contiguous().clone()
+        for name, tensor in model.state_dict().items()
     }
     write_atomically(path, lambda temporary: save_file(state, temporary))
 

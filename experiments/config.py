@@ -131,16 +131,3 @@ def config_sha256(config: Config) -> str:
     """Hash of everything that decides the result: equal for equal experiments anywhere."""
     tree = {key: value for key, value in config_tree(config).items() if key not in NOT_SCIENCE}
     return hashlib.sha256(json.dumps(tree, sort_keys=True).encode()).hexdigest()
-
-
-def flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """{"train": {"batch_size": 1}} -> {"train.batch_size": 1}; list entries by their index."""
-    leaves: dict[str, Any] = {}
-    for key, value in tree.items():
-        if isinstance(value, list) and value and all(isinstance(v, dict) for v in value):
-            value = {str(index): entry for index, entry in enumerate(value)}
-        if isinstance(value, dict):
-            leaves |= flat(value, f"{prefix}{key}.")
-        else:
-            leaves[f"{prefix}{key}"] = value
-    return leaves

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +20,15 @@ from experiments.data.histories import Histories
 class RecBoleConfig(StockConfig):  # type: ignore[misc]  # RecBole is not typed
     """Takes its values from its arguments only.
 
-    RecBole's own reads sys.argv, evaluates strings as Python, needs names that NumPy 2 took
+    RecBole's own reads sys.argv, evaluates strings as Python, fails on names that NumPy 2 took
     away, and picks the device by an environment variable; everything else is inherited.
     """
 
     def compatibility_settings(self) -> None:
-        """NumPy's old names are not put back."""
+        """RecBole's metrics still say np.float: put back what is gone, leave what is there."""
+        for kind in (bool, int, float, complex, object, str):
+            if not hasattr(np, kind.__name__):
+                setattr(np, kind.__name__, kind)
 
     def _load_cmd_line(self) -> dict[str, Any]:
         return {}
@@ -65,6 +72,20 @@ def recbole_config(
         **values,
     }
     return RecBoleConfig(model=model, dataset=dataset, config_dict=fields)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """RecBole's preparation without its log lines and the warnings of its pandas code."""
+    logger = logging.getLogger()
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            yield
+    finally:
+        logger.setLevel(before)
 
 
 def write_atomic_file(histories: Histories, folder: Path, name: str) -> None:

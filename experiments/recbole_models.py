@@ -22,7 +22,7 @@ from augment import Sequences
 from experiments.config import Config
 from experiments.data.histories import Histories
 from experiments.errors import UsageError
-from experiments.recbole_config import RecBoleConfig, recbole_config, write_atomic_file
+from experiments.recbole_config import RecBoleConfig, quiet, recbole_config, write_atomic_file
 from experiments.resolve import RECBOLE
 from experiments.typed import unknown
 from models.sasrec import Losses
@@ -56,16 +56,21 @@ class RecBoleModel(nn.Module):
         check_fields(name, config.recbole)
         if config.protocol != "prefix":
             raise UsageError(f"protocol: {config.model} trains on prefix only")
-        init_logger_quietly()
-        with tempfile.TemporaryDirectory() as folder:
+        with tempfile.TemporaryDirectory() as folder, quiet():
             write_atomic_file(histories, Path(folder), DATASET)
             values = {**config.recbole, "device": device, "seed": config.seed}
             fields = recbole_config(name, Path(folder), DATASET, config.encoder.max_length, values)
             check_training(name, fields)
-            train, _, _ = create_dataset(fields).build()
-        construct_transform(fields)  # some models read fields that only this sets
-        torch.manual_seed(config.seed)
-        model = model_class(fields, train).to(device)
+            try:
+                train, _, _ = create_dataset(fields).build()
+                construct_transform(fields)  # some models read fields that only this sets
+                torch.manual_seed(config.seed)
+                model = model_class(fields, train).to(device)
+            except Exception as error:  # of RecBole's code: features or graphs it looks for
+                reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+                raise UsageError(
+                    f"model: recbole:{name} cannot be built from histories alone ({reason})"
+                ) from error
         hosted = RecBoleModel(model, fields, train, histories.num_items).to(device)
         check_scores(name, hosted, device)
         return hosted
@@ -89,13 +94,6 @@ class RecBoleModel(nn.Module):
         width = self.config["MAX_ITEM_LIST_LENGTH"]
         items = F.pad(self.item_number[histories.items], (0, width - histories.width))
         return Interaction({"item_id_list": items, "item_length": histories.lengths})
-
-
-def init_logger_quietly() -> None:
-    """RecBole logs every step of its preparation to the root logger; only errors are wanted."""
-    import logging
-
-    logging.getLogger().setLevel(logging.ERROR)
 
 
 def sequential_models() -> dict[str, str]:

@@ -55,9 +55,17 @@ def preset_tree(model: str) -> dict[str, Any]:
 
 
 def dataset_tree(spec: DatasetSpec, model: str) -> dict[str, Any]:
-    """What a data set decides where nothing else does; RecBole's models know prefix only."""
-    protocol = "prefix" if model.startswith(RECBOLE) else spec.protocol
-    return {"protocol": protocol, "encoder": {"max_length": spec.max_length}}
+    """What a data set decides where nothing else does.
+
+    RecBole's models know prefix only, and get random batches, as RecBole makes them: they are
+    padded to the full length anyway.
+    """
+    tree: dict[str, Any] = {"encoder": {"max_length": spec.max_length}}
+    if model.startswith(RECBOLE):
+        return {**tree, "protocol": "prefix", "train": {"bucket_pool": 1}}
+    if model in BASELINES:
+        return tree
+    return with_overrides({**tree, "protocol": spec.protocol}, list(spec.defaults.items()))
 
 
 def refuse_idle_fields(model: str, overrides: list[tuple[str, Any]]) -> None:

@@ -303,7 +303,8 @@ def _rank_chart(ranked: np.ndarray, excluded: np.ndarray) -> Any:
     import numpy as np
     import wandb
 
-    series = {"ranked": np.asarray(ranked), "excluded": np.asarray(excluded)}
+    both = {"ranked": np.asarray(ranked), "excluded": np.asarray(excluded)}
+    series = {name: ranks[np.isfinite(ranks)] for name, ranks in both.items()}  # inf: no rank
     worst = max(ranks.max(initial=1) for ranks in series.values())
     edges = np.unique(np.geomspace(1, worst + 1, 33).round().astype(int))
     counts = [np.histogram(ranks, edges)[0].tolist() for ranks in series.values()]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import random
 import sys
 import time
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Generator, Tensor, nn
+from torch.profiler import record_function
 from tqdm import tqdm
 
 from experiments.build import AnyModel, build_model
@@ -209,7 +211,7 @@ def train_epoch(run: Run, optimizer: torch.optim.Optimizer) -> dict[str, float]:
     assert not isinstance(model, (Popularity, RepeatLast))
     model.train()
     dropout_seed, view_seed = epoch_seeds(config.seed, progress.epoch)
-    torch.manual_seed(dropout_seed)
+    seed_everything(dropout_seed)
     rng = Generator(device=run.device).manual_seed(view_seed)
     seen: dict[str, list[Tensor]] = {}
     batches = tqdm(
@@ -227,9 +229,7 @@ def train_epoch(run: Run, optimizer: torch.optim.Optimizer) -> dict[str, float]:
             metrics = {**metrics, **gradient_norms(losses.parts, model)}
         if diagnose or run.device.type == "cpu":  # asking a GPU makes it wait
             check_finite(losses.total, progress.epoch, number)
-        optimizer.zero_grad(set_to_none=True)
-        losses.total.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
+        descend(losses.total, optimizer)
         for name, value in metrics.items():
             seen.setdefault(name, []).append(value)
     progress.step += len(run.batches)
@@ -244,6 +244,22 @@ def train_epoch(run: Run, optimizer: torch.optim.Optimizer) -> dict[str, float]:
         "seconds": round(seconds, 3),
         **{name: float(value) for name, value in means.items() if not math.isnan(value)},
     }
+
+
+def seed_everything(seed: int) -> None:
+    """torch's generators for dropout; Python's and NumPy's for RecBole's own models."""
+    torch.manual_seed(seed)
+    random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002
+
+
+def descend(loss: Tensor, optimizer: torch.optim.Optimizer) -> None:
+    """One step of the optimiser against this loss's gradient."""
+    optimizer.zero_grad(set_to_none=True)
+    with record_function("backward"):
+        loss.backward()  # type: ignore[no-untyped-call]
+    with record_function("optimizer"):
+        optimizer.step()
 
 
 def epoch_seeds(seed: int, epoch: int) -> tuple[int, int]:

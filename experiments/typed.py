@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import types
 import typing
 from collections.abc import Iterable
 from typing import Any, Literal, Union, get_args, get_origin
 
 from augment import OPERATORS, Operator
+from experiments.data.nearest import did_you_mean
 from experiments.errors import UsageError
 from models.encoders import ENCODERS, EncoderConfig
 from models.losses.next_item import NEXT_ITEM_LOSSES, NextItemLoss
@@ -80,7 +80,7 @@ def build_choice(hint: Any, value: Any, path: str) -> Any:
         raise UsageError(f"{path}: expected a name or keys and values, got {value!r}")
     fields = dict(value)
     name = fields.pop(tag, next(iter(catalogue)) if hint is EncoderConfig else None)
-    if name not in catalogue:
+    if not isinstance(name, str) or name not in catalogue:
         raise UsageError(f"{path}.{tag}: {unknown(name, catalogue)}")
     return build_dataclass(catalogue[name], fields, path)
 
@@ -102,11 +102,9 @@ def build_dataclass(cls: Any, value: Any, path: str) -> Any:
 
 
 def unknown(name: Any, known: Iterable[Any]) -> str:
-    """'unknown X, did you mean Y?' and what there is."""
+    """What was not known, what was probably meant, and what there is."""
     names = [str(entry) for entry in known]
-    near = difflib.get_close_matches(str(name), names, n=1)
-    hint = f"did you mean {near[0]!r}? " if near else ""
-    return f"unknown {name!r}; {hint}known: {', '.join(names) or 'none'}"
+    return f"unknown {name!r}{did_you_mean(str(name), names)}; known: {', '.join(names) or 'none'}"
 
 
 def to_tree(value: Any) -> Any:

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from recbole.model.abstract_recommender import SequentialRecommender
 from recbole.utils import InputType
 from torch import Generator, Tensor, nn
+from torch.profiler import record_function
 
 from augment import MASK, Sequences, TrainHistories, identity_rate
 from augment.views import unchanged
@@ -69,8 +70,8 @@ class SASRec(SequentialRecommender):  # type: ignore[misc]  # RecBole is not typ
         with torch.no_grad():
             self.item_embedding.weight[0] = 0.0
         self.encoder = encoder.build()
-        self.tasks = nn.ModuleDict(
-            {task.name: copy.deepcopy(task) for task in config["contrast"] if task.weight > 0.0}
+        self.tasks = nn.ModuleList(
+            copy.deepcopy(task) for task in config["contrast"] if task.weight > 0.0
         )
         self.rng = Generator(device=config["device"]).manual_seed(config["seed"])
         train = train_histories(dataset)
@@ -80,7 +81,7 @@ class SASRec(SequentialRecommender):  # type: ignore[misc]  # RecBole is not typ
 
     def contrastive_tasks(self) -> list[Task]:
         """The tasks with a weight above 0, in the order of the configuration."""
-        return [task for task in self.tasks.values() if isinstance(task, Task)]
+        return [task for task in self.tasks if isinstance(task, Task)]
 
     def losses(self, batch: Batch, rng: Generator, diagnose: bool = False) -> Losses:
         """Next-item loss plus each task's weighted loss, from one pass over batch and views.
@@ -88,19 +89,22 @@ class SASRec(SequentialRecommender):  # type: ignore[misc]  # RecBole is not typ
         rng draws the views and nothing else.  diagnose adds the scalars that cost extra.
         """
         tasks = self.contrastive_tasks()
-        views = [task.views(batch, rng) for task in tasks]
+        with record_function("contrast"):
+            views = [task.views(batch, rng) for task in tasks]
         every_position = batch.labels is not None
         requests = [Request(batch.histories, "all" if every_position else "last")]
         requests += [Request(v.sequences, v.pooling) for some in views for v in some]
-        states, *encoded = encode_together(self.encoder, self.embed, requests)
-
-        next_item = self.next_item_loss(states, batch)
+        with record_function("encoder"):
+            states, *encoded = encode_together(self.encoder, self.embed, requests)
+        with record_function("output layer"):
+            next_item = self.next_item_loss(states, batch)
         parts, metrics = {"next_item": next_item}, {"train/next_item": next_item.detach()}
         for task, some in zip(tasks, views, strict=True):
             mine, encoded = encoded[: len(some)], encoded[len(some) :]
-            result = task.loss(mine, batch)
-            parts[task.name] = task.weight * result.value
-            metrics |= self.record(task, result, some, mine, batch, diagnose)
+            with record_function("contrast"):
+                result = task.loss(mine, batch)
+                parts[task.name] = task.weight * result.value
+                metrics |= self.record(task, result, some, mine, batch, diagnose)
         total = torch.stack(list(parts.values())).sum()
         return Losses(total, parts, {"train/loss": total.detach(), **metrics})
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from experiments.data.declaration import Declaration, plain_name, read_declaration
 from experiments.data.nearest import did_you_mean
@@ -23,7 +23,9 @@ class DatasetSpec:
 
     protocol is `prefix` or `sequence`. A file that nothing declares is trained on by prefix,
     which makes a row of every interaction: where histories are long (a mean above 50), choose
-    `sequence`. users, items, interactions and sha256 are checked on loading where known.
+    `sequence`. defaults are dotted fields of a run's configuration that suit the data, below
+    preset and command line. users, items, interactions and sha256 are checked on loading where
+    known.
     """
 
     name: str
@@ -34,6 +36,7 @@ class DatasetSpec:
     items: int | None = None
     interactions: int | None = None
     sha256: str | None = None
+    defaults: dict[str, Any] = field(default_factory=dict)
 
 
 def known() -> list[str]:
@@ -101,6 +104,7 @@ def spec_of(name: str, path: Path, declaration: Declaration) -> DatasetSpec:
         items=declaration.items,
         interactions=declaration.interactions,
         sha256=declaration.sha256,
+        defaults=declaration.defaults,
     )
 
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from experiments.data.nearest import did_you_mean
 from experiments.errors import UsageError
+from experiments.yaml_file import read_tree
 
 PROTOCOLS = ("prefix", "sequence")
 
@@ -28,6 +27,7 @@ class Declaration:
     items: int | None = None
     interactions: int | None = None
     sha256: str | None = None
+    defaults: dict[str, Any] = field(default_factory=dict)  # dotted fields of a run's configuration
 
 
 def read_declaration(path: Path) -> Declaration:
@@ -36,7 +36,7 @@ def read_declaration(path: Path) -> Declaration:
     Errors: UsageError for a file that cannot be read, an unknown or missing field (names its
     nearest neighbour), and a value of a wrong type.
     """
-    values = _mapping(path)
+    values = read_tree(path)
     for name, value in values.items():
         if name not in _FIELDS:
             raise UsageError(f"{path}: unknown field {name!r}{did_you_mean(str(name), _FIELDS)}")
@@ -59,18 +59,6 @@ def plain_name(name: str) -> bool:
     )
 
 
-def _mapping(path: Path) -> dict[str, Any]:
-    try:
-        values = yaml.safe_load(path.read_bytes())
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror or error}") from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise UsageError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(values, dict):
-        raise UsageError(f"{path} must hold fields: {', '.join(_FIELDS)}")
-    return values
-
-
 def _is_file_name(value: object) -> bool:
     return isinstance(value, str) and plain_name(value)
 
@@ -87,6 +75,10 @@ def _is_bool(value: object) -> bool:
     return isinstance(value, bool)
 
 
+def _is_mapping(value: object) -> bool:
+    return isinstance(value, dict) and all(isinstance(key, str) for key in value)
+
+
 def _is_sha256(value: object) -> bool:
     return isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value) is not None
 
@@ -101,5 +93,6 @@ _FIELDS: dict[str, tuple[Callable[[object], bool], str]] = {
     "items": _COUNT,
     "interactions": _COUNT,
     "sha256": (_is_sha256, "64 lower-case hexadecimal digits"),
+    "defaults": (_is_mapping, "dotted fields and their values"),
 }
-assert list(_FIELDS) == [field.name for field in fields(Declaration)]
+assert list(_FIELDS) == [entry.name for entry in fields(Declaration)]

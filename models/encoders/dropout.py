@@ -34,7 +34,7 @@ def keep_mask(shape: torch.Size, p: float, dtype: torch.dtype) -> Tensor:
     """A random tensor of 0 (with probability p) and 1 / (1 - p), on the CPU."""
     narrow = float(p * 256).is_integer()
     levels, kind = (256, torch.uint8) if narrow else (65536, torch.uint16)
-    dropped = round(p * levels)  # levels below this one are zeroed
+    dropped = min(round(p * levels), levels - 1)  # levels below this one are zeroed
     count = shape.numel()
     words = torch.empty(-(-count * (1 if narrow else 2) // 8), dtype=torch.int64)
     words.random_(-(2**63), None)  # all 64 bits are random

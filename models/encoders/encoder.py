@@ -29,7 +29,7 @@ class EncoderConfig:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if not 0.0 <= self.dropout < 1.0:
             raise ValueError(f"dropout must lie in [0, 1), got {self.dropout}")
-        if self.init_std <= 0.0:
+        if not 0.0 < self.init_std < float("inf"):
             raise ValueError(f"init_std must be positive, got {self.init_std}")
 
     def build(self) -> Encoder:

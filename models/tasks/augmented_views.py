@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import Generator
 
-from augment import Crop, Mask, Operator, Reorder, draw_two_views
+from augment import OPERATORS, Crop, Mask, Operator, Reorder, draw_two_views
 from augment.views import Draw
 from models.tasks.task import Batch, ContrastiveTask, View
 
@@ -33,6 +33,17 @@ class AugmentedViews(ContrastiveTask):
             )
 
     def views(self, batch: Batch, rng: Generator) -> list[View]:
-        names = tuple(type(operator).__name__.lower() for operator in self.operators)
+        names = operator_names(self.operators)
         drawn = draw_two_views(batch.histories, self.operators, self.draw, rng)
         return [View(v.sequences, self.pooling, names, v.operator) for v in drawn]
+
+
+def operator_names(operators: tuple[Operator, ...]) -> tuple[str, ...]:
+    """Catalogue names, numbered where one occurs again: ("crop", "mask", "mask.2")."""
+    known = {cls: name for name, cls in OPERATORS.items()}
+    names: list[str] = []
+    for operator in operators:
+        name = known.get(type(operator), type(operator).__name__)
+        count = sum(other.split(".")[0] == name for other in names)
+        names.append(f"{name}.{count + 1}" if count else name)
+    return tuple(names)

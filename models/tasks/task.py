@@ -81,7 +81,7 @@ class Task(nn.Module):
         return task
 
     def __post_init__(self) -> None:
-        if not self.weight >= 0.0:
+        if not 0.0 <= self.weight < float("inf"):
             raise ValueError(f"weight must be at least 0, got {self.weight}")
 
     def prepare(self, dim: int, num_items: int) -> None:

@@ -128,9 +128,9 @@ def test_what_is_missing_is_named(tmp_path):
         ("users: 0\n", "users must be a positive whole number, not 0"),
         ("sha256: abc\n", "sha256 must be 64 lower-case hexadecimal digits, not 'abc'"),
         ("embedded: 1\n", "embedded must be true or false, not 1"),
-        ("- a\n", "must hold fields"),
-        ("a: [\n", "is not YAML"),
-        ("a: 2020-99-99\n", "is not YAML"),
+        ("- a\n", "expected keys and values"),
+        ("a: [\n", "not YAML"),
+        ("a: 2020-99-99\n", "not YAML"),
     ],
 )
 def test_a_wrong_declaration_is_told_in_one_line(tmp_path, text, told):

@@ -1,0 +1,192 @@
+"""What every contrastive task promises, on every encoder and under both protocols."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import get_args
+
+import pytest
+import torch
+from torch import Tensor
+
+from augment import PADDING, Sequences
+from models.encoders import ENCODERS
+from models.sasrec import SASRec
+from models.tasks import TASKS, Batch, ContrastiveTask, Pooling, Task
+from tests.histories import generator
+from tests.models.tiny import (
+    Protocol,
+    build_model,
+    cyclic_histories,
+    encoder_config,
+    random_batch,
+    training_rows,
+)
+
+TRAIN = cyclic_histories(users=30, num_items=12, longest=14)
+DIAGNOSED = {"accuracy", "positive_similarity", "negative_similarity", "alignment", "uniformity"}
+
+every_task = pytest.mark.parametrize("kind", list(TASKS))
+contrastive_tasks = pytest.mark.parametrize(
+    "kind", [kind for kind, task in TASKS.items() if issubclass(task, ContrastiveTask)]
+)
+every_encoder = pytest.mark.parametrize("encoder", list(ENCODERS))
+both_protocols = pytest.mark.parametrize("protocol", ["prefix", "sequence"])
+one_row_or_more = pytest.mark.parametrize("size", [1, 8])
+
+
+def model_with(kind: str, encoder: str = "self_attention") -> tuple[SASRec, Task]:
+    """A model with one task of its default fields, prepared and fitted, and that task."""
+    model = build_model(encoder_config(encoder), [TASKS[kind](name="it")], TRAIN)
+    return model, model.contrastive_tasks()[0]
+
+
+def batch_of(size: int, protocol: Protocol = "prefix") -> Batch:
+    return random_batch(TRAIN, training_rows(TRAIN, protocol), size, seed=0)
+
+
+def tensors(batch: Batch) -> list[Tensor]:
+    some = [batch.histories.items, batch.histories.lengths, batch.targets, batch.users]
+    return some if batch.labels is None else [*some, batch.labels]
+
+
+def assert_well_formed(seqs: Sequences, rows: int) -> None:
+    assert seqs.items.shape[0] == len(seqs.lengths) == rows
+    assert seqs.lengths.min() >= 1
+    assert seqs.lengths.max() <= min(seqs.width, encoder_config("gru").max_length)
+    assert torch.equal(seqs.items != PADDING, seqs.real())
+    assert seqs.items.max() <= TRAIN.num_items
+
+
+@every_task
+def test_a_task_keeps_its_name_and_has_a_default_for_every_other_field(kind: str) -> None:
+    task = TASKS[kind](name="mine")
+    assert task.name == "mine"
+    assert task.weight > 0
+
+
+@every_task
+@both_protocols
+@one_row_or_more
+def test_every_view_has_a_row_for_every_row_of_the_batch(
+    kind: str, protocol: Protocol, size: int
+) -> None:
+    views = model_with(kind)[1].views(batch_of(size, protocol), generator(0))
+    for view in views:
+        assert_well_formed(view.sequences, size)
+        assert view.pooling in get_args(Pooling)
+        assert view.drawn is None or view.drawn.shape == (size,)
+
+
+@every_task
+@both_protocols
+def test_making_views_edits_nothing(kind: str, protocol: Protocol) -> None:
+    batch = batch_of(8, protocol)
+    before = [tensor.clone() for tensor in tensors(batch)]
+    model_with(kind)[1].views(batch, generator(0))
+    for tensor, old in zip(tensors(batch), before, strict=True):
+        assert torch.equal(tensor, old)
+
+
+@every_task
+def test_the_generator_alone_decides_the_views(kind: str) -> None:
+    _, task = model_with(kind)
+    batch = batch_of(8)
+    torch.manual_seed(1)
+    state = torch.get_rng_state()
+    once = task.views(batch, generator(5))
+    assert torch.equal(torch.get_rng_state(), state)
+    torch.manual_seed(2)
+    again = task.views(batch, generator(5))
+    for view, other in zip(once, again, strict=True):
+        assert torch.equal(view.sequences.items, other.sequences.items)
+        assert torch.equal(view.sequences.lengths, other.sequences.lengths)
+
+
+@every_task
+@every_encoder
+@both_protocols
+@one_row_or_more
+def test_loss_and_gradients_are_finite(
+    kind: str, encoder: str, protocol: Protocol, size: int
+) -> None:
+    model, task = model_with(kind, encoder)
+    losses = model.train().losses(batch_of(size, protocol), generator(0))
+    assert losses.parts.keys() == {"next_item", task.name}
+    assert losses.total.shape == ()
+    assert losses.total.isfinite()
+    losses.total.backward()
+    for name, weight in model.named_parameters():
+        assert weight.grad is not None, name
+        assert weight.grad.isfinite().all(), name
+
+
+@every_task
+@both_protocols
+def test_a_task_trains_the_encoder(kind: str, protocol: Protocol) -> None:
+    model, task = model_with(kind)
+    part = model.losses(batch_of(8, protocol), generator(0)).parts[task.name]
+    grads = torch.autograd.grad(part, list(model.encoder.parameters()), allow_unused=True)
+    assert any(grad is not None and grad.abs().max() > 0 for grad in grads)
+
+
+@every_task
+@both_protocols
+@one_row_or_more
+def test_what_is_recorded_is_scalars_without_gradient(
+    kind: str, protocol: Protocol, size: int
+) -> None:
+    model, _ = model_with(kind)
+    losses = model.losses(batch_of(size, protocol), generator(0), diagnose=True)
+    assert {"train/loss", "train/next_item", "contrast/it/loss", "contrast/it/weight"} <= set(
+        losses.metrics
+    )
+    for name, value in losses.metrics.items():
+        assert value.shape == (), name
+        assert not value.requires_grad, name
+        assert value.isfinite() or name.startswith("contrast/it/identity_rate/"), name
+
+
+@contrastive_tasks
+@every_encoder
+@one_row_or_more
+def test_a_contrast_is_diagnosed_by_five_finite_scalars(kind: str, encoder: str, size: int) -> None:
+    _, task = model_with(kind, encoder)
+    encoded = [torch.randn(size, 8, generator=generator(seed)) for seed in (0, 1)]
+    found = task.diagnose(encoded, batch_of(size))
+    assert found.keys() >= DIAGNOSED
+    assert all(value.shape == () and value.isfinite() for value in found.values())
+    assert 0 <= found["accuracy"] <= 1
+
+
+@contrastive_tasks
+@pytest.mark.parametrize("left_out", [("target",), ("user",), ("target", "user")])
+def test_false_negatives_are_rows_of_the_same_target_or_user(
+    kind: str, left_out: tuple[str, ...]
+) -> None:
+    _, task = model_with(kind)
+    assert isinstance(task, ContrastiveTask)
+    assert task.same(batch_of(4)) is None
+    task.left_out = left_out  # type: ignore[assignment]
+    batch = replace(
+        batch_of(4), targets=torch.tensor([1, 1, 2, 3]), users=torch.tensor([0, 5, 5, 6])
+    )
+    same = task.same(batch)
+    assert same is not None
+    pairs = {(i, j) for i in range(4) for j in range(i) if same[i, j]}
+    expected = {"target": {(1, 0)}, "user": {(2, 1)}}
+    assert pairs == set().union(*(expected[label] for label in left_out))
+
+
+@every_task
+@pytest.mark.parametrize("weight", [-0.1, float("nan")])
+def test_a_weight_below_0_is_named(kind: str, weight: float) -> None:
+    with pytest.raises(ValueError, match=r"^weight must be at least 0"):
+        TASKS[kind](weight=weight)
+
+
+@contrastive_tasks
+@pytest.mark.parametrize("temperature", [0.0, -1.0, float("nan"), float("inf")])
+def test_a_temperature_that_is_not_positive_is_named(kind: str, temperature: float) -> None:
+    with pytest.raises(ValueError, match=r"^temperature must be positive"):
+        TASKS[kind](temperature=temperature)  # type: ignore[call-arg]

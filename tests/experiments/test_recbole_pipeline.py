@@ -1,0 +1,138 @@
+"""Our model is a RecBole model: RecBole's own loaders, Trainer and evaluation run it unchanged."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from recbole.data import create_dataset, data_preparation
+from recbole.trainer import Trainer
+
+from experiments.data.batches import train_split
+from experiments.data.histories import Histories
+from experiments.evaluate import evaluate
+from experiments.recbole_config import recbole_config, write_atomic_file
+from models.encoders import EncoderConfig, GRUConfig, SelfAttentionConfig
+from models.losses.next_item import CrossEntropy
+from models.sasrec import SASRec, train_histories
+from models.tasks import AugmentedViews, Task
+from tests.experiments.small_data import histories_of, planted
+
+LENGTH = 6
+ATTENTION = SelfAttentionConfig(dim=16, inner=16, dropout=0.1, max_length=LENGTH)
+GRU = GRUConfig(dim=16, hidden=16, dropout=0.1, max_length=LENGTH)
+CL4SREC = (AugmentedViews(name="views"),)
+
+
+@dataclass
+class Pipeline:
+    """What RecBole makes of a data set and our model class, by its own functions."""
+
+    histories: Histories
+    config: Any
+    dataset: Any
+    loaders: tuple[Any, Any, Any]
+    model: SASRec
+    trainer: Trainer
+
+    def losses(self) -> list[float]:
+        """RecBole's training loss of each epoch so far, averaged over its batches."""
+        return [loss / len(self.loaders[0]) for loss in self.trainer.train_loss_dict.values()]
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """RecBole's Trainer writes to the current folder, and its loaders set the log level."""
+    level = logging.getLogger().level
+    monkeypatch.chdir(tmp_path)
+    yield
+    logging.getLogger().setLevel(level)
+
+
+def pipeline(
+    folder: Path, contrast: tuple[Task, ...] = (), encoder: EncoderConfig = ATTENTION
+) -> Pipeline:
+    histories = histories_of(planted(shortest=5, longest=8))
+    write_atomic_file(histories, folder, "given")
+    fields = {
+        "encoder": encoder,
+        "next_item": CrossEntropy(),
+        "contrast": contrast,
+        "seed": 0,
+        "epochs": 12,
+        "learning_rate": 0.02,
+        "train_batch_size": 64,
+        "eval_batch_size": 1000,
+        "stopping_step": 12,
+    }
+    config = recbole_config(SASRec, folder, "given", LENGTH, fields)
+    torch.manual_seed(0)
+    dataset = create_dataset(config)
+    train, valid, test = data_preparation(config, dataset)
+    model = SASRec(config, train.dataset)
+    return Pipeline(histories, config, dataset, (train, valid, test), model, Trainer(config, model))
+
+
+def renumbered(run: Pipeline) -> Histories:
+    """The same histories in RecBole's item numbers."""
+    numbers = run.dataset.token2id("item_id", run.histories.items.astype(str).tolist())
+    return replace(run.histories, items=np.asarray(numbers, dtype=np.int64))
+
+
+@pytest.mark.parametrize(
+    ("contrast", "encoder"),
+    [((), ATTENTION), (CL4SREC, ATTENTION), (CL4SREC, GRU)],
+    ids=["sasrec", "cl4srec", "cl4srec-gru"],
+)
+def test_recboles_trainer_fits_our_model_and_its_metrics_equal_ours(tmp_path, contrast, encoder):
+    run = pipeline(tmp_path, contrast, encoder)
+    train, valid, test = run.loaders
+    run.trainer.fit(train, valid, saved=False, show_progress=False)
+    theirs = run.trainer.evaluate(test, load_best_model=False)
+
+    assert run.losses()[-1] < run.losses()[0] - 1.0
+    assert theirs["hit@10"] > 0.9
+    run.model.eval()
+    ours = evaluate(run.model, renumbered(run), "test", LENGTH, 1000, torch.device("cpu"))
+    named = {name.replace("hr", "hit"): v for name, v in ours.metrics()["ranked"].items()}
+    assert named == pytest.approx(dict(theirs), abs=1e-6)
+
+
+def test_recbole_restores_its_checkpoint_of_our_model(tmp_path):
+    run = pipeline(tmp_path, CL4SREC)
+    torch.manual_seed(1)
+    run.trainer._save_checkpoint(0, verbose=False)
+    saved = torch.load(run.trainer.saved_model_file, weights_only=False)["state_dict"]
+    assert saved.keys() == run.model.state_dict().keys()
+    assert Path(run.trainer.saved_model_file).parent == tmp_path
+
+
+def test_the_histories_read_back_from_recboles_rows_are_the_training_split(tmp_path):
+    run = pipeline(tmp_path)
+    found = train_histories(run.loaders[0].dataset)
+    expected = train_split(renumbered(run))
+    assert found.items.tolist() == expected.items.tolist()
+    assert found.offsets.tolist() == expected.offsets.tolist()
+    assert found.num_items == expected.num_items == 30
+
+
+def test_recboles_numbering_is_not_ours_so_that_these_tests_mean_something(tmp_path):
+    run = pipeline(tmp_path)
+    assert renumbered(run).items.tolist() != run.histories.items.tolist()
+
+
+def test_predict_is_a_column_of_full_sort_predict(tmp_path):
+    run = pipeline(tmp_path)
+    batch = next(iter(run.loaders[0]))
+    run.model.eval()
+    with torch.no_grad():
+        scores = run.model.full_sort_predict(batch)
+        chosen = run.model.predict(batch)
+    targets = batch["item_id"]
+    torch.testing.assert_close(chosen, scores.gather(1, targets[:, None])[:, 0])

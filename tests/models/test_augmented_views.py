@@ -1,0 +1,134 @@
+"""The CL4SRec task: which views it asks for, and what it refuses."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import torch
+from torch import Generator
+
+from augment import OPERATORS, Crop, Mask, Reorder, Sequences, draw_two_views
+from augment.views import Draw
+from models.losses import info_nce
+from models.sasrec import identity_rates
+from models.tasks import AugmentedViews, Batch, Pooling
+from tests.histories import counting, generator
+
+THREE = (Crop(), Mask(), Reorder())
+
+
+@dataclass(frozen=True)
+class Same:
+    """Changes nothing."""
+
+    def __call__(self, seqs: Sequences, rng: Generator) -> Sequences:
+        return seqs
+
+
+def batch_of(lengths: list[int]) -> Batch:
+    rows = torch.arange(len(lengths))
+    return Batch(counting(lengths), rows + 1, rows)
+
+
+@pytest.mark.parametrize("draw", ["two_distinct", "with_replacement", "chained"])
+@pytest.mark.parametrize("pooling", ["last", "mean"])
+def test_its_views_are_two_drawn_views(draw: Draw, pooling: Pooling) -> None:
+    batch = batch_of([5, 1, 9])
+    views = AugmentedViews(operators=THREE, draw=draw, pooling=pooling).views(batch, generator(3))
+    drawn = draw_two_views(batch.histories, THREE, draw, generator(3))
+    assert len(views) == 2
+    for view, expected in zip(views, drawn, strict=True):
+        assert torch.equal(view.sequences.items, expected.sequences.items)
+        assert torch.equal(view.sequences.lengths, expected.sequences.lengths)
+        assert view.pooling == pooling
+        assert view.operators == ("crop", "mask", "reorder")
+
+
+@pytest.mark.parametrize("left_out", [(), ("target",), ("user",)])
+def test_its_loss_is_info_nce_with_its_fields(left_out: tuple[Any, ...]) -> None:
+    rows = torch.tensor([1, 1, 2])
+    batch = Batch(counting([1, 2, 3]), targets=rows, users=rows.flip(0))
+    task = AugmentedViews(temperature=0.2, similarity="cosine", left_out=left_out)
+    a, b = torch.randn(2, 3, 4, generator=generator(0))
+    labels = {(): None, ("target",): batch.targets, ("user",): batch.users}[left_out]
+    same = None if labels is None else labels[:, None] == labels
+    expected = info_nce(a, b, 0.2, "cosine", same)
+    torch.testing.assert_close(task.loss([a, b], batch).value, expected)
+
+
+def test_perfect_views_are_recognised_without_error() -> None:
+    eye = torch.eye(4)
+    found = AugmentedViews().diagnose([eye, eye], batch_of([1, 2, 3, 4]))
+    assert {name: value.item() for name, value in found.items()} == pytest.approx(
+        {
+            "accuracy": 1.0,
+            "positive_similarity": 1.0,
+            "negative_similarity": 0.0,
+            "alignment": 0.0,
+            "uniformity": -4.0,
+        },
+        abs=1e-5,
+    )
+
+
+def test_mistaken_views_are_never_recognised() -> None:
+    eye = torch.eye(4)
+    found = AugmentedViews().diagnose([eye, eye.roll(1, 0)], batch_of([1, 2, 3, 4]))
+    assert found["accuracy"] == 0.0
+    assert found["positive_similarity"] == 0.0
+    assert found["negative_similarity"].item() == pytest.approx(1 / 6)  # 1 of 6 negatives
+
+
+def test_false_negatives_are_no_mistakes_and_no_negatives() -> None:
+    """Rows 0 and 1 have the same target and the same direction."""
+    views = torch.tensor([[1.0, 0.0], [2.0, 0.0], [0.0, 1.0]])
+    batch = Batch(counting([1, 2, 3]), targets=torch.tensor([7, 7, 8]), users=torch.arange(3))
+    counted = AugmentedViews().diagnose([views, views], batch)
+    left_out = AugmentedViews(left_out=("target",)).diagnose([views, views], batch)
+    assert counted["accuracy"].item() == pytest.approx(4 / 6)  # row 0 takes row 1 for itself
+    assert left_out["accuracy"].item() == 1.0
+    assert counted["negative_similarity"].item() == pytest.approx(8 / 24)
+    assert left_out["negative_similarity"].item() == 0.0
+
+
+def test_operators_are_recorded_by_their_names_in_the_catalogue(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(OPERATORS, "no_change", Same)
+    for view in AugmentedViews(operators=(Mask(), Same())).views(batch_of([4]), generator(0)):
+        assert view.operators == ("mask", "no_change")
+
+
+def test_an_operator_need_not_be_in_the_catalogue() -> None:
+    views = AugmentedViews(operators=(Mask(), Same())).views(batch_of([4]), generator(0))
+    assert all(len(view.operators) == 2 for view in views)
+
+
+def test_two_operators_of_one_kind_are_both_in_the_identity_rates() -> None:
+    """One view of each history went through either: half of the views are unchanged."""
+    task = AugmentedViews(operators=(Mask(0.0), Mask(1.0)))
+    batch = batch_of([3] * 8)
+    rates = identity_rates(batch.histories, task.views(batch, generator(0)))
+    each = [rate.item() for name, rate in rates.items() if name.startswith("identity_rate/")]
+    assert rates["identity_rate"] == 0.5
+    assert sum(each) / len(each) == 0.5
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"operators": ()}, "operators must name at least one operator"),
+        ({"operators": (Mask(),)}, "draw: two_distinct needs two operators or more"),
+    ],
+)
+def test_a_field_out_of_range_is_named(fields: dict[str, Any], told: str) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(told)}"):
+        AugmentedViews(**fields)
+
+
+@pytest.mark.parametrize("draw", ["with_replacement", "chained"])
+def test_one_operator_is_enough_for_the_other_draws(draw: Draw) -> None:
+    assert len(AugmentedViews(operators=(Mask(),), draw=draw).views(batch_of([4]), generator(0)))

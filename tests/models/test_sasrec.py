@@ -1,0 +1,239 @@
+"""The host: what it adds up, what it scores, what weight 0 means, and that it learns."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from augment import MASK, Crop, Mask, Reorder
+from models.encoders import ENCODERS, EncoderConfig, GRUConfig, SelfAttentionConfig
+from models.encoders.passes import Request, encode_together
+from models.sasrec import SASRec
+from models.tasks import TASKS, AugmentedViews, Batch, Task
+from tests.histories import counting, generator, padded
+from tests.models.tiny import (
+    Protocol,
+    build_model,
+    cyclic_histories,
+    encoder_config,
+    random_batch,
+    train_steps,
+    training_rows,
+)
+
+TRAIN = cyclic_histories(users=30, num_items=12, longest=14)
+
+every_encoder = pytest.mark.parametrize("kind", list(ENCODERS))
+both_protocols = pytest.mark.parametrize("protocol", ["prefix", "sequence"])
+
+
+def augmented(weight: float = 0.1, name: str = "augmented") -> AugmentedViews:
+    return AugmentedViews(name=name, weight=weight, operators=(Crop(), Mask(), Reorder()))
+
+
+def small_model(kind: str, *contrast: Task, seed: int = 0) -> SASRec:
+    return build_model(encoder_config(kind), contrast, TRAIN, seed)
+
+
+def some_batch(protocol: Protocol = "prefix", size: int = 8) -> Batch:
+    return random_batch(TRAIN, training_rows(TRAIN, protocol), size, seed=0)
+
+
+# Weight 0 ------------------------------------------------------------------------------------
+
+
+@every_encoder
+@both_protocols
+def test_a_contrast_of_weight_0_trains_bit_for_bit_as_none(kind: str, protocol: Protocol) -> None:
+    plain = small_model(kind)
+    zero = small_model(kind, *(task(name=name, weight=0.0) for name, task in TASKS.items()))
+    assert train_steps(plain, TRAIN, protocol, 8) == train_steps(zero, TRAIN, protocol, 8)
+    assert plain.state_dict().keys() == zero.state_dict().keys()
+    for name, weight in plain.state_dict().items():
+        assert torch.equal(weight, zero.state_dict()[name]), name
+
+
+@every_encoder
+def test_a_contrast_does_not_change_the_weights_training_starts_from(kind: str) -> None:
+    plain = small_model(kind).state_dict()
+    with_tasks = small_model(kind, *(task(name=name) for name, task in TASKS.items()))
+    for name, weight in plain.items():
+        assert torch.equal(weight, with_tasks.state_dict()[name]), name
+
+
+@every_encoder
+def test_the_seed_decides_the_whole_training(kind: str) -> None:
+    losses = [train_steps(small_model(kind, augmented()), TRAIN, "prefix", 4) for _ in range(2)]
+    assert losses[0] == losses[1]
+    assert losses[0] != train_steps(small_model(kind, augmented(), seed=1), TRAIN, "prefix", 4)
+
+
+@pytest.mark.parametrize("name", ["augmented_views", "two words", "train", "items"])
+def test_a_task_may_have_any_name(name: str) -> None:
+    losses = small_model("gru", augmented(name=name)).losses(some_batch(), generator(0))
+    assert losses.parts.keys() == {"next_item", name}
+
+
+def test_models_do_not_share_a_task() -> None:
+    task = augmented()
+    first, second = small_model("gru", task), small_model("gru", task)
+    assert first.contrastive_tasks()[0] is not second.contrastive_tasks()[0]
+    assert first.contrastive_tasks()[0] is not task
+
+
+# Padding and [mask] --------------------------------------------------------------------------
+
+
+def test_the_mask_is_the_last_row_of_the_table_and_padding_the_first() -> None:
+    model = small_model("gru")
+    table = model.item_embedding.weight
+    assert table.shape == (12 + 2, 8)
+    vectors = model.embed(torch.tensor([[MASK, 0], [1, 12]]))
+    assert torch.equal(vectors[0, 0], table[13])
+    assert torch.equal(vectors[0, 1], torch.zeros(8))
+    assert torch.equal(vectors[1], table[[1, 12]])
+
+
+@every_encoder
+def test_the_mask_is_never_scored(kind: str) -> None:
+    model, histories = small_model(kind).eval(), padded([[1, 2, 3], [7]])
+    before = model.scores(histories)
+    with torch.no_grad():
+        model.item_embedding.weight[-1] = 100.0
+    assert before.shape == (2, 12 + 1)
+    assert torch.equal(model.scores(histories), before)
+    assert len(model.real_items()) == 12
+
+
+@both_protocols
+def test_the_mask_is_trained_by_views_alone(protocol: Protocol) -> None:
+    model, rng = small_model("self_attention", augmented()), generator(0)
+    parts = model.losses(some_batch(protocol), rng).parts
+    table = model.item_embedding.weight
+    (grad,) = torch.autograd.grad(parts["next_item"], table, retain_graph=True)
+    assert grad[-1].abs().max() == 0
+    (grad,) = torch.autograd.grad(parts["augmented"], table)
+    assert grad[-1].abs().max() > 0
+
+
+@every_encoder
+@both_protocols
+def test_padding_stays_zero(kind: str, protocol: Protocol) -> None:
+    model = small_model(kind, augmented())
+    assert model.item_embedding.weight[0].abs().max() == 0
+    train_steps(model, TRAIN, protocol, 5, learning_rate=0.1)
+    assert model.item_embedding.weight[0].abs().max() == 0
+    assert model.item_embedding.weight[1:].abs().amax(dim=1).min() > 0
+
+
+# The loss ------------------------------------------------------------------------------------
+
+
+@every_encoder
+@both_protocols
+def test_the_loss_is_next_item_plus_weighted_tasks(kind: str, protocol: Protocol) -> None:
+    """Each part equals what it is when it is computed alone."""
+    model = small_model(kind, augmented(0.3, "a"), augmented(2.0, "b")).eval()
+    batch = some_batch(protocol)
+    losses = model.losses(batch, generator(4))
+    rng, expected = generator(4), []
+    for task in model.contrastive_tasks():
+        views = [Request(v.sequences, v.pooling) for v in task.views(batch, rng)]
+        encoded = [encode_together(model.encoder, model.embed, [view])[0] for view in views]
+        expected.append(task.weight * task.loss(encoded, batch).value.item())
+    assert [losses.parts[name].item() for name in "ab"] == pytest.approx(expected, rel=1e-4)
+    total = losses.parts["next_item"].item() + sum(expected)
+    assert losses.total.item() == pytest.approx(total, rel=1e-5)
+    assert losses.metrics["train/loss"].item() == losses.total.item()
+    assert losses.metrics["contrast/b/loss"].item() == pytest.approx(expected[1] / 2, rel=1e-4)
+
+
+@every_encoder
+def test_the_next_item_loss_is_cross_entropy_of_the_scores(kind: str) -> None:
+    model, batch = small_model(kind).eval(), some_batch()
+    expected = F.cross_entropy(model.scores(batch.histories)[:, 1:], batch.targets - 1)
+    assert model.losses(batch, generator(0)).total.item() == pytest.approx(expected.item())
+
+
+@every_encoder
+def test_every_position_of_a_sequence_is_a_prefix(kind: str) -> None:
+    """The loss on all positions is the mean over the prefixes; label 0 is not scored."""
+    model = small_model(kind).eval()
+    history = [3, 1, 4, 1, 5]
+    whole = Batch(
+        padded([history], width=7),
+        torch.tensor([9]),
+        torch.tensor([0]),
+        torch.tensor([[0, 4, 1, 5, 9, 0, 0]]),
+    )
+    prefixes = Batch(
+        padded([history[:n] for n in (2, 3, 4, 5)]), torch.tensor([4, 1, 5, 9]), torch.arange(4)
+    )
+    losses = [model.losses(batch, generator(0)).total.item() for batch in (whole, prefixes)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+
+
+def test_the_generator_draws_views_and_nothing_else() -> None:
+    model = small_model("self_attention")  # no task, no view
+    rng = generator(0)
+    model.train().losses(some_batch(), rng)
+    assert torch.equal(rng.get_state(), generator(0).get_state())
+
+
+def test_identity_rates_are_recorded_by_operator() -> None:
+    task = AugmentedViews("it", operators=(Mask(0.3), Crop(0.5)), draw="two_distinct")
+    model = build_model(encoder_config("gru"), [task], TRAIN)
+    batch = Batch(counting([2, 3, 2, 3]), torch.tensor([4, 5, 6, 7]), torch.arange(4))
+    metrics = model.losses(batch, generator(0), diagnose=True).metrics
+    assert metrics["contrast/it/identity_rate"].item() == 0.5
+    assert metrics["contrast/it/identity_rate/mask"].item() == 1.0
+    assert metrics["contrast/it/identity_rate/crop"].item() == 0.0
+
+
+# RecBole's interface -------------------------------------------------------------------------
+
+
+@every_encoder
+def test_recbole_s_methods_agree_with_ours(kind: str) -> None:
+    model = small_model(kind, augmented()).eval()
+    histories, targets = padded([[1, 2, 3], [7]], width=10), torch.tensor([4, 8])
+    interaction = {
+        "user_id": torch.tensor([0, 1]),
+        "item_id": targets,
+        "item_id_list": histories.items,
+        "item_length": histories.lengths,
+    }
+    scores = model.scores(histories)
+    torch.testing.assert_close(model.full_sort_predict(interaction), scores)
+    torch.testing.assert_close(model.predict(interaction), scores[[0, 1], targets])
+    torch.testing.assert_close(
+        model(histories.items, histories.lengths), model.represent(histories)
+    )
+    ours = model.losses(Batch(histories, targets, interaction["user_id"]), generator(0)).total
+    torch.testing.assert_close(model.calculate_loss(interaction), ours)
+
+
+# It learns -----------------------------------------------------------------------------------
+
+LEARNERS: dict[str, EncoderConfig] = {
+    "self_attention": SelfAttentionConfig(16, 1, 0.1, 10, inner=32, attention_dropout=0.1),
+    "gru": GRUConfig(16, 1, 0.1, 10, hidden=32),
+}
+
+
+@pytest.mark.parametrize("kind", LEARNERS)
+@pytest.mark.parametrize("contrast", [[], [augmented(0.1)]], ids=["plain", "cl4srec"])
+def test_planted_structure_is_found(kind: str, contrast: list[Task]) -> None:
+    """Item i + 1 follows item i: the item after each training history is ranked first."""
+    train = cyclic_histories(users=200, num_items=20, longest=8)
+    model = build_model(LEARNERS[kind], contrast, train)
+    train_steps(model, train, "prefix", steps=250, size=64, learning_rate=0.01)
+    ends = train.offsets[1:].numpy()
+    starts = train.offsets[:-1].numpy()
+    histories = padded(
+        [train.items[a:b].tolist() for a, b in zip(starts, ends, strict=True)], width=10
+    )
+    best = model.eval().scores(histories)[:, 1:].argmax(dim=1) + 1
+    following = train.items[ends - 1] % 20 + 1
+    assert (best == following).double().mean() > 0.95

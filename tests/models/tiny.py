@@ -1,0 +1,92 @@
+"""Models small enough for a test, and training data whose right answer is known."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence as ListOf
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from augment import TrainHistories
+from experiments.build import RECBOLE_FIELDS
+from experiments.data.batches import Rows, make_batch, prefix_rows, sequence_rows
+from models.encoders import ENCODERS, EncoderConfig
+from models.losses.next_item import CrossEntropy
+from models.sasrec import Catalogue, SASRec
+from models.tasks import Batch, Task
+from tests.histories import generator
+
+CPU = torch.device("cpu")
+Protocol = Literal["prefix", "sequence"]
+
+
+def encoder_config(kind: str, dropout: float = 0.2, init_std: float = 0.02) -> EncoderConfig:
+    """Two layers of eight dimensions that read ten items."""
+    sizes = {"dim": 8, "layers": 2, "max_length": 10}
+    fields = {field.name for field in dataclasses.fields(ENCODERS[kind])}
+    rates = dict.fromkeys({"dropout", "attention_dropout"} & fields, dropout)
+    return ENCODERS[kind](**sizes, **rates, init_std=init_std)  # type: ignore[arg-type]
+
+
+def build_model(
+    encoder: EncoderConfig, contrast: ListOf[Task], train: TrainHistories, seed: int = 0
+) -> SASRec:
+    torch.manual_seed(seed)
+    fields = {
+        **RECBOLE_FIELDS,
+        "MAX_ITEM_LIST_LENGTH": encoder.max_length,
+        "device": CPU,
+        "seed": seed,
+        "encoder": encoder,
+        "next_item": CrossEntropy(),
+        "contrast": contrast,
+    }
+    return SASRec(fields, Catalogue(train))
+
+
+def cyclic_histories(users: int, num_items: int, longest: int, seed: int = 0) -> TrainHistories:
+    """After item i comes item i + 1, after the last comes the first; 3 to `longest` a user."""
+    rng = np.random.default_rng(seed)
+    lengths, starts = rng.integers(3, longest + 1, users), rng.integers(0, num_items, users)
+    rows = [(s + np.arange(n)) % num_items + 1 for s, n in zip(starts, lengths, strict=True)]
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    return TrainHistories(
+        torch.from_numpy(np.concatenate(rows)), torch.from_numpy(offsets), num_items
+    )
+
+
+def training_rows(train: TrainHistories, protocol: Protocol, max_length: int = 10) -> Rows:
+    make = prefix_rows if protocol == "prefix" else sequence_rows
+    return make(train, max_length)
+
+
+def random_batch(train: TrainHistories, rows: Rows, size: int, seed: int) -> Batch:
+    index = np.random.default_rng(seed).choice(len(rows), size, replace=False)
+    return make_batch(train.items, rows, index, CPU)
+
+
+def train_steps(
+    model: SASRec,
+    train: TrainHistories,
+    protocol: Protocol,
+    steps: int,
+    size: int = 16,
+    learning_rate: float = 1e-3,
+) -> list[float]:
+    """The loss of each step of Adam; seeded, dropout and views included."""
+    rows = training_rows(train, protocol)
+    optimizer = torch.optim.Adam(model.parameters(), lr=learning_rate)
+    torch.manual_seed(1)
+    rng = generator(2)
+    model.train()
+    losses = []
+    for step in range(steps):
+        total: Tensor = model.losses(random_batch(train, rows, size, step), rng).total
+        optimizer.zero_grad()
+        total.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        losses.append(total.item())
+    return losses

@@ -1,0 +1,60 @@
+"""README's examples are run as they stand."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from experiments.cli import main
+
+ROOT = Path(__file__).parent.parent
+BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
+TINY = [
+    "--track.mode=disabled",
+    "--epochs=1",
+    "--encoder.dim=8",
+    "--encoder.layers=1",
+    "--encoder.inner=8",
+    "--encoder.max_length=10",
+    "--train.batch_size=512",
+]
+
+
+def test_the_task_from_outside_the_repository_trains(tmp_path: Path) -> None:
+    from augment import OPERATORS
+    from models.tasks import TASKS
+
+    plugin = tmp_path / "my_tasks.py"
+    plugin.write_text(next(block for block in BLOCKS if block.startswith("# my_tasks.py")))
+    contrast = re.search(r"--contrast='(.*?)'", (ROOT / "README.md").read_text(), re.S)
+    assert contrast is not None
+    command = ["train", "--plugin", str(plugin), "--model", "sasrec", "--out", str(tmp_path / "o")]
+    try:
+        assert main([*command, f"--contrast={contrast[1]}", *TINY]) == 0
+    finally:
+        OPERATORS.pop("drop_first", None)
+        TASKS.pop("earlier_self", None)
+    history = (tmp_path / "o" / "history.jsonl").read_text()
+    assert "contrast/earlier_self/accuracy" in history
+    assert "contrast/augmented_views/identity_rate/drop_first" in history
+
+
+@pytest.mark.slow
+def test_the_model_trains_in_recboles_own_pipeline(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    block = next(block for block in BLOCKS if "data_preparation" in block)
+    scope: dict[str, object] = {}
+    exec(compile(block.replace('"epochs": 2', '"epochs": 1'), "README.md", "exec"), scope)
+    assert "trainer" in scope
+
+
+def test_every_command_of_the_table_exists() -> None:
+    commands = set(re.findall(r"run\.py (\w+)", (ROOT / "README.md").read_text()))
+    for command in commands:
+        with pytest.raises(SystemExit) as stop:
+            main([command, "--help"])
+        assert stop.value.code == 0
