@@ -33,6 +33,6 @@ class Mask:
             count = count.clamp(min=1)
         keys = torch.rand(seqs.items.shape, generator=rng, device=seqs.device)  # [B, L]
         keys = torch.where(seqs.real(), keys, 2.0)  # padding sorts last and is never chosen
-        rank = keys.argsort(dim=1).argsort(dim=1)
-        hidden = rank < count[:, None]
+        place = keys.argsort(dim=1)  # a random permutation of each row's real positions
+        hidden = place < count[:, None]
         return Sequences(torch.where(hidden, MASK, seqs.items), seqs.lengths)

@@ -22,23 +22,28 @@ def train(arguments: argparse.Namespace) -> None:
     from experiments.resolve import resolve
     from experiments.run_folder import RunFolder, default_folder
 
+    finished = None
     if arguments.resume:
-        config, spec, folder = resumed(arguments)
+        config, spec, folder, finished = resumed(arguments)
     else:
         config, spec = resolve(arguments.config, arguments.overrides)
         out = arguments.out or default_folder(config.dataset, config.model, config.seed)
         folder = RunFolder(out)
         folder.check_free()
-    result = folder.read_result() if arguments.resume else None
-    if result is None or result["epochs"] < config.epochs:
+    if finished is None:
         from experiments.train import train as run
 
-        result = run(config, spec, folder, arguments.resume)
-    report(result, folder.path, arguments.json)
+        finished = run(config, spec, folder, arguments.resume)
+    report(finished, folder.path, arguments.json)
 
 
-def resumed(arguments: argparse.Namespace) -> tuple[Config, DatasetSpec, RunFolder]:
-    """The configuration in a run's folder; only epochs may be raised, and the data moved."""
+def resumed(
+    arguments: argparse.Namespace,
+) -> tuple[Config, DatasetSpec, RunFolder, dict[str, Any] | None]:
+    """The configuration in a run's folder; only epochs may be raised, and the data moved.
+
+    With the result of a run that is finished and is not asked for more epochs.
+    """
     from experiments.resolve import resolve
     from experiments.run_folder import existing_run
 
@@ -54,7 +59,8 @@ def resumed(arguments: argparse.Namespace) -> tuple[Config, DatasetSpec, RunFold
         raise UsageError(
             f"--epochs: {config.epochs} is below the {before} the run was started with"
         )
-    return config, spec, folder
+    finished = None if config.epochs > before else folder.read_result()
+    return config, spec, folder, finished
 
 
 def report(result: dict[str, Any], folder: Path, as_json: bool) -> None:

@@ -19,8 +19,9 @@ ITEMS = 30
 SMALL = (
     "--encoder.dim=16",
     "--encoder.inner=16",
+    "--encoder.layers=1",
     "--encoder.max_length=8",
-    "--train.batch_size=32",
+    "--train.batch_size=64",
     "--track.mode=disabled",
 )
 FAST = (*SMALL, "--train.learning_rate=0.02")

@@ -12,6 +12,7 @@ import yaml
 
 from experiments.cli import plain
 from experiments.config import Config, config_from_tree, config_sha256, config_tree
+from experiments.data.catalogue import declared
 from experiments.errors import UsageError
 from experiments.resolve import presets, resolve
 from experiments.run_folder import as_yaml
@@ -88,9 +89,9 @@ def test_a_written_config_may_be_changed_but_not_its_model(tmp_path):
 
 def test_a_data_sets_values_give_way_to_the_command_line(tmp_path):
     write_text(tmp_path, "planted", planted())
-    embedded = configured()
+    embedded, defaults = configured(), declared("ml-100k").defaults
     other = configured(("dataset", "planted"), ("data_dir", str(tmp_path)))
-    assert (embedded.protocol, embedded.epochs) == ("sequence", 40)
+    assert (embedded.protocol, embedded.epochs) == ("sequence", defaults["epochs"])
     assert (other.protocol, other.epochs) == ("prefix", 200)
     assert configured(("epochs", 3), ("protocol", "prefix")).epochs == 3
 

@@ -65,9 +65,7 @@ def rank(scores: list[float], target: int, left_out: set[int]) -> float:
     max_length=st.integers(1, 12),
     block=st.integers(1, 40),
 )
-def test_ranks_equal_a_plain_loop_under_both_rules(
-    users, distinct, seed, split, max_length, block
-):
+def test_ranks_equal_a_plain_loop_under_both_rules(users, distinct, seed, split, max_length, block):
     table = random_table(6, distinct, seed)
     place = {"valid": -2, "test": -1}[split]
     ranked, excluded = [], []

@@ -26,6 +26,11 @@ from tests.experiments.small_data import (
     write_text,
 )
 
+pytestmark = [  # RecBole's own, from its pandas and numpy code
+    pytest.mark.filterwarnings("ignore::FutureWarning"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+]
+
 
 @pytest.fixture(autouse=True)
 def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
