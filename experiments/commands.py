@@ -93,6 +93,9 @@ def reload(arguments: argparse.Namespace) -> Run:
     from experiments.train import prepare
 
     run = prepare(config, spec)
+    result = folder.read_result()
+    if result is not None and result["data_sha256"] != run.histories.sha256:
+        raise UsageError(f"{spec.path}: the run was trained on another version of the data")
     load_weights(folder.weights, run.model)
     return run
 

@@ -26,7 +26,7 @@ class RecBoleConfig(StockConfig):  # type: ignore[misc]  # RecBole is not typed
 
     def compatibility_settings(self) -> None:
         """RecBole's metrics still say np.float: put back what is gone, leave what is there."""
-        for kind in (bool, int, float, complex, object, str):
+        for kind in (bool, int, float, complex):
             if not hasattr(np, kind.__name__):
                 setattr(np, kind.__name__, kind)
 

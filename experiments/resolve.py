@@ -93,6 +93,10 @@ def merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
 def with_overrides(tree: dict[str, Any], overrides: list[tuple[str, Any]]) -> dict[str, Any]:
     """Set each dotted key.  What names a choice (encoder.kind) goes first: it resets fields."""
     tree = copy.deepcopy(tree)
+    overrides = [
+        ("encoder.kind", value) if key == "encoder" and isinstance(value, str) else (key, value)
+        for key, value in overrides
+    ]
     is_tag = [key.split(".")[-1] in TAGS for key, _ in overrides]
     first = [o for o, tag in zip(overrides, is_tag, strict=True) if tag]
     then = [o for o, tag in zip(overrides, is_tag, strict=True) if not tag]

@@ -196,7 +196,9 @@ def train_histories(dataset: Any) -> TrainHistories:
     """Every user's training items, from a Catalogue or RecBole's training SequentialDataset.
 
     RecBole holds a row per prefix, sorted by user and time: a user's history is the first
-    item of the first row's list, followed by the target of every row.
+    item of the first row's list, followed by the target of every row.  A user with a single
+    training item has no row there and is left out, so users are numbered otherwise than in
+    RecBole's batches.
     """
     if isinstance(dataset, Catalogue):
         return dataset.train

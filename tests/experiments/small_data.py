@@ -8,10 +8,13 @@ from random import Random
 from typing import Any
 
 import numpy as np
+import torch
 from hypothesis import strategies as st
 
 from experiments.cli import main
 from experiments.data.histories import Histories
+
+torch.set_num_threads(1)  # on tensors this small, threads only wait for each other
 
 Users = list[list[int]]
 

@@ -11,11 +11,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import experiments.train as training
 from experiments.cli import main
 from experiments.data.batches import TrainingBatches
 from experiments.evaluate import metrics
+from models.sasrec import SASRec
 from tests.experiments.small_data import (
     FAST,
     SMALL,
@@ -157,6 +159,17 @@ def test_evaluating_follows_the_data_to_another_folder(data, tmp_path, capsys):
     assert json.loads(last) == {"test": result["metrics"]["test"]}
 
 
+@pytest.mark.parametrize("command", ["evaluate", "recommend"])
+def test_a_finished_run_is_not_read_with_another_version_of_its_data(
+    command, run, tmp_path, capsys
+):
+    reverse = [[31 - item for item in items] for items in planted()]  # as many users and items
+    write_text(tmp_path, "planted", reverse)
+    more = ["--history", "1"] if command == "recommend" else []
+    assert main([command, str(run), "--data-dir", str(tmp_path), *more]) == 2
+    assert "another version of the data" in capsys.readouterr().err
+
+
 def test_the_written_config_repeats_the_run(data, run, tmp_path):
     result = tmp_path / "again"
     assert main(["train", "--config", str(run / "config.yaml"), "--out", str(result)]) == 0
@@ -184,6 +197,20 @@ def test_a_contrast_of_weight_zero_is_sasrec_bit_for_bit(data, tmp_path):
     train(data, idle, *CL4SREC, "--contrast.0.weight=0")
     assert read_history(plain) == read_history(idle)
     assert (plain / "model.safetensors").read_bytes() == (idle / "model.safetensors").read_bytes()
+
+
+def test_every_epoch_has_its_own_dropout_and_views(data, tmp_path, monkeypatch):
+    seeds: list[tuple[int, int]] = []
+    losses = SASRec.losses
+
+    def noting(self: SASRec, batch: Any, rng: torch.Generator, diagnose: bool = False) -> Any:
+        seeds.append((torch.initial_seed(), rng.initial_seed()))
+        return losses(self, batch, rng, diagnose)
+
+    monkeypatch.setattr(SASRec, "losses", noting)
+    train(data, tmp_path / "run", *CL4SREC)
+    assert len(set(seeds)) == EPOCHS
+    assert len({seed for pair in seeds for seed in pair}) == 2 * EPOCHS
 
 
 def test_data_and_tracking_do_not_change_a_run(run, tmp_path):
