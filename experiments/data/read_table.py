@@ -68,7 +68,8 @@ class _Ids:
         """[rows] of a categorical column."""
         known = self.known
         met = [known.setdefault(str(name), len(known)) for name in column.cat.categories]
-        return np.array(met, dtype=np.int64)[column.cat.codes.to_numpy()]
+        numbers: IntArray = np.array(met, dtype=np.int64)[column.cat.codes.to_numpy()]
+        return numbers
 
     def sorted(self, numbers: IntArray, where: str) -> tuple[IntArray, StrArray]:
         """Renumber [N] by the order of the ids, and return these: [n].
