@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from experiments import commands as run
-from experiments.errors import UsageError
+from experiments.errors import RunFailed, UsageError
 
 TOP_LEVEL = ("model", "dataset", "seed", "epochs", "protocol")
 NAMES = ("model", "dataset", "protocol")  # texts, whatever they look like
@@ -36,7 +36,7 @@ def main(argv: list[str]) -> int:
     except UsageError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    except FloatingPointError as error:
+    except (FloatingPointError, RunFailed) as error:
         print(f"failed: {error}", file=sys.stderr)
         return 1
     except BrokenPipeError:
@@ -60,6 +60,7 @@ def parser() -> Parser:
     add_evaluate(commands)
     add_recommend(commands)
     add_data(commands)
+    add_bench(commands)
     add_list(commands)
     return top
 
@@ -84,7 +85,7 @@ def add_train(commands: Any) -> None:
     made.add_argument("--dataset", help="a known data set or a file's stem in DIR [ml-100k]")
     made.add_argument("--data-dir", metavar="DIR", help="folder of the data files")
     made.add_argument("--seed", help="weights, order, dropout and views [0]")
-    made.add_argument("--epochs", help="passes over the data, at most [200]")
+    made.add_argument("--epochs", help="passes over the data, at most [200, or the data set's]")
     made.add_argument("--protocol", help="prefix or sequence [the data set's]")
     made.add_argument("--config", type=Path, metavar="FILE", help="a run's config.yaml to repeat")
     made.add_argument("--out", type=Path, metavar="DIR", help="the run's folder [runs/...]")
@@ -120,6 +121,16 @@ def add_data(commands: Any) -> None:
     for column in ("user", "item", "time"):
         made.add_argument(f"--{column}-column", metavar="NAME", help="of a CSV or TSV file")
     made.add_argument("--k-core", type=int, metavar="K", help="keep users and items with K or more")
+
+
+def add_bench(commands: Any) -> None:
+    made = add(commands, "bench", run.bench, "side by side with RecBole's own code, in one run")
+    made.add_argument("--dataset", default="ml-100k", help="[ml-100k]")
+    made.add_argument("--data-dir", type=Path, metavar="DIR", help="folder of the data files")
+    made.add_argument("--steps", type=int, default=100, help="timed steps of each subject [100]")
+    made.add_argument("--rounds", type=int, default=3, help="times that each is measured [3]")
+    made.add_argument("--trace", type=Path, metavar="FILE", help="write a torch.profiler trace")
+    add_json(made)
 
 
 def add_list(commands: Any) -> None:

@@ -140,6 +140,21 @@ def data(arguments: argparse.Namespace) -> None:
     print("\n".join(lines))
 
 
+def bench(arguments: argparse.Namespace) -> None:
+    """Time our training and evaluation next to RecBole's."""
+    from experiments.bench.command import bench as measure
+
+    data_dir = str(arguments.data_dir.absolute()) if arguments.data_dir else None
+    measure(
+        arguments.dataset,
+        data_dir,
+        arguments.steps,
+        arguments.rounds,
+        arguments.trace,
+        arguments.json,
+    )
+
+
 def show_list(arguments: argparse.Namespace) -> None:
     """Everything that has a name, one line each."""
     from experiments.listing import listing

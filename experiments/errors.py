@@ -1,4 +1,4 @@
-"""The one exception that a user's mistake raises."""
+"""What ends a command with one line instead of a traceback."""
 
 
 class UsageError(Exception):
@@ -6,3 +6,7 @@ class UsageError(Exception):
 
     The command line prints it without a traceback and exits with code 2.
     """
+
+
+class RunFailed(Exception):
+    """One line on a failure that is not the user's mistake; the command exits with code 1."""

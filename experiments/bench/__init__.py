@@ -1,0 +1,1 @@
+"""How fast, next to what else, and how close to what the machine allows."""

@@ -1,0 +1,48 @@
+"""What the machine allows: the matrix products of an epoch at the measured rate of products."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import torch
+
+if TYPE_CHECKING:
+    from experiments.config import Config
+    from experiments.data.batches import Rows
+
+BACKWARD = 3  # a product, and the products of its two gradients
+SIDE = 1024  # of the square matrices whose product is timed
+
+
+def matmul_rate(repeats: int = 30) -> float:
+    """Floating-point operations a second of a square float32 product: the median of `repeats`."""
+    a, b = torch.randn(SIDE, SIDE), torch.randn(SIDE, SIDE)
+    out = torch.empty(SIDE, SIDE)
+    seconds = []
+    for _ in range(repeats):
+        started = time.perf_counter()
+        torch.mm(a, b, out=out)
+        seconds.append(time.perf_counter() - started)
+    return 2.0 * SIDE**3 / sorted(seconds)[len(seconds) // 2]
+
+
+def epoch_flops(config: Config, rows: Rows, num_items: int) -> float:
+    """Operations in the matrix products of one SASRec epoch, forward and backward.
+
+    Counts real positions only, every layer at every position that the loss depends on: under
+    `prefix` the last block needs keys and values everywhere, all else at the last position.
+    """
+    encoder = config.encoder
+    d, layers, inner = encoder.dim, encoder.layers, getattr(encoder, "inner", 4 * encoder.dim)
+    length = rows.length.astype(float)
+    tokens, pairs = length.sum(), (length * (length + 1) / 2).sum()
+    project, keys, feed = 2.0 * d * d, 4.0 * d * d, 4.0 * d * inner  # per position
+    whole = tokens * (2 * project + keys + feed) + pairs * 4.0 * d
+    if rows.scored_from is None:
+        last = len(rows) * (2 * project + feed) + tokens * (keys + 4.0 * d)
+        blocks = (layers - 1) * whole + last
+    else:
+        blocks = layers * whole
+    output = rows.targets * 2.0 * d * num_items
+    return float(BACKWARD * (blocks + output))

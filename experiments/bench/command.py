@@ -1,0 +1,106 @@
+"""The bench command: measure, print a table, and the ratios for a script to read."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from experiments.bench.bound import matmul_rate
+from experiments.bench.compare import (
+    SUBJECTS,
+    measure_all,
+    middle,
+    ratios,
+    seconds_per_target,
+)
+from experiments.bench.measure import Measured
+from experiments.data.catalogue import locate
+from experiments.environment import versions
+from experiments.errors import UsageError
+
+MEANING = {
+    "train_prefix": "RecBole's seconds a target over ours, same training rows",
+    "train_sequence": "RecBole's seconds a target over ours, one row a window",
+    "evaluate": "RecBole's seconds of a full evaluation over ours (ours: both seen-item rules)",
+    "contrast_step_prefix": "CL4SRec's step over SASRec's",
+    "contrast_step_sequence": "CL4SRec's step over SASRec's",
+    "peak_memory": "ours over RecBole's, net of imports",
+    "of_bound": "seconds of the epoch's matrix products at the measured rate over ours, prefix",
+}
+
+
+TRACED = "CL4SRec prefix"  # the subject with every part of a step
+
+
+def bench(
+    dataset: str,
+    data_dir: str | None,
+    steps: int,
+    rounds: int,
+    trace: Path | None,
+    as_json: bool,
+) -> None:
+    """Measure all subjects in turn and print what was found.
+
+    trace: where to write a torch.profiler trace of CL4SRec's prefix step, for a browser.
+    """
+    if steps < 1 or rounds < 1:
+        raise UsageError("--steps and --rounds must be at least 1")
+    locate(dataset, Path(data_dir) if data_dir else None)  # a mistake is told before the wait
+    subjects = dict(SUBJECTS)
+    if trace is not None:
+        subjects[TRACED] = replace(subjects[TRACED], trace=str(trace.absolute()))
+    rate = matmul_rate()
+    found = measure_all(subjects, dataset, data_dir, steps, rounds, progress)
+    rate = max(rate, matmul_rate())
+    figures = {name: middle(measured) for name, measured in found.items()}
+    print(f"{dataset}, {rounds} rounds, medians; epochs are extrapolated from timed steps")
+    print(figure_table(figures))
+    print("\nshare of a step (profiled):")
+    print(share_table(figures))
+    ours = figures["SASRec prefix"]
+    print(
+        f"\nbound: a square float32 product runs at {rate / 1e9:.0f} GFLOP/s here, so the "
+        f"{ours.matmul_flops / 1e12:.2f} TFLOP of a SASRec prefix epoch need at least "
+        f"{ours.matmul_flops / rate:.1f} s"
+    )
+    found_ratios = ratios(found, rate)
+    print()
+    for name, value in found_ratios.items():
+        print(f"{name:<24}{value:8.2f}  {MEANING[name]}")
+    if as_json:
+        measured = {name: vars(figure) for name, figure in figures.items()}
+        record = {"dataset": dataset, "ratios": found_ratios, "gflops": rate / 1e9}
+        print(json.dumps({**record, "measured": measured, "versions": versions()}))
+
+
+def progress(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def figure_table(figures: dict[str, Measured]) -> str:
+    """A row a subject: step, epoch, targets a second, evaluation, preparation, memory."""
+    lines = [
+        f"{'':<28}{'step ms':>9}{'epoch s':>9}{'targets/s':>11}{'evaluate s':>12}"
+        f"{'prepare s':>11}{'peak MB':>9}"
+    ]
+    for name, m in figures.items():
+        evaluate = "-" if m.evaluate_seconds is None else f"{m.evaluate_seconds:.1f}"
+        lines.append(
+            f"{name:<28}{m.step_seconds * 1e3:9.1f}{m.step_seconds * m.steps:9.1f}"
+            f"{1 / seconds_per_target(m):11.0f}{evaluate:>12}{m.prepare_seconds:11.1f}"
+            f"{m.peak_mb:9.0f}"
+        )
+    return "\n".join(lines)
+
+
+def share_table(figures: dict[str, Measured]) -> str:
+    """A row for each of our subjects: where a step's time goes."""
+    ours = {name: m for name, m in figures.items() if m.shares}
+    parts = list(next(iter(ours.values())).shares)
+    lines = [f"{'':<28}" + "".join(f"{part:>14}" for part in parts)]
+    for name, m in ours.items():
+        lines.append(f"{name:<28}" + "".join(f"{m.shares[part]:14.0%}" for part in parts))
+    return "\n".join(lines)

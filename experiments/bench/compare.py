@@ -1,0 +1,114 @@
+"""Side by side with RecBole's own code: alternating processes on the same data, one table."""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from experiments.bench.measure import Measured, Subject
+from experiments.errors import RunFailed
+from experiments.run_folder import REPOSITORY
+
+SUBJECTS: dict[str, Subject] = {
+    "RecBole SASRec, as shipped": Subject("SASRec", recbole=True, anomaly=True, evaluate=False),
+    "RecBole SASRec": Subject("SASRec", recbole=True),
+    "SASRec prefix": Subject("sasrec"),
+    "CL4SRec prefix": Subject("cl4srec", evaluate=False),
+    "SASRec sequence": Subject("sasrec", "sequence", evaluate=False),
+    "CL4SRec sequence": Subject("cl4srec", "sequence", evaluate=False),
+}
+
+
+def measure_all(
+    subjects: dict[str, Subject],
+    dataset: str,
+    data_dir: str | None,
+    steps: int,
+    rounds: int,
+    say: Callable[[str], None],
+) -> dict[str, list[Measured]]:
+    """Each subject in a process of its own, all of them once a round, in turn."""
+    found: dict[str, list[Measured]] = {name: [] for name in subjects}
+    for number in range(rounds):
+        for name, subject in subjects.items():
+            say(f"round {number + 1} of {rounds}: {name}")
+            found[name].append(in_process(subject, dataset, data_dir, steps))
+    return found
+
+
+def in_process(subject: Subject, dataset: str, data_dir: str | None, steps: int) -> Measured:
+    """One measurement; RunFailed with the process's last line when it fails."""
+    request = {
+        "subject": vars(subject),
+        "dataset": dataset,
+        "data_dir": data_dir,
+        "steps": steps if not subject.recbole else max(5, steps // 4),
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "experiments.bench.measure", json.dumps(request)],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONWARNINGS": "ignore"},
+    )
+    if done.returncode:
+        lines = done.stderr.strip().splitlines() or ["no output"]
+        raise RunFailed(f"measuring {subject.model} failed: {lines[-1]}")
+    return Measured(**json.loads(done.stdout.splitlines()[-1]))
+
+
+def middle(measured: list[Measured]) -> Measured:
+    """The median of each figure over the rounds."""
+
+    def median(name: str) -> Any:
+        values = [getattr(m, name) for m in measured if getattr(m, name) is not None]
+        return statistics.median(values) if values else None
+
+    first = measured[0]
+    return Measured(
+        step_seconds=median("step_seconds"),
+        steps=first.steps,
+        targets=first.targets,
+        prepare_seconds=median("prepare_seconds"),
+        evaluate_seconds=median("evaluate_seconds"),
+        peak_mb=median("peak_mb"),
+        shares=first.shares,
+        matmul_flops=first.matmul_flops,
+    )
+
+
+def seconds_per_target(measured: Measured) -> float:
+    return measured.step_seconds * measured.steps / measured.targets
+
+
+def ratio_of_medians(
+    found: dict[str, list[Measured]], above: str, below: str, figure: Callable[[Measured], Any]
+) -> float:
+    """The median over rounds of one subject's figure over another's, paired by round."""
+    pairs = zip(found[above], found[below], strict=True)
+    return float(statistics.median(figure(a) / figure(b) for a, b in pairs))
+
+
+def ratios(found: dict[str, list[Measured]], rate: float) -> dict[str, float]:
+    """RecBole's cost over ours (train, evaluate); ours over ours or RecBole's (the rest)."""
+
+    def over(above: str, below: str, figure: Callable[[Measured], Any]) -> float:
+        return round(ratio_of_medians(found, above, below, figure), 3)
+
+    ours = middle(found["SASRec prefix"])
+    return {
+        "train_prefix": over("RecBole SASRec", "SASRec prefix", seconds_per_target),
+        "train_sequence": over("RecBole SASRec", "SASRec sequence", seconds_per_target),
+        "evaluate": over("RecBole SASRec", "SASRec prefix", lambda m: m.evaluate_seconds),
+        "contrast_step_prefix": over("CL4SRec prefix", "SASRec prefix", lambda m: m.step_seconds),
+        "contrast_step_sequence": over(
+            "CL4SRec sequence", "SASRec sequence", lambda m: m.step_seconds
+        ),
+        "peak_memory": over("SASRec prefix", "RecBole SASRec", lambda m: m.peak_mb),
+        "of_bound": round(ours.matmul_flops / rate / (ours.step_seconds * ours.steps), 3),
+    }

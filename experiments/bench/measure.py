@@ -1,0 +1,202 @@
+"""One subject, measured alone in its process: its seconds, its memory, its shares of a step.
+
+Run as `python -m experiments.bench.measure '{"subject": ..., ...}'`; prints one JSON object.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+WARM_UP = 5  # steps that are not counted
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is measured: a preset of ours, or RecBole's SASRec through RecBole's own code."""
+
+    model: str
+    protocol: str = "prefix"
+    recbole: bool = False
+    anomaly: bool = False  # RecBole as its own import leaves it: detecting anomalies
+    evaluate: bool = True
+    fields: dict[str, Any] = field(default_factory=dict)  # overrides of our configuration
+    trace: str | None = None  # file for a torch.profiler trace of some steps
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One process's figures.  Seconds of an epoch are steps x the trimmed mean of a step."""
+
+    step_seconds: float
+    steps: int
+    targets: int
+    prepare_seconds: float
+    evaluate_seconds: float | None
+    peak_mb: float  # net of imports
+    shares: dict[str, float] = field(default_factory=dict)
+    matmul_flops: float = 0.0  # of an epoch, real positions only
+
+
+def memory_mb(which: str) -> float:
+    """VmRSS (now) or VmHWM (highest so far) of this process in MiB; 0 where it is not told."""
+    if platform.system() != "Linux":
+        return 0.0
+    status = Path("/proc/self/status").read_text()
+    line = next(line for line in status.splitlines() if line.startswith(which))
+    return int(line.split()[1]) / 1024
+
+
+def time_steps(step: Callable[[], None], count: int) -> float:
+    """Seconds of a step: the mean of the middle 80 % after a warm-up."""
+    for _ in range(WARM_UP):
+        step()
+    seconds = []
+    for _ in range(count):
+        started = time.perf_counter()
+        step()
+        seconds.append(time.perf_counter() - started)
+    cut = len(seconds) // 10
+    return statistics.mean(sorted(seconds)[cut : len(seconds) - cut])
+
+
+def measure_ours(subject: Subject, dataset: str, data_dir: str | None, steps: int) -> Measured:
+    """Our loaders, step and evaluation, as a training run uses them."""
+    import torch
+    from torch import Generator
+
+    from experiments.bench.bound import epoch_flops
+    from experiments.resolve import resolve
+    from experiments.train import descend, make_optimizer, prepare
+
+    settings = {"model": subject.model, "dataset": dataset, **subject.fields}
+    if data_dir is not None:
+        settings["data_dir"] = data_dir
+    if "protocol" not in settings:
+        settings["protocol"] = subject.protocol
+    config, spec = resolve(None, list(settings.items()))
+    imported = memory_mb("VmRSS")
+    run = prepare(config, spec)
+    model: Any = run.model
+    optimizer = make_optimizer(run)
+    rng = Generator(device=run.device).manual_seed(0)
+    batches = endless(lambda epoch: run.batches.epoch(epoch))
+
+    def step() -> None:
+        with torch.profiler.record_function("data"):
+            batch = next(batches)
+        model.train()
+        descend(model.losses(batch, rng).total, optimizer)
+
+    seconds = time_steps(step, steps)
+    evaluate_seconds = None
+    if subject.evaluate:
+        started = time.perf_counter()
+        run.evaluate("test")
+        evaluate_seconds = time.perf_counter() - started
+    peak = memory_mb("VmHWM") - imported
+    return Measured(
+        step_seconds=seconds,
+        steps=len(run.batches),
+        targets=run.batches.rows.targets,
+        prepare_seconds=run.prepare_seconds,
+        evaluate_seconds=evaluate_seconds,
+        peak_mb=peak,
+        shares=shares(step, max(3, steps // 4), subject.trace),
+        matmul_flops=epoch_flops(config, run.batches.rows, run.histories.num_items),
+    )
+
+
+def endless(epoch: Callable[[int], Iterator[Any]]) -> Iterator[Any]:
+    """Epoch after epoch."""
+    number = 1
+    while True:
+        yield from epoch(number)
+        number += 1
+
+
+PARTS = ("data", "contrast", "encoder", "output layer", "backward", "optimizer")
+
+
+def shares(step: Callable[[], None], count: int, trace: str | None) -> dict[str, float]:
+    """Share of a step spent in each part that the code names, from a profile of some steps."""
+    from torch.profiler import ProfilerActivity, profile
+
+    with profile(activities=[ProfilerActivity.CPU]) as profiled:
+        for _ in range(count):
+            step()
+    if trace is not None:
+        profiled.export_chrome_trace(trace)
+    spent = {event.key: event.cpu_time_total for event in profiled.key_averages()}
+    total = sum(spent.get(part, 0.0) for part in PARTS)
+    return {part: spent.get(part, 0.0) / total for part in PARTS}
+
+
+def measure_recbole(subject: Subject, dataset: str, data_dir: str | None, steps: int) -> Measured:
+    """RecBole's SASRec through RecBole's own dataset, loaders, Trainer and evaluation."""
+    import tempfile
+    from itertools import islice
+
+    import torch
+    from recbole.data import create_dataset, data_preparation
+    from recbole.trainer import Trainer
+    from recbole.utils import get_model
+
+    from experiments.data.catalogue import load, locate
+    from experiments.recbole_config import quiet, recbole_config, write_atomic_file
+
+    spec = locate(dataset, Path(data_dir) if data_dir else None)
+    model_class = get_model(subject.model)
+    torch.autograd.set_detect_anomaly(subject.anomaly)
+    histories = load(spec)
+    imported = memory_mb("VmRSS")
+    with tempfile.TemporaryDirectory() as folder, quiet():
+        os.chdir(folder)  # RecBole writes its logs into the working directory
+        write_atomic_file(histories, Path(folder), "histories")
+        del histories
+        values = {"train_batch_size": 256, "log_wandb": False, "seed": 0}
+        config = recbole_config(subject.model, Path(folder), "histories", spec.max_length, values)
+        started = time.perf_counter()
+        train, _, test = data_preparation(config, create_dataset(config))
+        prepare_seconds = time.perf_counter() - started
+        trainer = Trainer(config, model_class(config, train.dataset))
+        batches = endless(lambda _: iter(train))
+        seconds = time_steps(lambda: _one_batch(trainer, islice(batches, 1)), steps)
+        evaluate_seconds = None
+        if subject.evaluate:
+            trainer.eval_collector.data_collect(train)
+            started = time.perf_counter()
+            trainer.evaluate(test, load_best_model=False)
+            evaluate_seconds = time.perf_counter() - started
+    return Measured(
+        step_seconds=seconds,
+        steps=len(train),
+        targets=len(train.dataset),
+        prepare_seconds=prepare_seconds,
+        evaluate_seconds=evaluate_seconds,
+        peak_mb=memory_mb("VmHWM") - imported,
+    )
+
+
+def _one_batch(trainer: Any, batch: Iterator[Any]) -> None:
+    trainer._train_epoch(batch, 0)
+
+
+def main(text: str) -> None:
+    request = json.loads(text)
+    subject = Subject(**request["subject"])
+    run = measure_recbole if subject.recbole else measure_ours
+    measured = run(subject, request["dataset"], request["data_dir"], request["steps"])
+    print(json.dumps(asdict(measured)))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
