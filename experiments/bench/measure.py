@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import platform
-import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -34,7 +33,7 @@ class Subject:
 
 @dataclass(frozen=True)
 class Measured:
-    """One process's figures.  Seconds of an epoch are steps x the trimmed mean of a step."""
+    """One process's figures.  Seconds of an epoch are steps x the mean of a step."""
 
     step_seconds: float
     steps: int
@@ -56,16 +55,13 @@ def memory_mb(which: str) -> float:
 
 
 def time_steps(step: Callable[[], None], count: int) -> float:
-    """Seconds of a step: the mean of the middle 80 % after a warm-up."""
+    """Seconds of a step after a warm-up: the mean, since batches of long histories cost more."""
     for _ in range(WARM_UP):
         step()
-    seconds = []
+    started = time.perf_counter()
     for _ in range(count):
-        started = time.perf_counter()
         step()
-        seconds.append(time.perf_counter() - started)
-    cut = len(seconds) // 10
-    return statistics.mean(sorted(seconds)[cut : len(seconds) - cut])
+    return (time.perf_counter() - started) / count
 
 
 def measure_ours(subject: Subject, dataset: str, data_dir: str | None, steps: int) -> Measured:
