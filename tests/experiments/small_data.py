@@ -27,6 +27,14 @@ SMALL = (
     "--train.batch_size=64",
     "--track.mode=disabled",
 )
+RUN_FILES = [
+    "config.yaml",
+    "history.jsonl",
+    "model.safetensors",
+    "ranks.npz",
+    "result.json",
+    "state.pt",
+]
 FAST = (*SMALL, "--train.learning_rate=0.02")
 HOSTED = ("--encoder.max_length=8", "--train.batch_size=32", "--track.mode=disabled")
 

@@ -18,6 +18,7 @@ from experiments.resolve import resolve
 from experiments.train import Run, prepare
 from tests.experiments.small_data import (
     HOSTED,
+    RUN_FILES,
     histories_of,
     planted,
     read_history,
@@ -52,14 +53,7 @@ def reloaded(run: Path) -> Run:
 def test_a_hosted_model_writes_a_complete_run_and_nothing_elsewhere(name, data, tmp_path):
     out = tmp_path / "run"
     result = train(data, out, "--model", f"recbole:{name}", "--epochs", "1", *HOSTED)
-    assert sorted(path.name for path in out.iterdir()) == [
-        "config.yaml",
-        "history.jsonl",
-        "model.safetensors",
-        "ranks.npz",
-        "result.json",
-        "state.pt",
-    ]
+    assert sorted(path.name for path in out.iterdir()) == RUN_FILES
     assert result["model"] == f"recbole:{name}"
     assert result["epochs"] == result["best_epoch"] == 1
     assert result["parameters"] > 0

@@ -20,6 +20,7 @@ from experiments.evaluate import metrics
 from models.sasrec import SASRec
 from tests.experiments.small_data import (
     FAST,
+    RUN_FILES,
     SMALL,
     planted,
     read_history,
@@ -28,14 +29,6 @@ from tests.experiments.small_data import (
     write_text,
 )
 
-FILES = [
-    "config.yaml",
-    "history.jsonl",
-    "model.safetensors",
-    "ranks.npz",
-    "result.json",
-    "state.pt",
-]
 RESULT = {
     "dataset", "data_sha256", "model", "seed", "config_sha256", "commit", "dirty", "versions",
     "device", "best_epoch", "epochs", "parameters", "seconds", "targets_per_second",
@@ -97,7 +90,7 @@ def assert_same_run(one: Path, other: Path) -> None:
 
 
 def test_a_run_leaves_exactly_the_files_of_the_contract(run):
-    assert sorted(path.name for path in run.iterdir()) == FILES
+    assert sorted(path.name for path in run.iterdir()) == RUN_FILES
 
 
 def test_the_result_has_every_key_and_metric_of_the_contract(run):
@@ -319,7 +312,7 @@ def test_a_run_that_was_killed_continues_to_the_same_result(
     assert not (out / "result.json").exists()
     assert continued(data, out) == 0
     assert_same_run(out, run)
-    assert sorted(path.name for path in out.iterdir()) == FILES
+    assert sorted(path.name for path in out.iterdir()) == RUN_FILES
 
 
 def test_a_line_of_history_that_was_cut_off_is_written_again(run, data, tmp_path, monkeypatch):
@@ -481,7 +474,7 @@ def test_popularity_is_no_better_than_chance_on_what_is_planted(data, tmp_path):
     assert result["metrics"]["test"]["ranked"]["hr@5"] < 0.4
     assert (result["epochs"], result["best_epoch"], result["parameters"]) == (0, 0, 0)
     assert sorted(path.name for path in (tmp_path / "run").iterdir()) == [
-        name for name in FILES if name not in ("history.jsonl", "state.pt")
+        name for name in RUN_FILES if name not in ("history.jsonl", "state.pt")
     ]
 
 
