@@ -75,6 +75,9 @@ class RecBoleModel(nn.Module):
         check_scores(name, hosted, device)
         return hosted
 
+    def start_epoch(self, epoch: int, rng: Generator) -> None:
+        """Nothing is mined."""
+
     def losses(self, batch: Batch, rng: Generator, diagnose: bool = False) -> Losses:
         """RecBole's loss; the entries of a tuple are added, as its Trainer does."""
         interaction = self.interaction(batch.histories)

@@ -209,10 +209,11 @@ def train_epoch(run: Run, optimizer: torch.optim.Optimizer) -> dict[str, float]:
     started = time.perf_counter()
     model = run.model
     assert not isinstance(model, (Popularity, RepeatLast))
-    model.train()
     dropout_seed, view_seed = epoch_seeds(config.seed, progress.epoch)
     seed_everything(dropout_seed)
     rng = Generator(device=run.device).manual_seed(view_seed)
+    model.start_epoch(progress.epoch, rng)
+    model.train()
     seen: dict[str, list[Tensor]] = {}
     batches = tqdm(
         run.batches.epoch(progress.epoch),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,9 +18,11 @@ from torch.profiler import record_function
 from augment import MASK, Sequences, TrainHistories, identity_rate
 from augment.views import unchanged
 from models.encoders import EncoderConfig
+from models.encoders.encoder import at_last
 from models.encoders.passes import Request, encode_together
-from models.losses.next_item import NextItemLoss
-from models.tasks import Batch, Task, TaskLoss, View
+from models.losses.next_item import Items, NextItemLoss, NoNextItem
+from models.snapshot import Pooling, Snapshot
+from models.tasks import Batch, ItemVectors, OwnState, Sizes, Task, TaskLoss, View, Wanted
 
 
 @dataclass(frozen=True)
@@ -59,11 +61,12 @@ class SASRec(SequentialRecommender):  # type: ignore[misc]  # RecBole is not typ
     """
 
     input_type = InputType.POINTWISE
+    sparse_rows = False  # look-ups of embeddings give sparse gradients
 
     def __init__(self, config: Mapping[str, Any], dataset: Any) -> None:
         super().__init__(config, dataset)
         encoder: EncoderConfig = config["encoder"]
-        self.next_item: NextItemLoss = config["next_item"]
+        self.next_item: NextItemLoss = copy.deepcopy(config["next_item"])
         self.num_items = self.n_items - 1
         self.item_embedding = nn.Embedding(self.n_items + 1, encoder.dim, padding_idx=0)
         nn.init.normal_(self.item_embedding.weight, std=encoder.init_std)
@@ -74,54 +77,99 @@ class SASRec(SequentialRecommender):  # type: ignore[misc]  # RecBole is not typ
             copy.deepcopy(task) for task in config["contrast"] if task.weight > 0.0
         )
         self.rng = Generator(device=config["device"]).manual_seed(config["seed"])
-        train = train_histories(dataset)
+        self.mined = train_histories(dataset)
+        self.next_item.fit(self.mined)
+        users = len(self.mined.offsets) - 1
+        sizes = Sizes(encoder.dim, encoder.max_length, self.num_items, users)
         for task in self.contrastive_tasks():
-            task.prepare(encoder.dim, self.num_items)
-            task.fit(train)
+            task.prepare(sizes)
+            task.fit(self.mined)
 
     def contrastive_tasks(self) -> list[Task]:
         """The tasks with a weight above 0, in the order of the configuration."""
         return [task for task in self.tasks if isinstance(task, Task)]
 
+    @torch.no_grad()
+    def start_epoch(self, epoch: int, rng: Generator) -> None:
+        """Let the tasks mine the model as it stands.  Leaves it in evaluation mode."""
+        self.eval()
+        weight = self.item_embedding.weight.detach()
+        snapshot = Snapshot(
+            Items(weight, self.num_items).all(), self.encode, self.mined, self.max_seq_length
+        )
+        for task in self.contrastive_tasks():
+            task.start_epoch(epoch, snapshot, rng)
+
     def losses(self, batch: Batch, rng: Generator, diagnose: bool = False) -> Losses:
         """Next-item loss plus each task's weighted loss, from one pass over batch and views.
 
-        rng draws the views and nothing else.  diagnose adds the scalars that cost extra.
+        rng draws views and negatives, and nothing else does.  diagnose adds the scalars that
+        cost extra.  A task none of whose rows is in the batch has no part.
         """
-        tasks = self.contrastive_tasks()
         with record_function("contrast"):
-            views = [task.views(batch, rng) for task in tasks]
-        every_position = batch.labels is not None
-        requests = [Request(batch.histories, "all" if every_position else "last")]
-        requests += [Request(v.sequences, v.pooling) for some in views for v in some]
+            shares = [(task, task.share(batch)) for task in self.contrastive_tasks()]
+            asked = [
+                (task, rows, list(task.views(rows, rng))) for task, rows in shares if len(rows)
+            ]
+        wanted = [one for _, _, some in asked for one in some]
+        predicts = not isinstance(self.next_item, NoNextItem)
+        own = predicts or any(isinstance(one, OwnState) for one in wanted)
+        requests = [self.own_request(batch)] if own else []
+        requests += [Request(v.sequences, v.pooling) for v in wanted if isinstance(v, View)]
         with record_function("encoder"):
-            states, *encoded = encode_together(self.encoder, self.embed, requests)
-        with record_function("output layer"):
-            next_item = self.next_item_loss(states, batch)
-        parts, metrics = {"next_item": next_item}, {"train/next_item": next_item.detach()}
-        for task, some in zip(tasks, views, strict=True):
-            mine, encoded = encoded[: len(some)], encoded[len(some) :]
+            encoded = iter(encode_together(self.encoder, self.embed, requests))
+        states = next(encoded) if own else None
+        parts: dict[str, Tensor] = {}
+        metrics: dict[str, Tensor] = {}
+        if predicts and states is not None:
+            with record_function("output layer"):
+                parts["next_item"] = self.next_item_loss(states, batch, rng)
+            metrics["train/next_item"] = parts["next_item"].detach()
+        for task, rows, some in asked:
             with record_function("contrast"):
-                result = task.loss(mine, batch)
+                mine = [self.answer(one, encoded, states, batch, rows) for one in some]
+                result = task.loss(mine, rows)
                 parts[task.name] = task.weight * result.value
-                metrics |= self.record(task, result, some, mine, batch, diagnose)
+                metrics |= self.record(task, result, some, mine, rows, diagnose)
         total = torch.stack(list(parts.values())).sum()
         return Losses(total, parts, {"train/loss": total.detach(), **metrics})
 
-    def next_item_loss(self, states: Tensor, batch: Batch) -> Tensor:
+    def own_request(self, batch: Batch) -> Request:
+        """The batch itself: every state where every position is trained, else the last."""
+        return Request(batch.histories, "last" if batch.labels is None else "all")
+
+    def answer(
+        self,
+        one: Wanted,
+        encoded: Iterator[Tensor],
+        states: Tensor | None,
+        batch: Batch,
+        rows: Batch,
+    ) -> Tensor:
+        """What a task asked for: the next encoded view, the batch's own states, or embeddings."""
+        if isinstance(one, View):
+            return next(encoded)
+        if isinstance(one, ItemVectors):
+            return self.items().vectors(one.items)
+        assert states is not None
+        last = states if states.dim() == 2 else at_last(states, batch.histories.lengths)
+        return last if rows is batch or batch.final is None else last[batch.final]
+
+    def next_item_loss(self, states: Tensor, batch: Batch, rng: Generator) -> Tensor:
         """states [B, d], or [B, L, d] when every position is trained."""
         targets = batch.targets
         if batch.labels is not None:
-            scored = batch.labels > 0  # [B, L]
-            states, targets = states[scored], batch.labels[scored]  # [T, d], [T]
-        return self.next_item(states, self.real_items(), targets - 1)
+            scored = scored_positions(batch)  # [T]
+            states, targets = states.flatten(0, 1)[scored], batch.labels.flatten()[scored]
+        loss: Tensor = self.next_item(states, self.items(), targets, rng)
+        return loss
 
     @torch.no_grad()
     def record(
         self,
         task: Task,
         result: TaskLoss,
-        views: list[View],
+        wanted: list[Wanted],
         encoded: list[Tensor],
         batch: Batch,
         diagnose: bool,
@@ -131,21 +179,27 @@ class SASRec(SequentialRecommender):  # type: ignore[misc]  # RecBole is not typ
         if diagnose:
             scalars["weight"] = torch.tensor(task.weight)
             scalars |= task.diagnose(encoded, batch)
+            views = [one for one in wanted if isinstance(one, View)]
             scalars |= identity_rates(batch.histories, views)
         return {f"contrast/{task.name}/{name}": value for name, value in scalars.items()}
 
     def embed(self, items: Tensor) -> Tensor:
         """Item numbers of any shape to vectors; MASK takes the last row."""
         rows = torch.where(items == MASK, self.num_items + 1, items)
-        return F.embedding(rows, self.item_embedding.weight, padding_idx=0)
+        weight = self.item_embedding.weight
+        return F.embedding(rows, weight, padding_idx=0, sparse=self.sparse_rows)
 
-    def real_items(self) -> Tensor:
-        """[num_items, d]: embeddings of items 1..num_items, neither padding nor [mask]."""
-        return self.item_embedding.weight[1 : self.num_items + 1]
+    def items(self) -> Items:
+        """The embeddings that are scored."""
+        return Items(self.item_embedding.weight, self.num_items, self.sparse_rows)
+
+    def encode(self, histories: Sequences, pooling: Pooling) -> Tensor:
+        """[B, d]: one vector for each history."""
+        return encode_together(self.encoder, self.embed, [Request(histories, pooling)])[0]
 
     def represent(self, histories: Sequences) -> Tensor:
         """[B, d]: the state at each history's last item."""
-        return encode_together(self.encoder, self.embed, [Request(histories, "last")])[0]
+        return self.encode(histories, "last")
 
     def scores(self, histories: Sequences) -> Tensor:
         """[B, num_items + 1]: a score for every item; column 0 is padding and means nothing."""
@@ -177,8 +231,19 @@ class SASRec(SequentialRecommender):  # type: ignore[misc]  # RecBole is not typ
         return self.scores(self.histories(interaction))
 
 
+def scored_positions(batch: Batch) -> Tensor:
+    """[T]: where the batch's labels, flattened, are not 0.  Asks no device when T is known."""
+    assert batch.labels is not None
+    scored = (batch.labels > 0).flatten()  # [B * L]
+    if batch.scored is None:
+        return scored.nonzero()[:, 0]
+    return torch.nonzero_static(scored, size=batch.scored)[:, 0]
+
+
 def identity_rates(histories: Sequences, views: list[View]) -> dict[str, Tensor]:
     """Share of views equal to their input: over all, and for each operator that drew some."""
+    if not views:
+        return {}
     rates = {
         "identity_rate": torch.stack([identity_rate(histories, v.sequences) for v in views]).mean()
     }

@@ -8,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from augment import Sequences, TrainHistories
@@ -34,6 +35,13 @@ class Rows:
 
     def __len__(self) -> int:
         return len(self.start)
+
+    def final(self, index: IntArray) -> NDArray[np.bool_]:
+        """Which of the given rows are their user's last: rows stand user after user."""
+        after = np.minimum(index + 1, len(self) - 1)
+        last: NDArray[np.bool_] = self.user[after] != self.user[index]
+        last[index == len(self) - 1] = True
+        return last
 
     @property
     def targets(self) -> int:
@@ -152,11 +160,13 @@ def make_batch(items: Tensor, rows: Rows, index: IntArray, device: torch.device)
     start = torch.from_numpy(rows.start[index]).to(device)
     length = torch.from_numpy(rows.length[index]).to(device)
     histories = Sequences(cut(items, start, length, width), length)
-    labels = None
+    labels = scored = None
     if rows.scored_from is not None:
+        scored = int((rows.length[index] - rows.scored_from[index]).sum())
         labels = cut(items, start + 1, length, width)
         scored_from = torch.from_numpy(rows.scored_from[index]).to(device)
         before = torch.arange(width, device=device) < scored_from[:, None]
         labels = labels.masked_fill(before, 0)
     user = torch.from_numpy(rows.user[index]).to(device)
-    return Batch(histories, items[start + length], user, labels)
+    final = torch.from_numpy(np.flatnonzero(rows.final(index))).to(device)
+    return Batch(histories, items[start + length], user, labels, scored, final)

@@ -1,7 +1,7 @@
-"""Objectives as pure functions of tensors: no device, no state, no framework."""
+"""Objectives as functions of tensors and of what their fields say: no device, no framework."""
 
+from models.losses.full_softmax import cross_entropy
 from models.losses.info_nce import info_nce
-from models.losses.next_item import cross_entropy
 from models.losses.representation import alignment, uniformity
 
 __all__ = ["alignment", "cross_entropy", "info_nce", "uniformity"]

@@ -3,91 +3,75 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import ClassVar
 
-import torch
-from torch import Tensor
-from torch.autograd.function import Function, once_differentiable
+import torch.nn.functional as F
+from torch import Generator, Tensor
 
-
-class NextItemLoss(Protocol):
-    """Scores each target against the catalogue.
-
-    states [T, d], items [I, d] real items only, targets [T] rows of `items` -> scalar in nats.
-    """
-
-    def __call__(self, states: Tensor, items: Tensor, targets: Tensor) -> Tensor: ...
+from augment import TrainHistories
+from models.configured import ConfiguredModule
+from models.losses.full_softmax import cross_entropy
 
 
 @dataclass(frozen=True)
-class CrossEntropy:
+class Items:
+    """The embeddings of the real items 1..num, neither padding nor [mask].
+
+    weight: the embedding table; row i is item i, row 0 padding, the last row [mask].
+    sparse: look-ups give sparse gradients, for an optimiser that leaves other rows alone.
+    """
+
+    weight: Tensor
+    num: int
+    sparse: bool = False
+
+    def all(self) -> Tensor:
+        """[num, d]; row i is item i + 1."""
+        return self.weight[1 : self.num + 1]
+
+    def vectors(self, items: Tensor) -> Tensor:
+        """Embeddings of item numbers 1..num, of any shape: [..., d]."""
+        return F.embedding(items, self.weight, sparse=self.sparse)
+
+
+@dataclass(eq=False, repr=False)
+class NextItemLoss(ConfiguredModule):
+    """Scores each target against the catalogue, or against a sample of it.
+
+    A dataclass whose fields are its configuration; a field out of range is a ValueError in
+    __post_init__.
+    """
+
+    whole_catalogue: ClassVar[bool] = True
+    """Every item's embedding gets a gradient at every step; False for losses that sample."""
+
+    def fit(self, train: TrainHistories) -> None:
+        """Count what the loss must know of the training split, the only data given."""
+
+    def forward(self, states: Tensor, items: Items, targets: Tensor, rng: Generator) -> Tensor:
+        """states [T, d], targets [T] item numbers -> a scalar in nats, the mean over targets.
+
+        rng draws negatives, and nothing else does.
+        """
+        raise NotImplementedError
+
+
+@dataclass(eq=False, repr=False)
+class CrossEntropy(NextItemLoss):
     """Softmax over the full catalogue."""
 
-    def __call__(self, states: Tensor, items: Tensor, targets: Tensor) -> Tensor:
-        return cross_entropy(states, items, targets)
+    def forward(self, states: Tensor, items: Items, targets: Tensor, rng: Generator) -> Tensor:
+        return cross_entropy(states, items.all(), targets - 1)
 
 
-NEXT_ITEM_LOSSES: dict[str, type[NextItemLoss]] = {"cross_entropy": CrossEntropy}
+@dataclass(eq=False, repr=False)
+class NoNextItem(NextItemLoss):
+    """No next-item loss: the contrastive tasks are all there is to learn from."""
 
-BLOCK = 800_000
-"""Scores held at once, at most: 3 MB in float32.  Measured on two cores with 12,101 items, the
-three matrix products of a block that stays in the cache run at 110 to 165 GFLOP/s, those of
-a whole batch of 256 at 45 to 100."""
-
-
-def cross_entropy(states: Tensor, items: Tensor, targets: Tensor) -> Tensor:
-    """Softmax cross-entropy over the full catalogue, averaged over the targets.
-
-    states:  [T, d] history representations; T >= 1.
-    items:   [I, d] embeddings of the real items; padding and [mask] are not among them.
-    targets: [T] int64 rows of `items`.
-    Returns a scalar in nats; ln(I) when the states carry no information.
-
-    The scores [T, I] are made block by block and turned into gradients at once, in place, so
-    they are never kept for the backward pass.
-    """
-    loss: Tensor = CatalogueCrossEntropy.apply(states, items, targets)  # type: ignore[no-untyped-call]
-    return loss
+    whole_catalogue: ClassVar[bool] = False
 
 
-class CatalogueCrossEntropy(Function):
-    """Cross-entropy of states @ items.T whose forward pass also makes the gradients.
-
-    d loss / d scores = (softmax(scores) - one_hot(target)) / T.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, states: Tensor, items: Tensor, targets: Tensor) -> Tensor:
-        grad_states, grad_items = torch.empty_like(states), torch.zeros_like(items)
-        total = states.new_zeros(())
-        rows = max(1, BLOCK // len(items))
-        for start in range(0, len(targets), rows):
-            block = slice(start, start + rows)
-            scores = torch.mm(states[block], items.T)  # [rows, I]
-            total += softmax_error(scores, targets[block, None])
-            torch.mm(scores, items, out=grad_states[block])
-            grad_items.addmm_(scores.T, states[block])
-        ctx.save_for_backward(grad_states, grad_items)
-        ctx.count = len(targets)
-        return total / len(targets)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None]:
-        grad_states, grad_items = ctx.saved_tensors
-        scale = grad / ctx.count
-        return grad_states * scale, grad_items * scale, None
-
-
-def softmax_error(scores: Tensor, target: Tensor) -> Tensor:
-    """Sum of -log softmax(scores)[target]; scores become softmax - one_hot, in place.
-
-    scores [R, I], target [R, 1].  The log probability is taken from the highest score, whose
-    probability is at least 1 / I and never underflows.
-    """
-    target_score = scores.gather(1, target)
-    peak = scores.amax(dim=1, keepdim=True)
-    torch.softmax(scores, dim=1, out=scores)
-    peak_probability = scores.amax(dim=1, keepdim=True)
-    scores.scatter_add_(1, target, scores.new_full(target.shape, -1.0))
-    return (peak - target_score - peak_probability.log()).sum()
+NEXT_ITEM_LOSSES: dict[str, type[NextItemLoss]] = {
+    "cross_entropy": CrossEntropy,
+    "none": NoNextItem,
+}

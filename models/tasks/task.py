@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 import torch
-from torch import Generator, Tensor, nn
+from torch import Generator, Tensor
 
 from augment import Sequences, TrainHistories
+from models.configured import ConfiguredModule
 from models.losses.info_nce import (
     Similarity,
     contrast_logits,
@@ -18,8 +19,7 @@ from models.losses.info_nce import (
     same_rows,
 )
 from models.losses.representation import alignment, uniformity
-
-Pooling = Literal["last", "mean"]
+from models.snapshot import Pooling, Snapshot
 
 
 @dataclass(frozen=True)
@@ -31,12 +31,24 @@ class Batch:
     users:     [B] user numbers.
     labels:    [B, L] the item that follows each position, 0 where none is scored; None when
                only the last position is trained (then it is `targets`).
+    scored:    how many labels are not 0; None when nobody has counted.
+    final:     rows that end their user's training history; None when nobody has looked.
     """
 
     histories: Sequences
     targets: Tensor
     users: Tensor
     labels: Tensor | None = None
+    scored: int | None = None
+    final: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.histories)
+
+    def of(self, rows: Tensor) -> Batch:
+        """The given rows alone, as the contrast sees them: without labels."""
+        histories = Sequences(self.histories.items[rows], self.histories.lengths[rows])
+        return Batch(histories, self.targets[rows], self.users[rows])
 
 
 @dataclass(frozen=True)
@@ -55,6 +67,31 @@ class View:
 
 
 @dataclass(frozen=True)
+class OwnState:
+    """The state at each history's last item that the next-item loss reads too: [B, d], no pass."""
+
+
+@dataclass(frozen=True)
+class ItemVectors:
+    """The embeddings of some items.  items: item numbers [N] -> [N, d]."""
+
+    items: Tensor
+
+
+Wanted = View | OwnState | ItemVectors
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What a task's parameters depend on."""
+
+    dim: int
+    max_length: int
+    num_items: int
+    num_users: int
+
+
+@dataclass(frozen=True)
 class TaskLoss:
     """A scalar to be weighted and added to the loss, and named scalars for the record."""
 
@@ -63,39 +100,48 @@ class TaskLoss:
 
 
 @dataclass(eq=False, repr=False)
-class Task(nn.Module):
+class Task(ConfiguredModule):
     """One auxiliary objective.  A dataclass whose fields are its configuration.
 
     It is a torch module too, so parameters made in `prepare` are trained and saved with the
-    model.  A field out of range is a ValueError in __post_init__.
+    model, and buffers are saved.  A field out of range is a ValueError in __post_init__.
     """
 
     name: str = ""
     """Unique in a model; the task's kind where it is not given."""
     weight: float = 0.1
     """Factor of this loss next to the next-item loss; 0 leaves the task out."""
-
-    def __new__(cls, *args: Any, **kwargs: Any) -> Task:
-        task = super().__new__(cls)
-        nn.Module.__init__(task)  # before the dataclass assigns its fields
-        return task
+    rows: Literal["all", "one_a_user"] = "all"
+    """all: every row of a batch takes part.  one_a_user: only the row that ends its user's
+    training history, so that views are drawn once a user in an epoch, not once a prefix."""
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.weight < float("inf"):
             raise ValueError(f"weight must be at least 0, got {self.weight}")
 
-    def prepare(self, dim: int, num_items: int) -> None:
+    def prepare(self, sizes: Sizes) -> None:
         """Make parameters.  Called once, after all other weights of the model are drawn."""
 
     def fit(self, train: TrainHistories) -> None:
         """Mine positives, clusters, neighbours: from the training split, the only data given."""
 
-    def views(self, batch: Batch, rng: Generator) -> list[View]:
-        """The views to encode, each with one row for every row of the batch."""
+    def start_epoch(self, epoch: int, snapshot: Snapshot, rng: Generator) -> None:
+        """Mine again what depends on the model as it stands; epochs count from 1."""
+
+    def share(self, batch: Batch) -> Batch:
+        """The rows of a batch that take part."""
+        if self.rows == "all":
+            return batch
+        if batch.final is None:
+            raise ValueError("rows: one_a_user needs batches that know each user's last row")
+        return batch.of(batch.final)
+
+    def views(self, batch: Batch, rng: Generator) -> Sequence[Wanted]:
+        """What to encode or look up; a View has one row for every row of the batch."""
         raise NotImplementedError
 
     def loss(self, encoded: list[Tensor], batch: Batch) -> TaskLoss:
-        """The objective, from the [B, d] representation of each view, in the order of `views`."""
+        """The objective, from what `views` asked for, in its order: [B, d] each, or [N, d]."""
         raise NotImplementedError
 
     def diagnose(self, encoded: list[Tensor], batch: Batch) -> dict[str, Tensor]:

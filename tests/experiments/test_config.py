@@ -25,6 +25,7 @@ CHOICES = {  # another value for every field that takes one of some words
     "encoder.norm": "pre",
     "contrast.0.similarity": "cosine",
     "contrast.0.pooling": "mean",
+    "contrast.0.rows": "one_a_user",
     "contrast.0.left_out": ["user"],
     "contrast.0.draw": "chained",
     "contrast.0.operators.0.operator": "mask",

@@ -9,7 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from models.losses import cross_entropy, next_item
+from models.losses import cross_entropy, full_softmax
+from models.losses.next_item import NEXT_ITEM_LOSSES, Items
+from tests.histories import generator
+from tests.models.tiny import cyclic_histories
 
 BOTH = [torch.float32, torch.float64]
 BLOCKS = [1, 11, 22, 10**9]  # scores held at once: 1, 1, 2 or all rows of 11 items
@@ -33,7 +36,7 @@ def value_and_gradients(loss: Tensor, states: Tensor, items: Tensor) -> tuple[Te
 def test_value_and_gradients_are_torch_s(
     monkeypatch: pytest.MonkeyPatch, block: int, dtype: torch.dtype, scale: float
 ) -> None:
-    monkeypatch.setattr(next_item, "BLOCK", block)
+    monkeypatch.setattr(full_softmax, "BLOCK", block)
     states, items, targets = example(dtype, scale)
     ours = value_and_gradients(0.3 * cross_entropy(states, items, targets), states, items)
     plain = 0.3 * F.cross_entropy(states @ items.T, targets)
@@ -43,7 +46,7 @@ def test_value_and_gradients_are_torch_s(
 
 @pytest.mark.parametrize("block", [22, 10**9])
 def test_the_gradient_is_the_derivative(monkeypatch: pytest.MonkeyPatch, block: int) -> None:
-    monkeypatch.setattr(next_item, "BLOCK", block)
+    monkeypatch.setattr(full_softmax, "BLOCK", block)
     states, items, targets = example(torch.float64)
     assert torch.autograd.gradcheck(lambda s, i: cross_entropy(s, i, targets), (states, items))
 
@@ -85,8 +88,16 @@ def test_its_inputs_are_not_edited() -> None:
 
 
 def test_every_next_item_loss_is_a_scalar_with_gradients() -> None:
-    for kind in next_item.NEXT_ITEM_LOSSES.values():
-        states, items, targets = example(torch.float32)
-        loss = kind()(states, items, targets)
-        assert loss.shape == ()
-        assert all(g.isfinite().all() for g in torch.autograd.grad(loss, (states, items)))
+    train = cyclic_histories(users=9, num_items=11, longest=8)
+    for name, kind in NEXT_ITEM_LOSSES.items():
+        if name == "none":
+            continue
+        states, table, targets = example(torch.float32)
+        weight = torch.cat([torch.zeros(1, 3), table, torch.zeros(1, 3)])
+        loss = kind()
+        loss.fit(train)
+        value = loss(states, Items(weight, 11), targets + 1, generator(0))
+        assert value.shape == ()
+        for grad in torch.autograd.grad(value, (states, table)):
+            assert grad.isfinite().all()
+            assert grad.abs().max() > 0

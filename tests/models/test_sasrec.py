@@ -103,7 +103,7 @@ def test_the_mask_is_never_scored(kind: str) -> None:
         model.item_embedding.weight[-1] = 100.0
     assert before.shape == (2, 12 + 1)
     assert torch.equal(model.scores(histories), before)
-    assert len(model.real_items()) == 12
+    assert len(model.items().all()) == 12
 
 
 @both_protocols

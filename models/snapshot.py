@@ -1,0 +1,49 @@
+"""The model as an epoch begins, for what is mined from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from augment import Sequences, TrainHistories
+from augment.sequences import cut
+
+Pooling = Literal["last", "mean"]
+ROWS = 1024  # histories encoded at once
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Representations without gradient and without dropout, computed when asked for.
+
+    items:  [num_items, d] the embedding of item i + 1 in row i.
+    encode: histories and a pooling to one vector each.
+    """
+
+    items: Tensor
+    encode: Callable[[Sequences, Pooling], Tensor]
+    train: TrainHistories
+    max_length: int
+
+    def histories(self, pooling: Pooling) -> Tensor:
+        """[U, d]: each user's training history, its latest max_length items."""
+        device = self.items.device
+        offsets = self.train.offsets.numpy()
+        lengths = np.minimum(np.diff(offsets), self.max_length)
+        starts = offsets[1:] - lengths
+        order = np.argsort(lengths, kind="stable")
+        items = self.train.items.to(device)
+        found = []
+        for first in range(0, len(order), ROWS):
+            some = order[first : first + ROWS]
+            length = torch.from_numpy(lengths[some]).to(device)
+            start = torch.from_numpy(starts[some]).to(device)
+            rows = cut(items, start, length, int(lengths[some[-1]]))
+            found.append(self.encode(Sequences(rows, length), pooling))
+        place = torch.from_numpy(np.argsort(order, kind="stable")).to(device)
+        return torch.cat(found)[place]
