@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Protocol
 
 import torch
@@ -32,7 +33,7 @@ class Trainable(Protocol):
 
     def losses(self, batch: Batch, rng: Generator, diagnose: bool = False) -> Losses: ...
 
-    def scores(self, histories: Sequences) -> Tensor: ...
+    def score_blocks(self, histories: Sequences, rows: int) -> Iterator[Tensor]: ...
 
 
 AnyModel = SASRec | RecBoleModel | Popularity | RepeatLast

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -17,14 +18,14 @@ from experiments.data.histories import Histories, IntArray
 
 FloatArray = NDArray[np.float64]
 CUTOFFS = (5, 10, 20)
-MAX_USERS = 1024  # users in a batch, at most
+USERS = 512  # histories encoded at once
 
 
 class Scorer(Protocol):
     """Anything that scores the whole catalogue for a batch of histories."""
 
-    def scores(self, histories: Sequences) -> Tensor:
-        """[B, num_items + 1]; column 0 is padding."""
+    def score_blocks(self, histories: Sequences, rows: int) -> Iterator[Tensor]:
+        """[<= rows, num_items], block after block, in the order of the histories."""
         ...
 
 
@@ -71,22 +72,25 @@ def evaluate(
     """Rank every user's target of the split among all real items.
 
     rank = 1 + #(greater) + #(other equal) / 2, so ties cost what a random order would and a
-    constant scorer gains nothing.  The scores of a batch, users x items <= block, are all that
-    is held.  Raises FloatingPointError when a score is not finite.
+    constant scorer gains nothing.  Histories of like length are encoded together; scores are
+    made and counted in blocks of users x items <= block, which stay in a processor's cache.
+    Raises FloatingPointError when a score is not finite.
     """
     rows = evaluation_rows(histories, split, max_length)
     seen = seen_items(histories, split)
     items = torch.from_numpy(histories.items).to(device)
     ranked = np.empty(len(rows))
     excluded = np.empty(len(rows))
-    size = min(MAX_USERS, max(1, block // histories.num_items))
+    size = max(1, block // histories.num_items)
     order = np.argsort(rows.length, kind="stable")
-    for first in range(0, len(order), size):
-        users = order[first : first + size]
+    for first in range(0, len(order), USERS):
+        users = order[first : first + USERS]
         batch, targets = evaluation_batch(items, rows, users, device)
-        pairs = seen.of(users, device)
-        ranks = count_ranks(model.scores(batch)[:, 1:], targets - 1, *pairs)
-        ranked[users], excluded[users] = (r.cpu().numpy() for r in ranks)
+        for start, scores in enumerate(model.score_blocks(batch, size)):
+            block_of = slice(start * size, start * size + size)
+            pairs = seen.of(users[block_of], device)
+            ranks = count_ranks(scores, targets[block_of] - 1, *pairs)
+            ranked[users[block_of]], excluded[users[block_of]] = (r.cpu().numpy() for r in ranks)
     return Evaluation(ranked, excluded, int(np.isinf(excluded).sum()))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import re
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +92,12 @@ class RecBoleModel(nn.Module):
         scores = self.model.full_sort_predict(self.interaction(histories))
         ours: Tensor = scores.view(len(histories), -1)[:, self.item_number]
         return ours
+
+    def score_blocks(self, histories: Sequences, rows: int) -> Iterator[Tensor]:
+        """[<= rows, num_items] at a time, each scored by RecBole's model on its own."""
+        for start in range(0, len(histories), rows):
+            some = slice(start, start + rows)
+            yield self.scores(Sequences(histories.items[some], histories.lengths[some]))[:, 1:]
 
     def interaction(self, histories: Sequences) -> Any:
         """RecBole's batch: lists padded to the full length, in RecBole's numbering."""

@@ -42,11 +42,10 @@ def recommend(
     items = numbers(history, known)
     recent = torch.tensor([items[-max_length:]], device=device)
     length = torch.tensor([recent.shape[1]], device=device)
-    scores = model.scores(Sequences(recent, length))[0].clone()  # [num_items + 1]
-    scores[0] = float("-inf")
-    scores[torch.tensor(items, device=device)] = float("-inf")
+    scores = next(model.score_blocks(Sequences(recent, length), 1))[0].clone()  # [num_items]
+    scores[torch.tensor(items, device=device) - 1] = float("-inf")
     best = scores.topk(min(count, max(0, len(known) - len(set(items)))))
-    ids = histories.item_ids[best.indices.cpu().numpy()]
+    ids = histories.item_ids[1 + best.indices.cpu().numpy()]
     return [
         Recommendation(str(item), float(score), histories.titles.get(str(item)))
         for item, score in zip(ids, best.values.cpu().numpy().astype(np.float64), strict=True)

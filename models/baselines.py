@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor, nn
 
@@ -22,6 +24,10 @@ class Popularity(nn.Module):
         """[B, num_items + 1]; column 0 is padding."""
         return self.counts.repeat(len(histories), 1)
 
+    def score_blocks(self, histories: Sequences, rows: int) -> Iterator[Tensor]:
+        """[<= rows, num_items] at a time."""
+        yield from torch.split(self.scores(histories)[:, 1:], rows)
+
 
 class RepeatLast(nn.Module):
     """Recommend a user's own last items again, latest first; all others are tied behind them.
@@ -39,6 +45,10 @@ class RepeatLast(nn.Module):
         scores = torch.zeros(len(histories), self.num_items + 1, device=histories.device)
         recency = place.expand(histories.items.shape)
         return scores.scatter_reduce(1, histories.items, recency, reduce="amax")
+
+    def score_blocks(self, histories: Sequences, rows: int) -> Iterator[Tensor]:
+        """[<= rows, num_items] at a time."""
+        yield from torch.split(self.scores(histories)[:, 1:], rows)
 
 
 BASELINES: dict[str, type[Popularity] | type[RepeatLast]] = {

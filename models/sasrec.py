@@ -205,6 +205,12 @@ class SASRec(SequentialRecommender):  # type: ignore[misc]  # RecBole is not typ
         """[B, num_items + 1]: a score for every item; column 0 is padding and means nothing."""
         return self.represent(histories) @ self.item_embedding.weight[: self.num_items + 1].T
 
+    def score_blocks(self, histories: Sequences, rows: int) -> Iterator[Tensor]:
+        """[<= rows, num_items] at a time: the histories are encoded once."""
+        items = self.items().all()
+        for states in torch.split(self.represent(histories), rows):
+            yield states @ items.T
+
     # RecBole's model interface ---------------------------------------------------------------
 
     def histories(self, interaction: Any) -> Sequences:

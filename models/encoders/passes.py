@@ -57,6 +57,8 @@ def encode_together(
 
 def stack(sequences: list[Sequences]) -> Sequences:
     """The rows of all given batches, padded to the widest."""
+    if len(sequences) == 1:
+        return sequences[0]
     width = max(seqs.width for seqs in sequences)
     items = [F.pad(seqs.items, (0, width - seqs.width)) for seqs in sequences]
     return Sequences(torch.cat(items), torch.cat([seqs.lengths for seqs in sequences]))
@@ -64,9 +66,9 @@ def stack(sequences: list[Sequences]) -> Sequences:
 
 @dataclass(frozen=True)
 class Group:
-    """Some rows of a stack, trimmed to their longest; index [b] says which."""
+    """Some rows of a stack, trimmed to their longest; index [b] says which, None: all in order."""
 
-    index: Tensor
+    index: Tensor | None
     rows: Sequences
 
 
@@ -76,11 +78,15 @@ def length_groups(rows: Sequences) -> list[Group]:
     On a GPU all rows are one group: padding costs it less than asking it for lengths.
     """
     if rows.device.type != "cpu":
-        return [Group(torch.arange(len(rows), device=rows.device), rows)]
+        return [Group(None, rows)]
     lengths = rows.lengths.numpy()
     order = np.argsort(lengths, kind="stable")
+    parts = cuts(lengths[order], 0, len(order))
+    if len(parts) == 1:
+        longest = int(lengths.max())
+        return [Group(None, Sequences(rows.items[:, :longest], rows.lengths))]
     groups = []
-    for start, stop in cuts(lengths[order], 0, len(order)):
+    for start, stop in parts:
         index = torch.from_numpy(order[start:stop])
         trimmed = rows.items[index, : lengths[order[stop - 1]]]
         groups.append(Group(index, Sequences(trimmed, rows.lengths[index])))
@@ -109,7 +115,9 @@ def merge(groups: list[Group], states: list[Tensor], width: int) -> Tensor:
     """The states of all groups in the order of the stack: [R, d] or [R, width, d]."""
     if states[0].dim() == 3:
         states = [F.pad(part, (0, 0, 0, width - part.shape[1])) for part in states]
-    order = torch.cat([group.index for group in groups])
+    if len(groups) == 1:
+        return states[0]
+    order = torch.cat([group.index for group in groups if group.index is not None])
     place = torch.empty_like(order)
     place[order] = torch.arange(len(order), device=order.device)
     return torch.cat(states)[place]

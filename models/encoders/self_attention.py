@@ -82,10 +82,9 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor, last: Tensor | None) -> Tensor:
         """x [B, L, d] -> [B, L, d]; with last = lengths [B], only that position: [B, d]."""
-        keys = self.attention_norm(x) if self.pre else x
+        normed = self.attention_norm(x) if self.pre else x
         residual = x if last is None else at_last(x, last)
-        queries = keys if last is None else at_last(keys, last)
-        y: Tensor = residual + self.dropout(self.attention(queries, keys, last))
+        y: Tensor = residual + self.dropout(self.attention(normed, last))
         if self.pre:
             return y + self.feed_forward(self.feed_forward_norm(y))
         y = self.attention_norm(y)
@@ -103,34 +102,50 @@ class Attention(nn.Module):
     def __init__(self, config: SelfAttentionConfig) -> None:
         super().__init__()
         self.heads = config.heads
-        self.query = nn.Linear(config.dim, config.dim)
-        self.key_value = nn.Linear(config.dim, 2 * config.dim)
+        self.query_key_value = nn.Linear(config.dim, 3 * config.dim)
         self.output = nn.Linear(config.dim, config.dim)
         self.dropout = Dropout(config.attention_dropout)
 
-    def forward(self, queries: Tensor, keys: Tensor, last: Tensor | None) -> Tensor:
-        """queries [B, L, d] and keys [B, L, d] -> [B, L, d]; with last, [B, d] -> [B, d]."""
-        batch, length, dim = keys.shape
-        q = self.query(queries).view(batch, -1, self.heads, dim // self.heads).transpose(1, 2)
-        kv = self.key_value(keys).view(batch, length, 2, self.heads, dim // self.heads)
-        k, v = kv.permute(2, 0, 3, 1, 4)  # 2 x [B, H, L, d / H]
+    def forward(self, x: Tensor, last: Tensor | None) -> Tensor:
+        """x [B, L, d] -> [B, L, d]; with last = lengths [B], the last position alone: [B, d]."""
+        q, k, v = self.project(x, last)  # [B, H, L or 1, d / H], 2 x [B, H, L, d / H]
         mixed = self.mix(q, k, v, last)  # [B, H, L or 1, d / H]
-        out: Tensor = self.output(mixed.transpose(1, 2).reshape(queries.shape))
+        wide = mixed.transpose(1, 2).reshape(len(x), -1, x.shape[2])  # [B, L or 1, d]
+        out: Tensor = self.output(wide if last is None else wide[:, 0])
         return out
 
+    def project(self, x: Tensor, last: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values, each contiguous; queries for the last position if asked."""
+        weight, bias, d = self.query_key_value.weight, self.query_key_value.bias, x.shape[2]
+        if last is None:
+            q, k, v = self.by_head(F.linear(x, weight, bias), 3)
+            return q, k, v
+        k, v = self.by_head(F.linear(x, weight[d:], bias[d:]), 2)
+        (q,) = self.by_head(F.linear(at_last(x, last), weight[:d], bias[:d])[:, None], 1)
+        return q, k, v
+
+    def by_head(self, x: Tensor, parts: int) -> tuple[Tensor, ...]:
+        """[B, L, parts * d] -> parts x [B, H, L, d / H], by one copy."""
+        batch, length, _ = x.shape
+        split = x.view(batch, length, parts, self.heads, -1).permute(2, 0, 3, 1, 4)
+        return split.contiguous().unbind()
+
     def mix(self, q: Tensor, k: Tensor, v: Tensor, last: Tensor | None) -> Tensor:
-        visible = None if last is None else up_to(last, k.shape[2])
         dropout = self.dropout.p if self.training else 0.0
         if dropout == 0.0 or q.device.type != "cpu":
+            visible = None if last is None else up_to(last, k.shape[2])
             return F.scaled_dot_product_attention(
                 q, k, v, attn_mask=visible, dropout_p=dropout, is_causal=visible is None
             )
         # With dropout torch's CPU kernel takes this same path, only with a slower dropout.
-        if visible is None:
-            visible = causal(k.shape[2])
-        scores = q @ k.transpose(2, 3) / math.sqrt(q.shape[3])  # [B, H, L or 1, L]
-        weights = scores.masked_fill(~visible, float("-inf")).softmax(dim=3)
-        return torch.matmul(self.dropout(weights), v)
+        hidden = torch.zeros(1, dtype=q.dtype).masked_fill(
+            ~(causal(k.shape[2]) if last is None else up_to(last, k.shape[2])), float("-inf")
+        )
+        flat_q, flat_k, flat_v = (part.flatten(0, 1) for part in (q, k, v))  # [B * H, L, d / H]
+        hidden = hidden if last is None else hidden.expand(-1, self.heads, -1, -1).flatten(0, 1)
+        scale = 1.0 / math.sqrt(q.shape[3])
+        scores = torch.baddbmm(hidden, flat_q, flat_k.transpose(1, 2), alpha=scale)
+        return torch.bmm(self.dropout(scores.softmax(dim=2)), flat_v).view(q.shape)
 
 
 def causal(length: int) -> Tensor:

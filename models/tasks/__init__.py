@@ -2,6 +2,8 @@
 
 from models.snapshot import Pooling, Snapshot
 from models.tasks.augmented_views import AugmentedViews
+from models.tasks.dropout_twin import DropoutTwin
+from models.tasks.same_target import SameTarget
 from models.tasks.task import (
     Batch,
     ContrastiveTask,
@@ -16,6 +18,8 @@ from models.tasks.task import (
 
 TASKS: dict[str, type[Task]] = {
     "augmented_views": AugmentedViews,
+    "same_target": SameTarget,
+    "dropout_twin": DropoutTwin,
 }
 
 __all__ = [
@@ -23,9 +27,11 @@ __all__ = [
     "AugmentedViews",
     "Batch",
     "ContrastiveTask",
+    "DropoutTwin",
     "ItemVectors",
     "OwnState",
     "Pooling",
+    "SameTarget",
     "Sizes",
     "Snapshot",
     "Task",

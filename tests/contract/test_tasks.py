@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import get_args
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from augment import PADDING, Sequences
+from experiments.data.batches import make_batch
 from models.encoders import ENCODERS
 from models.sasrec import SASRec
-from models.tasks import TASKS, Batch, ContrastiveTask, Pooling, Task
+from models.tasks import TASKS, Batch, ContrastiveTask, Pooling, Task, View, Wanted
 from tests.histories import generator
 from tests.models.tiny import (
+    CPU,
     Protocol,
     build_model,
     cyclic_histories,
@@ -50,6 +54,11 @@ def tensors(batch: Batch) -> list[Tensor]:
     return some if batch.labels is None else [*some, batch.labels]
 
 
+def histories_among(wanted: Sequence[Wanted]) -> list[View]:
+    """The views that are encoded, without states and embeddings that are only looked up."""
+    return [one for one in wanted if isinstance(one, View)]
+
+
 def assert_well_formed(seqs: Sequences, rows: int) -> None:
     assert seqs.items.shape[0] == len(seqs.lengths) == rows
     assert seqs.lengths.min() >= 1
@@ -71,8 +80,8 @@ def test_a_task_keeps_its_name_and_has_a_default_for_every_other_field(kind: str
 def test_every_view_has_a_row_for_every_row_of_the_batch(
     kind: str, protocol: Protocol, size: int
 ) -> None:
-    views = model_with(kind)[1].views(batch_of(size, protocol), generator(0))
-    for view in views:
+    wanted = model_with(kind)[1].views(batch_of(size, protocol), generator(0))
+    for view in histories_among(wanted):
         assert_well_formed(view.sequences, size)
         assert view.pooling in get_args(Pooling)
         assert view.drawn is None or view.drawn.shape == (size,)
@@ -98,9 +107,36 @@ def test_the_generator_alone_decides_the_views(kind: str) -> None:
     assert torch.equal(torch.get_rng_state(), state)
     torch.manual_seed(2)
     again = task.views(batch, generator(5))
-    for view, other in zip(once, again, strict=True):
+    for view, other in zip(histories_among(once), histories_among(again), strict=True):
         assert torch.equal(view.sequences.items, other.sequences.items)
         assert torch.equal(view.sequences.lengths, other.sequences.lengths)
+
+
+@every_task
+@both_protocols
+def test_one_row_a_user_is_its_last(kind: str, protocol: Protocol) -> None:
+    model, task = model_with(kind)
+    task.rows = "one_a_user"
+    rows = training_rows(TRAIN, protocol)
+    taken: list[int] = []
+    for first in range(0, len(rows), 7):
+        index = np.arange(first, min(first + 7, len(rows)))
+        batch = make_batch(TRAIN.items, rows, index, CPU)
+        taken += task.share(batch).users.tolist()
+        losses = model.losses(batch, generator(0))
+        assert (task.name in losses.parts) == (len(task.share(batch)) > 0)
+        assert losses.total.isfinite()
+        for user, target in zip(task.share(batch).users, task.share(batch).targets, strict=True):
+            assert target == TRAIN.items[TRAIN.offsets[user + 1] - 1]
+    assert taken == list(range(30))
+
+
+@every_task
+def test_one_row_a_user_needs_to_know_it(kind: str) -> None:
+    _, task = model_with(kind)
+    task.rows = "one_a_user"
+    with pytest.raises(ValueError, match=r"^rows: one_a_user needs"):
+        task.share(replace(batch_of(4), final=None))
 
 
 @every_task

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -30,9 +31,10 @@ class LastItem:
     def __init__(self, table: Tensor) -> None:
         self.table = table
 
-    def scores(self, histories: Sequences) -> Tensor:
-        rows = torch.arange(len(histories))
-        return self.table[histories.items[rows, histories.lengths - 1]]
+    def score_blocks(self, histories: Sequences, rows: int) -> Iterator[Tensor]:
+        for row in range(0, len(histories), rows):
+            last = histories.items.gather(1, histories.lengths[:, None] - 1)[row : row + rows, 0]
+            yield self.table[last, 1:]
 
 
 def run(

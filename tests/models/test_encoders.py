@@ -205,8 +205,7 @@ def torch_layer(block: Block, pre: bool) -> nn.TransformerEncoderLayer:
     }
     theirs = {f"{t}.{k}": ours[f"{o}.{k}"] for t, o in names.items() for k in ("weight", "bias")}
     for kind in ("weight", "bias"):
-        parts = [ours[f"attention.query.{kind}"], ours[f"attention.key_value.{kind}"]]
-        theirs[f"self_attn.in_proj_{kind}"] = torch.cat(parts)
+        theirs[f"self_attn.in_proj_{kind}"] = ours[f"attention.query_key_value.{kind}"]
     layer.load_state_dict(theirs)
     return layer
 
