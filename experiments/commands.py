@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,12 +30,23 @@ def train(arguments: argparse.Namespace) -> None:
         config, spec = resolve(arguments.config, arguments.overrides)
         out = arguments.out or default_folder(config.dataset, config.model, config.seed)
         folder = RunFolder(out)
-        folder.check_free()
-    if finished is None:
+        if leads():
+            folder.check_free()
+    if finished is None and int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        from experiments.distributed import train_together
+
+        finished = train_together(config, spec, folder, arguments.resume)
+    elif finished is None:
         from experiments.train import train as run
 
         finished = run(config, spec, folder, arguments.resume)
-    report(finished, folder.path, arguments.json)
+    if leads():
+        report(finished, folder.path, arguments.json)
+
+
+def leads() -> bool:
+    """True but for the second and later processes that torchrun starts."""
+    return int(os.environ.get("RANK", "0")) == 0
 
 
 def resumed(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import platform
 import resource
 import subprocess
@@ -52,9 +53,11 @@ def versions() -> dict[str, str]:
 
 
 def choose_device(name: str) -> torch.device:
-    """auto is a GPU when there is one; UsageError for a device that is not there."""
+    """auto is a GPU when there is one, the process's own under torchrun; UsageError for a device
+    that is not there."""
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        own = int(os.environ.get("LOCAL_RANK", "0"))
+        return torch.device("cuda", own) if torch.cuda.is_available() else torch.device("cpu")
     try:
         device = torch.device(name)
     except RuntimeError:

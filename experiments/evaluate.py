@@ -15,6 +15,7 @@ from augment import Sequences
 from augment.sequences import cut
 from experiments.data.batches import HELD_OUT, Rows, Split, evaluation_rows
 from experiments.data.histories import Histories, IntArray
+from models.shard import ALONE, Shard
 
 FloatArray = NDArray[np.float64]
 CUTOFFS = (5, 10, 20)
@@ -68,22 +69,23 @@ def evaluate(
     max_length: int,
     block: int,
     device: torch.device,
+    shard: Shard = ALONE,
 ) -> Evaluation:
     """Rank every user's target of the split among all real items.
 
     rank = 1 + #(greater) + #(other equal) / 2, so ties cost what a random order would and a
     constant scorer gains nothing.  Histories of like length are encoded together; scores are
     made and counted in blocks of users x items <= block, which stay in a processor's cache.
+    Processes that train together share the users out.
     Raises FloatingPointError when a score is not finite.
     """
     rows = evaluation_rows(histories, split, max_length)
     seen = seen_items(histories, split)
     items = torch.from_numpy(histories.items).to(device)
-    ranked = np.empty(len(rows))
-    excluded = np.empty(len(rows))
+    ranked, excluded = np.zeros(len(rows)), np.zeros(len(rows))
     size = max(1, block // histories.num_items)
     order = np.argsort(rows.length, kind="stable")
-    for first in range(0, len(order), USERS):
+    for first in range(shard.rank * USERS, len(order), shard.count * USERS):
         users = order[first : first + USERS]
         batch, targets = evaluation_batch(items, rows, users, device)
         for start, scores in enumerate(model.score_blocks(batch, size)):
@@ -91,6 +93,9 @@ def evaluate(
             pairs = seen.of(users[block_of], device)
             ranks = count_ranks(scores, targets[block_of] - 1, *pairs)
             ranked[users[block_of]], excluded[users[block_of]] = (r.cpu().numpy() for r in ranks)
+    if shard.count > 1:  # a user is ranked by one process and is 0 in all others
+        both = shard.sum(torch.from_numpy(np.stack([ranked, excluded])).to(device))
+        ranked, excluded = both.cpu().numpy()
     return Evaluation(ranked, excluded, int(np.isinf(excluded).sum()))
 
 

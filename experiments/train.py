@@ -35,6 +35,8 @@ from experiments.result import write_result
 from experiments.run_folder import RunFolder
 from experiments.track import Identity, Tracker
 from models.baselines import Popularity, RepeatLast
+from models.sasrec import SASRec
+from models.shard import ALONE, Shard
 
 SELECTION = "ndcg@10"  # of validation, seen items excluded
 
@@ -63,6 +65,7 @@ class Run:
     model: AnyModel
     batches: TrainingBatches
     prepare_seconds: float
+    shard: Shard = ALONE
     progress: Progress = field(default_factory=Progress)
 
     def evaluate(self, split: Split) -> Evaluation:
@@ -70,13 +73,18 @@ class Run:
         started = time.perf_counter()
         self.model.eval()
         length, block = self.config.encoder.max_length, self.config.evaluate.block
-        evaluation = evaluate(self.model, self.histories, split, length, block, self.device)
+        evaluation = evaluate(
+            self.model, self.histories, split, length, block, self.device, self.shard
+        )
         self.progress.evaluate_seconds += time.perf_counter() - started
         return evaluation
 
 
-def prepare(config: Config, spec: DatasetSpec) -> Run:
-    """Read the data and build the model; nothing is written."""
+def prepare(config: Config, spec: DatasetSpec, shard: Shard = ALONE) -> Run:
+    """Read the data and build the model; nothing is written.
+
+    shard: this process's part, where several train one model.
+    """
     keep_memory()
     started = time.perf_counter()
     device = choose_device(config.train.device)
@@ -94,7 +102,12 @@ def prepare(config: Config, spec: DatasetSpec) -> Run:
     batches = TrainingBatches(
         train_items.items, rows, settings.batch_size, settings.bucket_pool, config.seed, device
     )
-    return Run(config, histories, device, model, batches, time.perf_counter() - started)
+    if isinstance(model, SASRec):
+        model.shard = shard
+    elif shard.count > 1:
+        raise UsageError(f"model: {config.model} cannot be trained by several processes")
+    seconds = time.perf_counter() - started
+    return Run(config, histories, device, model, batches, seconds, shard)
 
 
 def trained(model: nn.Module) -> bool:
@@ -102,13 +115,15 @@ def trained(model: nn.Module) -> bool:
     return not isinstance(model, (Popularity, RepeatLast))
 
 
-def train(config: Config, spec: DatasetSpec, folder: RunFolder, resume: bool) -> dict[str, Any]:
+def train(
+    config: Config, spec: DatasetSpec, folder: RunFolder, resume: bool, shard: Shard = ALONE
+) -> dict[str, Any]:
     """Train until validation stops improving and write the run's folder; returns result.json.
 
     Every epoch's randomness is a function of (seed, epoch): a resumed run repeats what a run
     that was never stopped would have done.
     """
-    run = prepare(config, spec)
+    run = prepare(config, spec, shard)
     tree = config_tree(config)
     optimizer = make_optimizer(run) if trained(run.model) else None
     if resume:
@@ -210,7 +225,7 @@ def train_epoch(run: Run, optimizer: torch.optim.Optimizer) -> dict[str, float]:
     model = run.model
     assert not isinstance(model, (Popularity, RepeatLast))
     dropout_seed, view_seed = epoch_seeds(config.seed, progress.epoch)
-    seed_everything(dropout_seed)
+    seed_everything(dropout_seed + run.shard.rank)
     rng = Generator(device=run.device).manual_seed(view_seed)
     model.start_epoch(progress.epoch, rng)
     model.train()
@@ -227,10 +242,10 @@ def train_epoch(run: Run, optimizer: torch.optim.Optimizer) -> dict[str, float]:
         losses = model.losses(batch, rng, diagnose)
         metrics = losses.metrics
         if number == 0 and len(losses.parts) > 1:
-            metrics = {**metrics, **gradient_norms(losses.parts, model)}
+            metrics = {**metrics, **gradient_norms(losses.parts, model, run.shard)}
         if diagnose or run.device.type == "cpu":  # asking a GPU makes it wait
-            check_finite(losses.total, progress.epoch, number)
-        descend(losses.total, optimizer)
+            check_finite(losses.metrics["train/loss"], progress.epoch, number)
+        descend(losses.total, optimizer, run.shard)
         for name, value in metrics.items():
             seen.setdefault(name, []).append(value)
     progress.step += len(run.batches)
@@ -254,11 +269,12 @@ def seed_everything(seed: int) -> None:
     np.random.seed(seed)  # noqa: NPY002
 
 
-def descend(loss: Tensor, optimizer: torch.optim.Optimizer) -> None:
-    """One step of the optimiser against this loss's gradient."""
+def descend(loss: Tensor, optimizer: torch.optim.Optimizer, shard: Shard = ALONE) -> None:
+    """One step of the optimiser against this loss's gradient, summed over all processes."""
     optimizer.zero_grad(set_to_none=True)
     with record_function("backward"):
         loss.backward()  # type: ignore[no-untyped-call]
+        shard.sum_gradients([p for group in optimizer.param_groups for p in group["params"]])
     with record_function("optimizer"):
         optimizer.step()
 
@@ -277,13 +293,13 @@ def check_finite(loss: Tensor, epoch: int, number: int) -> None:
         )
 
 
-def gradient_norms(parts: dict[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
+def gradient_norms(parts: dict[str, Tensor], model: nn.Module, shard: Shard) -> dict[str, Tensor]:
     """Norm of each weighted loss's gradient: is the contrast a nudge or the main force?"""
     weights = [p for p in model.parameters() if p.requires_grad]
     norms = {}
     for name, loss in parts.items():
         grads = torch.autograd.grad(loss, weights, retain_graph=True, allow_unused=True)
-        norm = torch.stack([g.norm() for g in grads if g is not None]).norm()
+        norm = torch.stack([shard.sum(g).norm() for g in grads if g is not None]).norm()
         key = "train" if name == "next_item" else f"contrast/{name}"
         norms[f"{key}/gradient_norm"] = norm
     return norms

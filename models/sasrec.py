@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from recbole.model.abstract_recommender import SequentialRecommender
 from recbole.utils import InputType
 from torch import Generator, Tensor, nn
@@ -21,6 +22,7 @@ from models.encoders import EncoderConfig
 from models.encoders.encoder import at_last
 from models.encoders.passes import Request, encode_together
 from models.losses.next_item import Items, NextItemLoss, NoNextItem
+from models.shard import Shard
 from models.snapshot import Pooling, Snapshot
 from models.tasks import Batch, ItemVectors, OwnState, Sizes, Task, TaskLoss, View, Wanted
 
@@ -62,6 +64,7 @@ class SASRec(SequentialRecommender):  # type: ignore[misc]  # RecBole is not typ
 
     input_type = InputType.POINTWISE
     sparse_rows = False  # look-ups of embeddings give sparse gradients
+    shard = Shard()  # this process's part of every batch
 
     def __init__(self, config: Mapping[str, Any], dataset: Any) -> None:
         super().__init__(config, dataset)
@@ -93,6 +96,7 @@ class SASRec(SequentialRecommender):  # type: ignore[misc]  # RecBole is not typ
     def start_epoch(self, epoch: int, rng: Generator) -> None:
         """Let the tasks mine the model as it stands.  Leaves it in evaluation mode."""
         self.eval()
+        self.rng.manual_seed(rng.initial_seed() + self.shard.rank)
         weight = self.item_embedding.weight.detach()
         snapshot = Snapshot(
             Items(weight, self.num_items).all(), self.encode, self.mined, self.max_seq_length
@@ -116,6 +120,7 @@ class SASRec(SequentialRecommender):  # type: ignore[misc]  # RecBole is not typ
         own = predicts or any(isinstance(one, OwnState) for one in wanted)
         requests = [self.own_request(batch)] if own else []
         requests += [Request(v.sequences, v.pooling) for v in wanted if isinstance(v, View)]
+        requests = [replace(r, sequences=self.shard.mine(r.sequences)) for r in requests]
         with record_function("encoder"):
             encoded = iter(encode_together(self.encoder, self.embed, requests))
         states = next(encoded) if own else None
@@ -124,45 +129,71 @@ class SASRec(SequentialRecommender):  # type: ignore[misc]  # RecBole is not typ
         if predicts and states is not None:
             with record_function("output layer"):
                 parts["next_item"] = self.next_item_loss(states, batch, rng)
-            metrics["train/next_item"] = parts["next_item"].detach()
-        for task, rows, some in asked:
-            with record_function("contrast"):
-                mine = [self.answer(one, encoded, states, batch, rows) for one in some]
+            metrics["train/next_item"] = self.shard.sum(parts["next_item"])
+        with record_function("contrast"):
+            last = self.last_states(states, batch, wanted)
+            for task, rows, some in asked:
+                mine = [self.answer(one, encoded, last, batch, rows) for one in some]
                 result = task.loss(mine, rows)
-                parts[task.name] = task.weight * result.value
+                parts[task.name] = task.weight * result.value / self.shard.count
                 metrics |= self.record(task, result, some, mine, rows, diagnose)
         total = torch.stack(list(parts.values())).sum()
-        return Losses(total, parts, {"train/loss": total.detach(), **metrics})
+        return Losses(total, parts, {"train/loss": self.shard.sum(total), **metrics})
 
     def own_request(self, batch: Batch) -> Request:
         """The batch itself: every state where every position is trained, else the last."""
         return Request(batch.histories, "last" if batch.labels is None else "all")
 
+    def last_states(
+        self, states: Tensor | None, batch: Batch, wanted: list[Wanted]
+    ) -> Tensor | None:
+        """[B, d]: the batch's own states at each history's last item, where a task wants them."""
+        if states is None or not any(isinstance(one, OwnState) for one in wanted):
+            return None
+        if states.dim() == 3:
+            states = at_last(states, self.shard.mine(batch.histories).lengths)
+        return self.shard.everyone(states, len(batch))
+
     def answer(
         self,
         one: Wanted,
         encoded: Iterator[Tensor],
-        states: Tensor | None,
+        last: Tensor | None,
         batch: Batch,
         rows: Batch,
     ) -> Tensor:
         """What a task asked for: the next encoded view, the batch's own states, or embeddings."""
         if isinstance(one, View):
-            return next(encoded)
+            return self.shard.everyone(next(encoded), len(one.sequences))
         if isinstance(one, ItemVectors):
             return self.items().vectors(one.items)
-        assert states is not None
-        last = states if states.dim() == 2 else at_last(states, batch.histories.lengths)
+        assert last is not None
         return last if rows is batch or batch.final is None else last[batch.final]
 
     def next_item_loss(self, states: Tensor, batch: Batch, rng: Generator) -> Tensor:
-        """states [B, d], or [B, L, d] when every position is trained."""
-        targets = batch.targets
-        if batch.labels is not None:
-            scored = scored_positions(batch)  # [T]
-            states, targets = states.flatten(0, 1)[scored], batch.labels.flatten()[scored]
-        loss: Tensor = self.next_item(states, self.items(), targets, rng)
-        return loss
+        """This process's share of the mean over the batch's targets.
+
+        states [B, d], or [B, L, d] when every position is trained.
+        """
+        part = self.shard.part(len(batch))
+        states = states[: part.stop - part.start]
+        targets, labels = batch.targets[part], batch.labels
+        share = len(states) / len(batch)
+        if labels is not None:
+            counts = batch.scored if batch.scored is not None else count_labels(labels)
+            count = int(counts[part].sum())
+            share = count / int(counts.sum())
+            # [T] flat positions; how many there are is known here, so no device is asked
+            scored = torch.nonzero_static((labels[part] > 0).flatten(), size=count)[:, 0]
+            states, targets = states.flatten(0, 1)[scored], labels[part].flatten()[scored]
+        if not len(states):
+            return states.sum()  # 0, and a gradient of 0 for every weight
+        loss: Tensor = self.next_item(states, self.items(), targets, self.own_rng(rng))
+        return loss if share == 1.0 else loss * share
+
+    def own_rng(self, rng: Generator) -> Generator:
+        """Where negatives come from: processes that share a batch draw theirs apart."""
+        return rng if self.shard.count == 1 else self.rng
 
     @torch.no_grad()
     def record(
@@ -237,13 +268,10 @@ class SASRec(SequentialRecommender):  # type: ignore[misc]  # RecBole is not typ
         return self.scores(self.histories(interaction))
 
 
-def scored_positions(batch: Batch) -> Tensor:
-    """[T]: where the batch's labels, flattened, are not 0.  Asks no device when T is known."""
-    assert batch.labels is not None
-    scored = (batch.labels > 0).flatten()  # [B * L]
-    if batch.scored is None:
-        return scored.nonzero()[:, 0]
-    return torch.nonzero_static(scored, size=batch.scored)[:, 0]
+def count_labels(labels: Tensor) -> NDArray[np.int64]:
+    """[B] on the host: how many positions of each row are scored."""
+    counts: NDArray[np.int64] = (labels > 0).sum(dim=1).cpu().numpy()
+    return counts
 
 
 def identity_rates(histories: Sequences, views: list[View]) -> dict[str, Tensor]:

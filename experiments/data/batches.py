@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from functools import cached_property
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -36,12 +37,21 @@ class Rows:
     def __len__(self) -> int:
         return len(self.start)
 
-    def final(self, index: IntArray) -> NDArray[np.bool_]:
-        """Which of the given rows are their user's last: rows stand user after user."""
-        after = np.minimum(index + 1, len(self) - 1)
-        last: NDArray[np.bool_] = self.user[after] != self.user[index]
-        last[index == len(self) - 1] = True
+    @cached_property
+    def final(self) -> NDArray[np.bool_]:
+        """[N]: which rows are their user's last; rows stand user after user."""
+        last: NDArray[np.bool_] = np.diff(self.user, append=-1) != 0
         return last
+
+    def to(self, device: torch.device) -> DeviceRows:
+        """The same rows as tensors there."""
+
+        def there(array: NDArray[Any]) -> Tensor:
+            return torch.from_numpy(array).to(device)
+
+        scored_from = None if self.scored_from is None else there(self.scored_from)
+        start, length, user = there(self.start), there(self.length), there(self.user)
+        return DeviceRows(start, length, user, there(self.final), scored_from)
 
     @property
     def targets(self) -> int:
@@ -49,6 +59,17 @@ class Rows:
         if self.scored_from is None:
             return len(self)
         return int((self.length - self.scored_from).sum())
+
+
+@dataclass(frozen=True)
+class DeviceRows:
+    """Rows as tensors on the device that trains: [N] each."""
+
+    start: Tensor
+    length: Tensor
+    user: Tensor
+    final: Tensor
+    scored_from: Tensor | None
 
 
 def train_split(histories: Histories) -> TrainHistories:
@@ -123,19 +144,22 @@ class TrainingBatches:
     ) -> None:
         self.items = items.to(device)
         self.rows = rows
+        self.resident = rows.to(device)
         self.batch_size = batch_size
         self.bucket_pool = bucket_pool
         self.seed = seed
-        self.device = device
 
     def __len__(self) -> int:
         """Batches in an epoch."""
         return -(-len(self.rows) // self.batch_size)
 
     def epoch(self, number: int) -> Iterator[Batch]:
+        """The order of the epoch goes to the device once; a batch moves nothing."""
         rng = np.random.default_rng((self.seed, number))
-        for index in plan(self.rows.length, self.batch_size, self.bucket_pool, rng):
-            yield make_batch(self.items, self.rows, index, self.device)
+        parts = plan(self.rows.length, self.batch_size, self.bucket_pool, rng)
+        order = torch.from_numpy(np.concatenate(parts)).to(self.items.device)
+        for index, part in zip(torch.split(order, [len(p) for p in parts]), parts, strict=True):
+            yield assemble(self.items, self.resident, index, self.rows, part)
 
 
 def plan(
@@ -156,17 +180,26 @@ def plan(
 
 def make_batch(items: Tensor, rows: Rows, index: IntArray, device: torch.device) -> Batch:
     """The examples `index` as tensors on the device, padded to the longest of them."""
-    width = int(rows.length[index].max())
-    start = torch.from_numpy(rows.start[index]).to(device)
-    length = torch.from_numpy(rows.length[index]).to(device)
+    there = torch.from_numpy(index).to(device)
+    return assemble(items, rows.to(device), there, rows, index)
+
+
+def assemble(
+    items: Tensor, resident: DeviceRows, index: Tensor, rows: Rows, known: IntArray
+) -> Batch:
+    """A batch from what lies on the device; its shapes from `known`, the same index on the host.
+
+    So a device is never waited for.
+    """
+    width = int(rows.length[known].max())
+    start, length = resident.start[index], resident.length[index]
     histories = Sequences(cut(items, start, length, width), length)
     labels = scored = None
-    if rows.scored_from is not None:
-        scored = int((rows.length[index] - rows.scored_from[index]).sum())
+    if rows.scored_from is not None and resident.scored_from is not None:
+        scored = rows.length[known] - rows.scored_from[known]
         labels = cut(items, start + 1, length, width)
-        scored_from = torch.from_numpy(rows.scored_from[index]).to(device)
-        before = torch.arange(width, device=device) < scored_from[:, None]
+        before = torch.arange(width, device=items.device) < resident.scored_from[index][:, None]
         labels = labels.masked_fill(before, 0)
-    user = torch.from_numpy(rows.user[index]).to(device)
-    final = torch.from_numpy(np.flatnonzero(rows.final(index))).to(device)
-    return Batch(histories, items[start + length], user, labels, scored, final)
+    finals = int(rows.final[known].sum())
+    final = torch.nonzero_static(resident.final[index], size=finals)[:, 0]
+    return Batch(histories, items[start + length], resident.user[index], labels, scored, final)

@@ -6,7 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Generator, Tensor
 
 from augment import Sequences, TrainHistories
@@ -31,7 +33,7 @@ class Batch:
     users:     [B] user numbers.
     labels:    [B, L] the item that follows each position, 0 where none is scored; None when
                only the last position is trained (then it is `targets`).
-    scored:    how many labels are not 0; None when nobody has counted.
+    scored:    [B] on the host: how many labels of each row are not 0; None when not counted.
     final:     rows that end their user's training history; None when nobody has looked.
     """
 
@@ -39,7 +41,7 @@ class Batch:
     targets: Tensor
     users: Tensor
     labels: Tensor | None = None
-    scored: int | None = None
+    scored: NDArray[np.int64] | None = None
     final: Tensor | None = None
 
     def __len__(self) -> int:
