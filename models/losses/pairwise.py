@@ -1,8 +1,8 @@
 """Each target against its own few negatives: binary cross-entropy, gBCE and BPR.
 
-Negatives are uniform over the real items other than the target.  The user's other items may be
-among them: the published samplers leave those out, which on catalogues of thousands of items
-concerns less than one draw in a hundred.
+Negatives are uniform over the real items other than the target, each target's own.  The user's
+other items may be among them, where the published samplers draw again: that concerns a share of
+history length / catalogue of the draws, .1 % on Beauty and 5 % on ML-1M.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class BinaryCrossEntropy(NextItemLoss):
 
     -log sigmoid(s+) - sum over the negatives of log(1 - sigmoid(s-)), averaged over the targets:
     the loss of SASRec (Kang & McAuley 2018, arXiv:1808.09781, section III-E), which draws one.
-    With (negatives + 1) ln 2 it says nothing.
+    (negatives + 1) ln 2 when the states carry no information.
     """
 
     whole_catalogue: ClassVar[bool] = False
@@ -85,7 +85,8 @@ class BPR(NextItemLoss):
     """The target ranks above each of its negatives.
 
     -log sigmoid(s+ - s-) (Rendle et al. 2009, arXiv:1205.2618, BPR-Opt), averaged over the
-    negatives and the targets; its L2 penalty is left to train.weight_decay.  ln 2 says nothing.
+    negatives and the targets; its L2 penalty is left to train.weight_decay.  ln 2 when the
+    states carry no information.
     """
 
     whole_catalogue: ClassVar[bool] = False

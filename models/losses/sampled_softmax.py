@@ -26,8 +26,8 @@ class SampledSoftmax(NextItemLoss):
     proposal's own probability, would do the same.  A negative that is a row's target is no
     negative of that row.
 
-    One matrix product of [T, d] and [d, k].  Time and memory are T * (d + k) + k * d; nothing
-    grows with the catalogue but two vectors, made once by `fit`.
+    One matrix product of [T, d] and [d, k], and T * k scores in memory; nothing grows with the
+    catalogue but two vectors that `fit` makes.  Returns 0 where every negative is the target.
     """
 
     whole_catalogue: ClassVar[bool] = False
@@ -68,7 +68,8 @@ class SampledSoftmax(NextItemLoss):
         positive = (states * items.vectors(targets)).sum(dim=1)  # [T]
         if self.corrected == "all":
             positive = positive - self.log_count(targets)
-        negative = torch.addmm(-self.log_count(drawn), states, items.vectors(drawn).T)  # [T, k]
+        offset = -self.log_count(drawn).to(states.dtype)  # [k]
+        negative = torch.addmm(offset, states, items.vectors(drawn).T)  # [T, k]
         negative = negative.masked_fill_(targets[:, None] == drawn, float("-inf"))
         rest = negative.logsumexp(dim=1)  # [T]
         return -F.logsigmoid(positive - rest).mean()
