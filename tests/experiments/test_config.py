@@ -129,7 +129,7 @@ def test_an_unknown_key_names_its_nearest_neighbour(key, nearest):
         ("encoder.norm", "pree", "pre"),
         ("next_item.loss", "crossentropy", "cross_entropy"),
         ("next_item.loss", "sampled", "sampled_softmax"),
-        ("next_item.class_weight", "inverse", "inverse_frequency"),
+        ("next_item.class_weight", "inverse_freq", "inverse_frequency"),
         ("contrast.0.task", "augmented_view", "augmented_views"),
         ("contrast.0.draw", "chaind", "chained"),
         ("contrast.0.similarity", "cosin", "cosine"),
@@ -237,6 +237,22 @@ def test_without_next_item_loss_every_batch_needs_a_task(overrides):
     told = error(("next_item", "none"), *overrides)
     assert told.startswith("next_item: none leaves batches with nothing to learn from")
     assert config_tree(configured(("next_item", "none")))["next_item"] == {"loss": "none"}
+
+
+def test_a_field_of_the_loss_needs_no_name_of_the_loss():
+    config = configured(("next_item.label_smoothing", 0.1))
+    assert config_tree(config)["next_item"]["loss"] == "cross_entropy"
+    assert config_tree(config)["next_item"]["label_smoothing"] == 0.1
+
+
+def test_a_loss_given_by_its_bare_name_can_be_changed(tmp_path):
+    given = [("next_item", "bce"), ("next_item.negatives", 4)]
+    for order in (given, given[::-1]):
+        assert config_tree(configured(*order))["next_item"] == {"loss": "bce", "negatives": 4}
+    file = tmp_path / "config.yaml"
+    file.write_text("model: sasrec\nnext_item: bpr\n")
+    config = resolve(file, [("next_item.negatives", 4)])[0]
+    assert config_tree(config)["next_item"] == {"loss": "bpr", "negatives": 4}
 
 
 def test_another_loss_has_other_fields():
