@@ -11,7 +11,7 @@ from experiments.errors import UsageError
 from experiments.track import TrackConfig
 from experiments.typed import build, to_tree
 from models.encoders import EncoderConfig, SelfAttentionConfig
-from models.losses.next_item import CrossEntropy, NextItemLoss
+from models.losses.next_item import CrossEntropy, NextItemLoss, NoNextItem
 from models.tasks import Task
 
 Protocol = Literal["prefix", "sequence"]
@@ -92,6 +92,12 @@ class Config:
             raise ValueError(f"epochs must be at least 1, got {self.epochs}")
         if not 0 <= self.seed < 2**32:
             raise ValueError(f"seed must lie in [0, 2^32), got {self.seed}")
+        always = [task for task in self.contrast if task.weight > 0.0 and task.rows == "all"]
+        if isinstance(self.next_item, NoNextItem) and not always:
+            raise ValueError(
+                "next_item: none leaves batches with nothing to learn from; it needs a task in "
+                "contrast with a weight above 0 and rows: all"
+            )
 
 
 def config_from_tree(tree: dict[str, Any]) -> Config:

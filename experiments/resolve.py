@@ -15,6 +15,7 @@ from models.baselines import BASELINES
 
 PRESETS = Path(__file__).parent / "presets"
 RECBOLE = "recbole:"
+NAMED = {"encoder": "kind", "next_item": "loss"}  # may be given by a bare name, for its defaults
 COMMON_FIELDS = ("model", "dataset", "seed", "data_dir", "evaluate", "track")
 
 
@@ -94,7 +95,7 @@ def with_overrides(tree: dict[str, Any], overrides: list[tuple[str, Any]]) -> di
     """Set each dotted key.  What names a choice (encoder.kind) goes first: it resets fields."""
     tree = copy.deepcopy(tree)
     overrides = [
-        ("encoder.kind", value) if key == "encoder" and isinstance(value, str) else (key, value)
+        (f"{key}.{NAMED[key]}", value) if key in NAMED and isinstance(value, str) else (key, value)
         for key, value in overrides
     ]
     is_tag = [key.split(".")[-1] in TAGS for key, _ in overrides]
@@ -117,6 +118,8 @@ def assign(tree: dict[str, Any], dotted: str, value: Any) -> None:
                 node[index] = {tag_of(path): node[index]}
             node = node[index]
         else:
+            if isinstance(node.get(segment), str) and path in NAMED:
+                node[segment] = {NAMED[path]: node[segment]}
             node = node.setdefault(segment, {})
         if not isinstance(node, (dict, list)):
             raise UsageError(f"{dotted}: {path} is a single value and has no keys")

@@ -22,6 +22,7 @@ CATALOGUES: dict[Any, tuple[str, dict[str, Any]]] = {
     Operator: ("operator", OPERATORS),
 }
 """Types with several implementations: the key that names one, and the names."""
+DEFAULT_FIRST = (EncoderConfig, NextItemLoss)  # where no name is given, the first is meant
 TAGS = {tag for tag, _ in CATALOGUES.values()}
 PLAIN = {int: "an integer", float: "a number", str: "a text", bool: "true or false"}
 
@@ -79,7 +80,7 @@ def build_choice(hint: Any, value: Any, path: str) -> Any:
     if not isinstance(value, dict):
         raise UsageError(f"{path}: expected a name or keys and values, got {value!r}")
     fields = dict(value)
-    name = fields.pop(tag, next(iter(catalogue)) if hint is EncoderConfig else None)
+    name = fields.pop(tag, next(iter(catalogue)) if hint in DEFAULT_FIRST else None)
     if not isinstance(name, str) or name not in catalogue:
         raise UsageError(f"{path}.{tag}: {unknown(name, catalogue)}")
     return build_dataclass(catalogue[name], fields, path)

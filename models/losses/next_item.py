@@ -5,63 +5,58 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from augment import TrainHistories
-from models.configured import ConfiguredModule
+from models.losses.class_weight import ClassWeight, item_weights, target_counts
 from models.losses.full_softmax import cross_entropy
+from models.losses.loss import Items, NextItemLoss
+from models.losses.pairwise import BPR, BinaryCrossEntropy, GeneralisedBCE
+from models.losses.sampled_softmax import SampledSoftmax
 
-
-@dataclass(frozen=True)
-class Items:
-    """The embeddings of the real items 1..num, neither padding nor [mask].
-
-    weight: the embedding table; row i is item i, row 0 padding, the last row [mask].
-    sparse: look-ups give sparse gradients, for an optimiser that leaves other rows alone.
-    """
-
-    weight: Tensor
-    num: int
-    sparse: bool = False
-
-    def all(self) -> Tensor:
-        """[num, d]; row i is item i + 1."""
-        return self.weight[1 : self.num + 1]
-
-    def vectors(self, items: Tensor) -> Tensor:
-        """Embeddings of item numbers 1..num, of any shape: [..., d]."""
-        return F.embedding(items, self.weight, sparse=self.sparse)
-
-
-@dataclass(eq=False, repr=False)
-class NextItemLoss(ConfiguredModule):
-    """Scores each target against the catalogue, or against a sample of it.
-
-    A dataclass whose fields are its configuration; a field out of range is a ValueError in
-    __post_init__.
-    """
-
-    whole_catalogue: ClassVar[bool] = True
-    """Every item's embedding gets a gradient at every step; False for losses that sample."""
-
-    def fit(self, train: TrainHistories) -> None:
-        """Count what the loss must know of the training split, the only data given."""
-
-    def forward(self, states: Tensor, items: Items, targets: Tensor, rng: Generator) -> Tensor:
-        """states [T, d], targets [T] item numbers -> a scalar in nats, the mean over targets.
-
-        rng draws negatives, and nothing else does.
-        """
-        raise NotImplementedError
+__all__ = [
+    "BPR",
+    "NEXT_ITEM_LOSSES",
+    "BinaryCrossEntropy",
+    "CrossEntropy",
+    "GeneralisedBCE",
+    "Items",
+    "NextItemLoss",
+    "NoNextItem",
+    "SampledSoftmax",
+]
 
 
 @dataclass(eq=False, repr=False)
 class CrossEntropy(NextItemLoss):
-    """Softmax over the full catalogue."""
+    """Softmax over the full catalogue.
+
+    The mean over targets of weight * cross-entropy, where an item's weight depends on how often
+    it is a target of the training split, and the weights' mean over these targets is 1.
+    """
+
+    class_weight: ClassWeight = "none"
+    """none; inverse_frequency: 1 / n of an item that is a target n times; effective_number:
+    (1 - beta) / (1 - beta^n) (Cui et al. 2019, arXiv:1901.05555)."""
+    beta: float = 0.999
+    """Of effective_number, in [0, 1): 0 weighs all alike, towards 1 by inverse frequency."""
+    label_smoothing: float = 0.0
+    """Share of the target's probability, in [0, 1), that is spread over the whole catalogue."""
+
+    def __post_init__(self) -> None:
+        for name in ("beta", "label_smoothing"):
+            if not 0.0 <= getattr(self, name) < 1.0:
+                raise ValueError(f"{name} must lie in [0, 1), got {getattr(self, name)}")
+
+    def fit(self, train: TrainHistories) -> None:
+        if self.class_weight != "none":
+            weights = item_weights(self.class_weight, target_counts(train), self.beta)
+            self.register_buffer("weights", weights, persistent=False)
 
     def forward(self, states: Tensor, items: Items, targets: Tensor, rng: Generator) -> Tensor:
-        return cross_entropy(states, items.all(), targets - 1)
+        rows = targets - 1
+        weights = None if self.class_weight == "none" else self.get_buffer("weights")[rows]
+        return cross_entropy(states, items.all(), rows, weights, self.label_smoothing)
 
 
 @dataclass(eq=False, repr=False)
@@ -73,5 +68,9 @@ class NoNextItem(NextItemLoss):
 
 NEXT_ITEM_LOSSES: dict[str, type[NextItemLoss]] = {
     "cross_entropy": CrossEntropy,
+    "sampled_softmax": SampledSoftmax,
+    "bce": BinaryCrossEntropy,
+    "gbce": GeneralisedBCE,
+    "bpr": BPR,
     "none": NoNextItem,
 }

@@ -23,6 +23,8 @@ CHOICES = {  # another value for every field that takes one of some words
     "protocol": "prefix",
     "encoder.kind": "gru",
     "encoder.norm": "pre",
+    "next_item.loss": "bce",
+    "next_item.class_weight": "inverse_frequency",
     "contrast.0.similarity": "cosine",
     "contrast.0.pooling": "mean",
     "contrast.0.rows": "one_a_user",
@@ -33,7 +35,7 @@ CHOICES = {  # another value for every field that takes one of some words
     "contrast.0.operators.2.operator": "crop",
     "recbole": {"hidden_size": 8},
 }
-ONLY_ONE = ("next_item.loss", "contrast.0.task")  # fields with one choice so far
+ONLY_ONE = ("contrast.0.task",)  # fields with one choice so far
 
 
 def configured(*overrides: tuple[str, Any], model: str = "cl4srec") -> Config:
@@ -126,6 +128,8 @@ def test_an_unknown_key_names_its_nearest_neighbour(key, nearest):
         ("encoder.kind", "gruu", "gru"),
         ("encoder.norm", "pree", "pre"),
         ("next_item.loss", "crossentropy", "cross_entropy"),
+        ("next_item.loss", "sampled", "sampled_softmax"),
+        ("next_item.class_weight", "inverse_freq", "inverse_frequency"),
         ("contrast.0.task", "augmented_view", "augmented_views"),
         ("contrast.0.draw", "chaind", "chained"),
         ("contrast.0.similarity", "cosin", "cosine"),
@@ -199,6 +203,11 @@ def test_a_key_below_a_value_is_told_as_such():
         ("encoder.init_std", 0, "encoder.init_std must be positive"),
         ("encoder.init_std", float("nan"), "encoder.init_std must be positive"),
         ("encoder.init_std", float("inf"), "encoder.init_std must be positive"),
+        ("next_item.beta", 1, "next_item.beta must lie in [0, 1), got 1"),
+        ("next_item.label_smoothing", 1, "next_item.label_smoothing must lie in [0, 1), got 1"),
+        ("next_item", {"loss": "bpr", "negatives": 0}, "next_item.negatives must be at least 1"),
+        ("next_item", {"loss": "gbce", "calibration": 2}, "next_item.calibration must lie in"),
+        ("next_item", {"loss": "sampled_softmax", "power": -1}, "next_item.power must be at least"),
         ("contrast.0.temperature", 0, "contrast.0.temperature must be positive, got 0"),
         ("contrast.0.temperature", -1, "contrast.0.temperature must be positive, got -1"),
         ("contrast.0.temperature", float("nan"), "contrast.0.temperature must be positive"),
@@ -214,6 +223,43 @@ def test_a_key_below_a_value_is_told_as_such():
 )
 def test_a_value_out_of_range_says_what_is_allowed(key, value, told):
     assert told in error((key, value))
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        [("contrast", [])],
+        [("contrast.0.weight", 0.0)],
+        [("contrast.0.rows", "one_a_user")],
+    ],
+)
+def test_without_next_item_loss_every_batch_needs_a_task(overrides):
+    told = error(("next_item", "none"), *overrides)
+    assert told.startswith("next_item: none leaves batches with nothing to learn from")
+    assert config_tree(configured(("next_item", "none")))["next_item"] == {"loss": "none"}
+
+
+def test_a_field_of_the_loss_needs_no_name_of_the_loss():
+    config = configured(("next_item.label_smoothing", 0.1))
+    assert config_tree(config)["next_item"]["loss"] == "cross_entropy"
+    assert config_tree(config)["next_item"]["label_smoothing"] == 0.1
+
+
+def test_a_loss_given_by_its_bare_name_can_be_changed(tmp_path):
+    given = [("next_item", "bce"), ("next_item.negatives", 4)]
+    for order in (given, given[::-1]):
+        assert config_tree(configured(*order))["next_item"] == {"loss": "bce", "negatives": 4}
+    file = tmp_path / "config.yaml"
+    file.write_text("model: sasrec\nnext_item: bpr\n")
+    config = resolve(file, [("next_item.negatives", 4)])[0]
+    assert config_tree(config)["next_item"] == {"loss": "bpr", "negatives": 4}
+
+
+def test_another_loss_has_other_fields():
+    config = configured(("next_item.loss", "bce"), ("next_item.negatives", 4), model="sasrec-bce")
+    assert config_tree(config)["next_item"] == {"loss": "bce", "negatives": 4}
+    config = configured(("next_item.loss", "cross_entropy"), model="sasrec-bce")
+    assert "negatives" not in config_tree(config)["next_item"]
 
 
 @pytest.mark.parametrize("text", ["1e-3", "1E-3", "0.001", "1.e-3", ".001"])
@@ -307,7 +353,7 @@ def test_the_hash_changes_with_every_other_field(key, value):
     for segment in parents:
         node = node[int(segment)] if isinstance(node, list) else node[segment]
     node[last] = CHOICES[key] if key in CHOICES else other(value)
-    if last in ("kind", "operator"):
+    if last in ("kind", "operator", "loss"):
         for stale in [name for name in node if name != last]:
             del node[stale]
     assert config_sha256(config_from_tree(tree)) != config_sha256(configured())

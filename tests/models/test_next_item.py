@@ -10,7 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from models.losses import cross_entropy, full_softmax
-from models.losses.next_item import NEXT_ITEM_LOSSES, Items
+from models.losses.class_weight import item_weights, target_counts
+from models.losses.next_item import CrossEntropy, Items
 from tests.histories import generator
 from tests.models.tiny import cyclic_histories
 
@@ -87,17 +88,87 @@ def test_its_inputs_are_not_edited() -> None:
         assert torch.equal(tensor, old)
 
 
-def test_every_next_item_loss_is_a_scalar_with_gradients() -> None:
+# Weights and label smoothing -----------------------------------------------------------------
+
+WEIGHTS = torch.tensor([0.5, 2.0, 0.0, 1.0, 7.0])
+
+
+def weighted_mean(scores: Tensor, targets: Tensor, smoothing: float) -> Tensor:
+    """By torch: the mean over targets of weight * cross-entropy."""
+    each = F.cross_entropy(scores, targets, reduction="none", label_smoothing=smoothing)
+    return (WEIGHTS.to(scores.dtype) * each).mean()
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+@pytest.mark.parametrize("dtype", BOTH)
+@pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.9])
+@pytest.mark.parametrize("scale", [1.0, 30.0])
+def test_weights_and_smoothing_are_torch_s(
+    monkeypatch: pytest.MonkeyPatch,
+    block: int,
+    dtype: torch.dtype,
+    smoothing: float,
+    scale: float,
+) -> None:
+    monkeypatch.setattr(full_softmax, "BLOCK", block)
+    states, items, targets = example(dtype, scale)
+    loss = 0.3 * cross_entropy(states, items, targets, WEIGHTS.to(dtype), smoothing)
+    plain = 0.3 * weighted_mean(states @ items.T, targets, smoothing)
+    expected = value_and_gradients(plain, states, items)
+    for mine, theirs in zip(value_and_gradients(loss, states, items), expected, strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-5, atol=2e-5)
+
+
+@pytest.mark.parametrize("smoothing", [0.1, 0.9])
+def test_smoothing_without_weights_is_torch_s(smoothing: float) -> None:
+    states, items, targets = example(torch.float64)
+    loss = cross_entropy(states, items, targets, label_smoothing=smoothing)
+    plain = F.cross_entropy(states @ items.T, targets, label_smoothing=smoothing)
+    expected = value_and_gradients(plain, states, items)
+    for mine, theirs in zip(value_and_gradients(loss, states, items), expected, strict=True):
+        torch.testing.assert_close(mine, theirs)
+
+
+@pytest.mark.parametrize("dtype", BOTH)
+def test_weights_of_1_change_no_bit(dtype: torch.dtype) -> None:
+    states, items, targets = example(dtype)
+    plain = value_and_gradients(cross_entropy(states, items, targets), states, items)
+    ones = cross_entropy(states, items, targets, torch.ones(5, dtype=dtype))
+    for mine, other in zip(plain, value_and_gradients(ones, states, items), strict=True):
+        assert torch.equal(mine, other)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+def test_the_weighted_gradient_is_the_derivative(smoothing: float) -> None:
+    states, items, targets = example(torch.float64)
+    weights = WEIGHTS.double()
+    assert torch.autograd.gradcheck(
+        lambda s, i: cross_entropy(s, i, targets, weights, smoothing), (states, items)
+    )
+
+
+# The loss that a configuration names ----------------------------------------------------------
+
+
+def with_padding_and_mask(items: Tensor) -> Items:
+    around = torch.zeros(1, items.shape[1], dtype=items.dtype)
+    return Items(torch.cat([around, items, around]), len(items))
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_the_fields_reach_the_loss(smoothing: float) -> None:
+    states, items, targets = example(torch.float32)
+    loss = CrossEntropy("inverse_frequency", label_smoothing=smoothing)
     train = cyclic_histories(users=9, num_items=11, longest=8)
-    for name, kind in NEXT_ITEM_LOSSES.items():
-        if name == "none":
-            continue
-        states, table, targets = example(torch.float32)
-        weight = torch.cat([torch.zeros(1, 3), table, torch.zeros(1, 3)])
-        loss = kind()
-        loss.fit(train)
-        value = loss(states, Items(weight, 11), targets + 1, generator(0))
-        assert value.shape == ()
-        for grad in torch.autograd.grad(value, (states, table)):
-            assert grad.isfinite().all()
-            assert grad.abs().max() > 0
+    loss.fit(train)
+    weights = item_weights("inverse_frequency", target_counts(train), 0.0)
+    value = loss(states, with_padding_and_mask(items), targets + 1, generator(0))
+    expected = cross_entropy(states, items, targets, weights[targets], smoothing)
+    assert value.item() == expected.item()
+
+
+@pytest.mark.parametrize("field", ["beta", "label_smoothing"])
+@pytest.mark.parametrize("value", [-0.1, 1.0, float("nan"), float("inf")])
+def test_a_share_outside_0_to_1_is_named(field: str, value: float) -> None:
+    with pytest.raises(ValueError, match=rf"^{field} must lie in \[0, 1\), got {value}"):
+        CrossEntropy(**{field: value})  # type: ignore[arg-type]

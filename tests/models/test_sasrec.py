@@ -9,12 +9,14 @@ import torch.nn.functional as F
 from augment import MASK, Crop, Mask, Reorder
 from models.encoders import ENCODERS, EncoderConfig, GRUConfig, SelfAttentionConfig
 from models.encoders.passes import Request, encode_together
+from models.losses.next_item import NoNextItem
 from models.sasrec import SASRec
 from models.tasks import TASKS, AugmentedViews, Batch, Task
 from tests.histories import counting, generator, padded
 from tests.models.tiny import (
     Protocol,
     build_model,
+    cycles_understood,
     cyclic_histories,
     encoder_config,
     random_batch,
@@ -156,6 +158,17 @@ def test_the_next_item_loss_is_cross_entropy_of_the_scores(kind: str) -> None:
     assert model.losses(batch, generator(0)).total.item() == pytest.approx(expected.item())
 
 
+@both_protocols
+def test_without_next_item_loss_the_tasks_are_all_there_is(protocol: Protocol) -> None:
+    encoder = encoder_config("self_attention")
+    model = build_model(encoder, [augmented(0.3)], TRAIN, next_item=NoNextItem())
+    losses = model.losses(some_batch(protocol), generator(0))
+    assert losses.parts.keys() == {"augmented"}
+    assert "train/next_item" not in losses.metrics
+    losses.total.backward()  # type: ignore[no-untyped-call]
+    assert model.item_embedding.weight.grad.abs().max() > 0
+
+
 @every_encoder
 def test_every_position_of_a_sequence_is_a_prefix(kind: str) -> None:
     """The loss on all positions is the mean over the prefixes; label 0 is not scored."""
@@ -229,11 +242,4 @@ def test_planted_structure_is_found(kind: str, contrast: list[Task]) -> None:
     train = cyclic_histories(users=200, num_items=20, longest=8)
     model = build_model(LEARNERS[kind], contrast, train)
     train_steps(model, train, "prefix", steps=250, size=64, learning_rate=0.01)
-    ends = train.offsets[1:].numpy()
-    starts = train.offsets[:-1].numpy()
-    histories = padded(
-        [train.items[a:b].tolist() for a, b in zip(starts, ends, strict=True)], width=10
-    )
-    best = model.eval().scores(histories)[:, 1:].argmax(dim=1) + 1
-    following = train.items[ends - 1] % 20 + 1
-    assert (best == following).double().mean() > 0.95
+    assert cycles_understood(model, train, longest=10) > 0.95

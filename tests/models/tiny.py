@@ -14,10 +14,10 @@ from augment import TrainHistories
 from experiments.build import RECBOLE_FIELDS
 from experiments.data.batches import Rows, make_batch, prefix_rows, sequence_rows
 from models.encoders import ENCODERS, EncoderConfig
-from models.losses.next_item import CrossEntropy
+from models.losses.next_item import CrossEntropy, NextItemLoss
 from models.sasrec import Catalogue, SASRec
 from models.tasks import Batch, Task
-from tests.histories import generator
+from tests.histories import generator, padded
 
 CPU = torch.device("cpu")
 Protocol = Literal["prefix", "sequence"]
@@ -32,7 +32,11 @@ def encoder_config(kind: str, dropout: float = 0.2, init_std: float = 0.02) -> E
 
 
 def build_model(
-    encoder: EncoderConfig, contrast: ListOf[Task], train: TrainHistories, seed: int = 0
+    encoder: EncoderConfig,
+    contrast: ListOf[Task],
+    train: TrainHistories,
+    seed: int = 0,
+    next_item: NextItemLoss | None = None,
 ) -> SASRec:
     torch.manual_seed(seed)
     fields = {
@@ -41,7 +45,7 @@ def build_model(
         "device": CPU,
         "seed": seed,
         "encoder": encoder,
-        "next_item": CrossEntropy(),
+        "next_item": next_item or CrossEntropy(),
         "contrast": contrast,
     }
     return SASRec(fields, Catalogue(train))
@@ -90,3 +94,14 @@ def train_steps(
         optimizer.step()
         losses.append(total.item())
     return losses
+
+
+def cycles_understood(model: SASRec, train: TrainHistories, longest: int) -> float:
+    """Share of cyclic_histories after which the model ranks the following item first."""
+    ends, starts = train.offsets[1:].tolist(), train.offsets[:-1].tolist()
+    histories = padded(
+        [train.items[a:b].tolist() for a, b in zip(starts, ends, strict=True)], longest
+    )
+    best = model.eval().scores(histories)[:, 1:].argmax(dim=1) + 1
+    following = train.items[train.offsets[1:] - 1] % train.num_items + 1
+    return (best == following).double().mean().item()
