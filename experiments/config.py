@@ -37,6 +37,13 @@ class TrainConfig:
     negatives of like length.  1 keeps batches random."""
     diagnose_every: int = 20
     """Steps from one record of the contrast's diagnostics to the next."""
+    precision: Literal["float32", "tf32", "bfloat16"] = "float32"
+    """Of matrix products while training.  tf32: on NVIDIA GPUs, 10 bits of mantissa.  bfloat16:
+    encoder and output layer, 7 bits; quick only where the processor has such products (AVX512-BF16,
+    AMX, GPUs).  Weights, losses, contrast and evaluation are float32 always."""
+    lazy_rows: bool = False
+    """Let a step update only the item embeddings it has read: for large catalogues, with a loss
+    that samples.  Adam's moments of the other rows stand still."""
     device: str = "auto"
     """auto (a GPU when there is one), cpu, cuda or cuda:N."""
 
@@ -48,6 +55,8 @@ class TrainConfig:
             raise ValueError(f"learning_rate must be positive, got {self.learning_rate}")
         if not 0.0 <= self.weight_decay < float("inf"):
             raise ValueError(f"weight_decay must be at least 0, got {self.weight_decay}")
+        if self.lazy_rows and self.weight_decay > 0.0:
+            raise ValueError("lazy_rows leaves rows alone that weight_decay would shrink: use one")
 
 
 @dataclass(frozen=True)
@@ -92,6 +101,11 @@ class Config:
             raise ValueError(f"epochs must be at least 1, got {self.epochs}")
         if not 0 <= self.seed < 2**32:
             raise ValueError(f"seed must lie in [0, 2^32), got {self.seed}")
+        if self.train.lazy_rows and self.next_item.whole_catalogue:
+            raise ValueError(
+                "train.lazy_rows: this next_item loss reads every item at every step; use one that "
+                "samples, such as next_item.loss=sampled_softmax"
+            )
         always = [task for task in self.contrast if task.weight > 0.0 and task.rows == "all"]
         if isinstance(self.next_item, NoNextItem) and not always:
             raise ValueError(

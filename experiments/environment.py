@@ -71,6 +71,13 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
+def choose_precision(name: str, device: torch.device) -> None:
+    """Let float32 products of NVIDIA GPUs use TF32, or not; UsageError for tf32 elsewhere."""
+    if name == "tf32" and device.type != "cuda":
+        raise UsageError("train.precision: tf32 is of NVIDIA GPUs; this run is on a CPU")
+    torch.set_float32_matmul_precision("high" if name == "tf32" else "highest")
+
+
 def device_name(device: torch.device) -> str:
     """The card's name, or the processor and the threads used."""
     if device.type == "cuda":

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Generator, Tensor, nn
-from torch.profiler import record_function
 from tqdm import tqdm
 
 from experiments.build import AnyModel, build_model
@@ -28,9 +27,10 @@ from experiments.data.batches import (
 )
 from experiments.data.catalogue import DatasetSpec, load
 from experiments.data.histories import Histories
-from experiments.environment import choose_device, commit, keep_memory
+from experiments.environment import choose_device, choose_precision, commit, keep_memory
 from experiments.errors import UsageError
 from experiments.evaluate import Evaluation, evaluate
+from experiments.optimizer import Optimizer, gradient_norms
 from experiments.result import write_result
 from experiments.run_folder import RunFolder
 from experiments.track import Identity, Tracker
@@ -88,6 +88,7 @@ def prepare(config: Config, spec: DatasetSpec, shard: Shard = ALONE) -> Run:
     keep_memory()
     started = time.perf_counter()
     device = choose_device(config.train.device)
+    choose_precision(config.train.precision, device)
     histories = load(spec)
     train_items = train_split(histories)
     make_rows = prefix_rows if config.protocol == "prefix" else sequence_rows
@@ -104,7 +105,11 @@ def prepare(config: Config, spec: DatasetSpec, shard: Shard = ALONE) -> Run:
     )
     if isinstance(model, SASRec):
         model.shard = shard
-    elif shard.count > 1:
+        model.sparse_rows = config.train.lazy_rows
+        model.bfloat16 = config.train.precision == "bfloat16"
+    if shard.count > 1 and config.train.lazy_rows:
+        raise UsageError("train.lazy_rows: several processes exchange whole gradients; use one")
+    if shard.count > 1 and not isinstance(model, SASRec):
         raise UsageError(f"model: {config.model} cannot be trained by several processes")
     seconds = time.perf_counter() - started
     return Run(config, histories, device, model, batches, seconds, shard)
@@ -125,7 +130,7 @@ def train(
     """
     run = prepare(config, spec, shard)
     tree = config_tree(config)
-    optimizer = make_optimizer(run) if trained(run.model) else None
+    optimizer = Optimizer(run.model, config.train) if trained(run.model) else None
     if resume:
         restore(run, optimizer, folder)
         folder.write_config(tree)
@@ -175,18 +180,7 @@ def announce(run: Run, folder: RunFolder) -> None:
     )
 
 
-def make_optimizer(run: Run) -> torch.optim.Optimizer:
-    """Adam, one fused pass over all weights."""
-    settings = run.config.train
-    return torch.optim.Adam(
-        run.model.parameters(),
-        lr=settings.learning_rate,
-        weight_decay=settings.weight_decay,
-        fused=True,
-    )
-
-
-def fit(run: Run, optimizer: torch.optim.Optimizer, tracker: Tracker, folder: RunFolder) -> None:
+def fit(run: Run, optimizer: Optimizer, tracker: Tracker, folder: RunFolder) -> None:
     """Epochs until validation has not improved for `patience` evaluations, or all are done."""
     config, progress = run.config, run.progress
     while progress.epoch < config.epochs and progress.waited < config.train.patience:
@@ -215,7 +209,7 @@ def select(progress: Progress, score: float) -> bool:
     return False
 
 
-def train_epoch(run: Run, optimizer: torch.optim.Optimizer) -> dict[str, float]:
+def train_epoch(run: Run, optimizer: Optimizer) -> dict[str, float]:
     """One pass over the training examples; returns the epoch's record.
 
     Raises FloatingPointError at the first loss that is not finite.
@@ -245,7 +239,7 @@ def train_epoch(run: Run, optimizer: torch.optim.Optimizer) -> dict[str, float]:
             metrics = {**metrics, **gradient_norms(losses.parts, model, run.shard)}
         if diagnose or run.device.type == "cpu":  # asking a GPU makes it wait
             check_finite(losses.metrics["train/loss"], progress.epoch, number)
-        descend(losses.total, optimizer, run.shard)
+        optimizer.descend(losses.total, run.shard)
         for name, value in metrics.items():
             seen.setdefault(name, []).append(value)
     progress.step += len(run.batches)
@@ -269,16 +263,6 @@ def seed_everything(seed: int) -> None:
     np.random.seed(seed)  # noqa: NPY002
 
 
-def descend(loss: Tensor, optimizer: torch.optim.Optimizer, shard: Shard = ALONE) -> None:
-    """One step of the optimiser against this loss's gradient, summed over all processes."""
-    optimizer.zero_grad(set_to_none=True)
-    with record_function("backward"):
-        loss.backward()  # type: ignore[no-untyped-call]
-        shard.sum_gradients([p for group in optimizer.param_groups for p in group["params"]])
-    with record_function("optimizer"):
-        optimizer.step()
-
-
 def epoch_seeds(seed: int, epoch: int) -> tuple[int, int]:
     """Seeds of an epoch's dropout and of its views: separate streams."""
     first, second = np.random.SeedSequence((seed, epoch)).generate_state(2, np.uint32)
@@ -291,18 +275,6 @@ def check_finite(loss: Tensor, epoch: int, number: int) -> None:
             f"the loss is {loss.item()} in epoch {epoch}, batch {number}: try a smaller "
             "train.learning_rate, or a larger temperature"
         )
-
-
-def gradient_norms(parts: dict[str, Tensor], model: nn.Module, shard: Shard) -> dict[str, Tensor]:
-    """Norm of each weighted loss's gradient: is the contrast a nudge or the main force?"""
-    weights = [p for p in model.parameters() if p.requires_grad]
-    norms = {}
-    for name, loss in parts.items():
-        grads = torch.autograd.grad(loss, weights, retain_graph=True, allow_unused=True)
-        norm = torch.stack([shard.sum(g).norm() for g in grads if g is not None]).norm()
-        key = "train" if name == "next_item" else f"contrast/{name}"
-        norms[f"{key}/gradient_norm"] = norm
-    return norms
 
 
 def flat_metrics(split: str, evaluation: Evaluation) -> dict[str, float]:
@@ -324,7 +296,7 @@ def epoch_line(record: dict[str, float], improved: bool) -> str:
     return f"{line}  {record['seconds']:.1f} s{'  best' if improved else ''}"
 
 
-def state_of(run: Run, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+def state_of(run: Run, optimizer: Optimizer) -> dict[str, Any]:
     """All that a resumed run needs: weights, optimiser and progress; no generator states."""
     return {
         "epoch": run.progress.epoch,
@@ -335,7 +307,7 @@ def state_of(run: Run, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
     }
 
 
-def restore(run: Run, optimizer: torch.optim.Optimizer | None, folder: RunFolder) -> None:
+def restore(run: Run, optimizer: Optimizer | None, folder: RunFolder) -> None:
     """Take up a run where its last whole epoch left it; from the start if there was none."""
     if optimizer is None or not folder.state.exists():
         folder.keep_history(0)

@@ -64,6 +64,7 @@ class SASRec(SequentialRecommender):  # type: ignore[misc]  # RecBole is not typ
 
     input_type = InputType.POINTWISE
     sparse_rows = False  # look-ups of embeddings give sparse gradients
+    bfloat16 = False  # matrix products of encoder and output layer, while training
     shard = Shard()  # this process's part of every batch
 
     def __init__(self, config: Mapping[str, Any], dataset: Any) -> None:
@@ -121,13 +122,13 @@ class SASRec(SequentialRecommender):  # type: ignore[misc]  # RecBole is not typ
         requests = [self.own_request(batch)] if own else []
         requests += [Request(v.sequences, v.pooling) for v in wanted if isinstance(v, View)]
         requests = [replace(r, sequences=self.shard.mine(r.sequences)) for r in requests]
-        with record_function("encoder"):
+        with record_function("encoder"), self.autocast(batch.histories.device):
             encoded = iter(encode_together(self.encoder, self.embed, requests))
         states = next(encoded) if own else None
         parts: dict[str, Tensor] = {}
         metrics: dict[str, Tensor] = {}
         if predicts and states is not None:
-            with record_function("output layer"):
+            with record_function("output layer"), self.autocast(states.device):
                 parts["next_item"] = self.next_item_loss(states, batch, rng)
             metrics["train/next_item"] = self.shard.sum(parts["next_item"])
         with record_function("contrast"):
@@ -139,6 +140,10 @@ class SASRec(SequentialRecommender):  # type: ignore[misc]  # RecBole is not typ
                 metrics |= self.record(task, result, some, mine, rows, diagnose)
         total = torch.stack(list(parts.values())).sum()
         return Losses(total, parts, {"train/loss": self.shard.sum(total), **metrics})
+
+    def autocast(self, device: torch.device) -> torch.autocast:
+        """Products in bfloat16 where that is asked for."""
+        return torch.autocast(device.type, torch.bfloat16, enabled=self.bfloat16)
 
     def own_request(self, batch: Batch) -> Request:
         """The batch itself: every state where every position is trained, else the last."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,7 +56,7 @@ class Shard:
         dist.all_reduce(total)
         return total
 
-    def sum_gradients(self, parameters: list[Tensor]) -> None:
+    def sum_gradients(self, parameters: Sequence[Tensor]) -> None:
         """Replace every gradient by its sum over the processes, in one exchange."""
         if self.count == 1:
             return

@@ -70,8 +70,9 @@ def measure_ours(subject: Subject, dataset: str, data_dir: str | None, steps: in
     from torch import Generator
 
     from experiments.bench.bound import epoch_flops
+    from experiments.optimizer import Optimizer
     from experiments.resolve import resolve
-    from experiments.train import descend, make_optimizer, prepare
+    from experiments.train import prepare
 
     settings = {"model": subject.model, "dataset": dataset, **subject.fields}
     if data_dir is not None:
@@ -82,7 +83,7 @@ def measure_ours(subject: Subject, dataset: str, data_dir: str | None, steps: in
     imported = memory_mb("VmRSS")
     run = prepare(config, spec)
     model: Any = run.model
-    optimizer = make_optimizer(run)
+    optimizer = Optimizer(run.model, config.train)
     rng = Generator(device=run.device).manual_seed(0)
     batches = endless(lambda epoch: run.batches.epoch(epoch))
 
@@ -90,7 +91,7 @@ def measure_ours(subject: Subject, dataset: str, data_dir: str | None, steps: in
         with torch.profiler.record_function("data"):
             batch = next(batches)
         model.train()
-        descend(model.losses(batch, rng).total, optimizer)
+        optimizer.descend(model.losses(batch, rng).total)
 
     seconds = time_steps(step, steps)
     evaluate_seconds = None

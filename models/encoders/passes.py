@@ -124,7 +124,8 @@ def merge(groups: list[Group], states: list[Tensor], width: int) -> Tensor:
 
 
 def finish(request: Request, states: Tensor) -> Tensor:
-    """Trim to the request's own width, and take the mean where that is wanted."""
+    """Trim to the request's own width, and take the mean where that is wanted; in float32."""
+    states = states.float() if states.dtype == torch.bfloat16 else states
     if request.want == "last":
         return states
     states = states[:, : request.sequences.width]

@@ -57,6 +57,11 @@ class CatalogueCrossEntropy(Function):
     def forward(
         ctx: Any, states: Tensor, items: Tensor, targets: Tensor, weights: Tensor | None
     ) -> Tensor:
+        kind = states.device.type
+        if torch.is_autocast_enabled(kind):
+            with torch.autocast(kind, enabled=False):
+                low = torch.get_autocast_dtype(kind)
+                return low_precision(ctx, states, items, targets, weights, low)
         grad_states, grad_items = torch.empty_like(states), torch.zeros_like(items)
         weighted = states if weights is None else states * weights[:, None]
         total = states.new_zeros(())
@@ -80,6 +85,31 @@ class CatalogueCrossEntropy(Function):
         grad_states, grad_items = ctx.saved_tensors
         scale = grad / ctx.count
         return grad_states * scale, grad_items * scale, None, None
+
+
+def low_precision(
+    ctx: Any,
+    states: Tensor,
+    items: Tensor,
+    targets: Tensor,
+    weights: Tensor | None,
+    dtype: torch.dtype,
+) -> Tensor:
+    """The same with the factors of each product rounded to `dtype`; sums stay in float32."""
+    low_states, low_items = states.to(dtype), items.to(dtype)
+    grad_states, grad_items = torch.empty_like(states), torch.zeros_like(items)
+    cost = states.new_empty(len(states))
+    rows = max(1, BLOCK // len(items))
+    for start in range(0, len(targets), rows):
+        block = slice(start, start + rows)
+        scores = torch.mm(low_states[block], low_items.T).float()  # [rows, I]
+        cost[block] = softmax_error(scores, targets[block, None])
+        error = (scores if weights is None else scores * weights[block, None]).to(dtype)
+        grad_states[block] = torch.mm(error, low_items)
+        grad_items += torch.mm(error.T, low_states[block])
+    ctx.save_for_backward(grad_states, grad_items)
+    ctx.count = len(targets)
+    return (cost if weights is None else cost * weights).mean()
 
 
 def softmax_error(scores: Tensor, target: Tensor) -> Tensor:

@@ -99,19 +99,20 @@ needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GP
 def test_a_step_on_a_gpu_never_waits_for_it(protocol: str, tmp_path: Path) -> None:
     from torch import Generator
 
+    from experiments.optimizer import Optimizer
     from experiments.resolve import resolve
-    from experiments.train import descend, make_optimizer, prepare
+    from experiments.train import prepare
 
     write_text(tmp_path, "planted", planted())
     fields = [("model", "cl4srec"), ("dataset", "planted"), ("data_dir", str(tmp_path))]
     config, spec = resolve(None, [*fields, ("protocol", protocol), ("train.device", "cuda")])
     run = prepare(config, spec)
-    optimizer, batches = make_optimizer(run), run.batches.epoch(1)
+    optimizer, batches = Optimizer(run.model, config.train), run.batches.epoch(1)
     rng = Generator(device="cuda").manual_seed(0)
-    descend(run.model.losses(next(batches), rng).total, optimizer)
+    optimizer.descend(run.model.losses(next(batches), rng).total)
     torch.cuda.set_sync_debug_mode("error")
     try:
         for batch in batches:
-            descend(run.model.losses(batch, rng).total, optimizer)
+            optimizer.descend(run.model.losses(batch, rng).total)
     finally:
         torch.cuda.set_sync_debug_mode("default")

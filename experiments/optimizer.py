@@ -1,0 +1,74 @@
+"""Adam, dense or lazy, and the step against a loss."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.profiler import record_function
+
+from experiments.config import TrainConfig
+from models.sasrec import SASRec
+from models.shard import ALONE, Shard
+
+
+class Optimizer:
+    """Adam (arXiv:1412.6980) over all weights, in one fused pass.
+
+    With lazy_rows the item embeddings have an Adam of their own that updates the rows a step
+    has read and leaves moments and values of all others as they are (torch's SparseAdam): a
+    row that is read rarely keeps the momentum of when it was last read.  That is another
+    method than Adam, whose every row moves at every step, but its cost does not grow with the
+    catalogue.
+    """
+
+    def __init__(self, model: nn.Module, config: TrainConfig) -> None:
+        self.parameters = list(model.parameters())
+        lazy: list[Tensor] = []
+        if config.lazy_rows and isinstance(model, SASRec):
+            lazy = [model.item_embedding.weight]
+        dense = [p for p in self.parameters if all(p is not row for row in lazy)]
+        rate = config.learning_rate
+        self.parts: list[torch.optim.Optimizer] = [
+            torch.optim.Adam(dense, lr=rate, weight_decay=config.weight_decay, fused=True)
+        ]
+        if lazy:
+            self.parts.append(torch.optim.SparseAdam(lazy, lr=rate))
+
+    def descend(self, loss: Tensor, shard: Shard = ALONE) -> None:
+        """One step against this loss's gradient, summed over all processes."""
+        for part in self.parts:
+            part.zero_grad(set_to_none=True)
+        with record_function("backward"):
+            loss.backward()  # type: ignore[no-untyped-call]
+            shard.sum_gradients(self.parameters)
+        with record_function("optimizer"):
+            for part in self.parts:
+                part.step()
+
+    def state_dict(self) -> dict[str, Any]:
+        return {str(number): part.state_dict() for number, part in enumerate(self.parts)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        for number, part in enumerate(self.parts):
+            part.load_state_dict(state[str(number)])
+
+
+def gradient_norms(
+    parts: dict[str, Tensor], model: nn.Module, shard: Shard = ALONE
+) -> dict[str, Tensor]:
+    """Norm of each weighted loss's gradient: is the contrast a nudge or the main force?"""
+    weights = [p for p in model.parameters() if p.requires_grad]
+    norms = {}
+    for name, loss in parts.items():
+        grads = torch.autograd.grad(loss, weights, retain_graph=True, allow_unused=True)
+        whole = [shard.sum(values(grad)) for grad in grads if grad is not None]
+        key = "train" if name == "next_item" else f"contrast/{name}"
+        norms[f"{key}/gradient_norm"] = torch.stack([grad.norm() for grad in whole]).norm()
+    return norms
+
+
+def values(grad: Tensor) -> Tensor:
+    """What of a gradient is not zero, if it is sparse."""
+    return grad.coalesce().values() if grad.is_sparse else grad
