@@ -1,7 +1,10 @@
 """What a history may be contrasted with.  A new task is one file and one line here."""
 
 from models.snapshot import Pooling, Snapshot
+from models.tasks.alignment import Alignment
 from models.tasks.augmented_views import AugmentedViews
+from models.tasks.item_features import FeatureTask, ItemFeatures
+from models.tasks.same_user import SameUser
 from models.tasks.task import (
     Batch,
     ContrastiveTask,
@@ -13,23 +16,32 @@ from models.tasks.task import (
     View,
     Wanted,
 )
+from models.tasks.user_item import UserItem
 
 TASKS: dict[str, type[Task]] = {
     "augmented_views": AugmentedViews,
+    "alignment": Alignment,
+    "same_user": SameUser,
+    "user_item": UserItem,
 }
 
 __all__ = [
     "TASKS",
+    "Alignment",
     "AugmentedViews",
     "Batch",
     "ContrastiveTask",
+    "FeatureTask",
+    "ItemFeatures",
     "ItemVectors",
     "OwnState",
     "Pooling",
+    "SameUser",
     "Sizes",
     "Snapshot",
     "Task",
     "TaskLoss",
+    "UserItem",
     "View",
     "Wanted",
 ]
