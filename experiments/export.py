@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from experiments.build import AnyModel
-from experiments.data.atomic import text_of, write_new
+from experiments.data.atomic import Writer, text_of, write_new
 from experiments.data.batches import HELD_OUT, without_last
 from experiments.data.histories import Histories
 from experiments.data.vectors import Vectors, ids_file
@@ -45,7 +45,7 @@ def export(
         vectors, ids = item_vectors(model), histories.item_ids[1:]
     else:
         vectors, ids = user_vectors(model, histories, read, max_length), histories.user_ids
-    files = {
+    files: dict[str, Writer] = {
         path.name: partial(save_npy, vectors),
         ids_file(path).name: text_of("".join(f"{name}\n" for name in ids.tolist())),
     }
@@ -61,7 +61,7 @@ def check_name(path: Path) -> None:
 
 def item_vectors(model: SASRec) -> Vectors:
     """[num_items, d]; row i is item i + 1."""
-    vectors: Vectors = model.items().all().detach().cpu().numpy()
+    vectors: Vectors = model.items().all().detach().float().cpu().numpy()
     return vectors
 
 
@@ -71,7 +71,7 @@ def user_vectors(model: SASRec, histories: Histories, read: Read, max_length: in
     known = without_last(histories, 0 if read == "all" else HELD_OUT[read])
     items = model.items().all().detach()
     states = Snapshot(items, model.encode, known, max_length).histories("last")
-    vectors: Vectors = states.cpu().numpy()
+    vectors: Vectors = states.float().cpu().numpy()
     return vectors
 
 

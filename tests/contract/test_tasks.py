@@ -10,9 +10,20 @@ import torch
 from torch import Tensor
 
 from augment import PADDING, Sequences
+from experiments.data.batches import train_split
 from models.encoders import ENCODERS
 from models.sasrec import SASRec
-from models.tasks import TASKS, Batch, ContrastiveTask, Pooling, Task
+from models.tasks import (
+    TASKS,
+    Batch,
+    ContrastiveTask,
+    ItemVectors,
+    Pooling,
+    Task,
+    View,
+    Wanted,
+)
+from tests.experiments.small_data import histories_of
 from tests.histories import generator
 from tests.models.tiny import (
     Protocol,
@@ -50,6 +61,13 @@ def tensors(batch: Batch) -> list[Tensor]:
     return some if batch.labels is None else [*some, batch.labels]
 
 
+def contents(one: Wanted) -> list[Tensor]:
+    """The tensors of what a task asks for."""
+    if isinstance(one, View):
+        return [one.sequences.items, one.sequences.lengths]
+    return [one.items] if isinstance(one, ItemVectors) else []
+
+
 def assert_well_formed(seqs: Sequences, rows: int) -> None:
     assert seqs.items.shape[0] == len(seqs.lengths) == rows
     assert seqs.lengths.min() >= 1
@@ -71,8 +89,10 @@ def test_a_task_keeps_its_name_and_has_a_default_for_every_other_field(kind: str
 def test_every_view_has_a_row_for_every_row_of_the_batch(
     kind: str, protocol: Protocol, size: int
 ) -> None:
-    views = model_with(kind)[1].views(batch_of(size, protocol), generator(0))
-    for view in views:
+    wanted = model_with(kind)[1].views(batch_of(size, protocol), generator(0))
+    for view in wanted:
+        if not isinstance(view, View):
+            continue  # embeddings or the batch's own states: no histories are made
         assert_well_formed(view.sequences, size)
         assert view.pooling in get_args(Pooling)
         assert view.drawn is None or view.drawn.shape == (size,)
@@ -98,9 +118,10 @@ def test_the_generator_alone_decides_the_views(kind: str) -> None:
     assert torch.equal(torch.get_rng_state(), state)
     torch.manual_seed(2)
     again = task.views(batch, generator(5))
-    for view, other in zip(once, again, strict=True):
-        assert torch.equal(view.sequences.items, other.sequences.items)
-        assert torch.equal(view.sequences.lengths, other.sequences.lengths)
+    for one, other in zip(once, again, strict=True):
+        assert type(one) is type(other)
+        for first, second in zip(contents(one), contents(other), strict=True):
+            assert torch.equal(first, second)
 
 
 @every_task
@@ -124,9 +145,13 @@ def test_loss_and_gradients_are_finite(
 @every_task
 @both_protocols
 def test_a_task_trains_the_encoder(kind: str, protocol: Protocol) -> None:
+    """Or the item embeddings, where it looks at no history."""
     model, task = model_with(kind)
-    part = model.losses(batch_of(8, protocol), generator(0)).parts[task.name]
-    grads = torch.autograd.grad(part, list(model.encoder.parameters()), allow_unused=True)
+    batch = batch_of(8, protocol)
+    part = model.losses(batch, generator(0)).parts[task.name]
+    reads = any(not isinstance(one, ItemVectors) for one in task.views(batch, generator(0)))
+    trained = list((model.encoder if reads else model.item_embedding).parameters())
+    grads = torch.autograd.grad(part, trained, allow_unused=True)
     assert any(grad is not None and grad.abs().max() > 0 for grad in grads)
 
 
@@ -166,6 +191,7 @@ def test_false_negatives_are_rows_of_the_same_target_or_user(
 ) -> None:
     _, task = model_with(kind)
     assert isinstance(task, ContrastiveTask)
+    task.left_out = ()
     assert task.same(batch_of(4)) is None
     task.left_out = left_out  # type: ignore[assignment]
     batch = replace(
@@ -176,6 +202,25 @@ def test_false_negatives_are_rows_of_the_same_target_or_user(
     pairs = {(i, j) for i in range(4) for j in range(i) if same[i, j]}
     expected = {"target": {(1, 0)}, "user": {(2, 1)}}
     assert pairs == set().union(*(expected[label] for label in left_out))
+
+
+@every_task
+def test_held_out_items_change_nothing_that_is_mined(kind: str) -> None:
+    """Other validation and test items: the same tables, the same epoch's start, the same loss."""
+    users = [[1 + (start + step) % 12 for step in range(3 + start % 7)] for start in range(20)]
+    poisoned = [[*items[:-2], 12, 11] for items in users]
+    found = []
+    for some in (users, poisoned):
+        train = train_split(histories_of(some, num_items=12))
+        model = build_model(encoder_config("gru", dropout=0.0), [TASKS[kind](name="it")], train)
+        model.start_epoch(1, generator(0))
+        batch = random_batch(train, training_rows(train, "prefix"), 8, seed=0)
+        loss = model.losses(batch, generator(0)).total
+        found.append((dict(model.contrastive_tasks()[0].named_buffers()), loss))
+    (tables, loss), (others, other) = found
+    assert tables.keys() == others.keys()
+    assert all(torch.equal(tables[name], others[name]) for name in tables)
+    assert torch.equal(loss, other)
 
 
 @every_task
