@@ -262,7 +262,7 @@ def train_histories(dataset: Any) -> TrainHistories:
 
     RecBole holds a row per prefix, sorted by user and time: a user's history is the first
     item of the first row's list, followed by the target of every row.  A user with a single
-    training item has no row there and is left out; `user_rows` says who is who.
+    interaction has no row there and is left out; `user_rows` says who is who.
     """
     if isinstance(dataset, Catalogue):
         return dataset.train

@@ -83,6 +83,7 @@ class Alignment(FeatureTask):
         self.register_buffer("usable", usable, persistent=False)
 
     def views(self, batch: Batch, rng: Generator) -> list[ItemVectors]:
+        """Draws the items of this step, which `loss` and `diagnose` then compare."""
         self.chosen, self.counted = self.choose(batch, rng)
         return [ItemVectors(self.chosen)] if self.with_features is None else []
 
