@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from typing import Protocol
 
@@ -10,12 +11,14 @@ from torch import Generator, Tensor
 
 from augment import Sequences, TrainHistories
 from experiments.config import Config
+from experiments.data.catalogue import DatasetSpec
+from experiments.data.features import read_features
 from experiments.data.histories import Histories
 from experiments.recbole_models import RecBoleModel
 from experiments.resolve import RECBOLE
 from models.baselines import BASELINES, Popularity, RepeatLast
 from models.sasrec import Catalogue, Losses, SASRec
-from models.tasks import Batch
+from models.tasks import Batch, FeatureTask, Task
 
 RECBOLE_FIELDS = {
     "USER_ID_FIELD": "user_id",
@@ -40,7 +43,11 @@ AnyModel = SASRec | RecBoleModel | Popularity | RepeatLast
 
 
 def build_model(
-    config: Config, histories: Histories, train: TrainHistories, device: torch.device
+    config: Config,
+    histories: Histories,
+    train: TrainHistories,
+    spec: DatasetSpec,
+    device: torch.device,
 ) -> AnyModel:
     """A model with weights drawn from the run's seed, on the device."""
     torch.manual_seed(config.seed)
@@ -55,7 +62,23 @@ def build_model(
         "seed": config.seed,
         "encoder": config.encoder,
         "next_item": config.next_item,
-        "contrast": config.contrast,
+        "contrast": [with_features(task, histories, spec) for task in config.contrast],
     }
     model: SASRec = SASRec(fields, Catalogue(train)).to(device)
     return model
+
+
+def with_features(task: Task, histories: Histories, spec: DatasetSpec) -> Task:
+    """A task that reads item features, with them; any other as it is.
+
+    Errors: UsageError for a file that is missing or does not fit the data.
+    """
+    if not isinstance(task, FeatureTask) or task.weight == 0.0:
+        return task
+    found = [
+        read_features(source, task.feature_dim, histories, spec, f"contrast.{task.name}.{field}")
+        for field, source in task.sources().items()
+    ]
+    task = copy.deepcopy(task)
+    task.take_features(found)
+    return task

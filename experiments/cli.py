@@ -59,6 +59,7 @@ def parser() -> Parser:
     add_train(commands)
     add_evaluate(commands)
     add_recommend(commands)
+    add_export(commands)
     add_data(commands)
     add_bench(commands)
     add_list(commands)
@@ -111,6 +112,19 @@ def add_recommend(commands: Any) -> None:
     made.add_argument("--data-dir", type=Path, metavar="DIR", help="where the data is now")
     add_plugin(made)
     add_json(made)
+
+
+def add_export(commands: Any) -> None:
+    made = add(commands, "export", run.export, "write embeddings as .npy, with an id for each row")
+    made.add_argument("run", type=Path, metavar="RUN_DIR")
+    made.add_argument("--what", choices=["items", "users"], required=True)
+    made.add_argument("--to", type=Path, required=True, metavar="FILE.npy")
+    made.add_argument(
+        "--read", choices=["all", "test", "valid"], default="all",
+        help="of a user's history: all, or the input of that split's evaluation [all]",
+    )  # fmt: skip
+    made.add_argument("--data-dir", type=Path, metavar="DIR", help="where the data is now")
+    add_plugin(made)
 
 
 def add_data(commands: Any) -> None:

@@ -136,6 +136,17 @@ def recommend(arguments: argparse.Namespace) -> None:
         print(json.dumps([vars(found) for found in items]))
 
 
+def export(arguments: argparse.Namespace) -> None:
+    """Embeddings of items, or states of users, with their ids."""
+    from experiments.export import check_name
+    from experiments.export import export as write
+
+    check_name(arguments.to)
+    run = reload(arguments)
+    length = run.config.encoder.max_length
+    print(write(run.model, run.histories, arguments.what, arguments.read, length, arguments.to))
+
+
 def data(arguments: argparse.Namespace) -> None:
     """Convert a file to a data set, and say what was counted."""
     from experiments.data.convert import convert

@@ -93,7 +93,7 @@ def prepare(config: Config, spec: DatasetSpec, shard: Shard = ALONE) -> Run:
     train_items = train_split(histories)
     make_rows = prefix_rows if config.protocol == "prefix" else sequence_rows
     rows = make_rows(train_items, config.encoder.max_length)
-    model = build_model(config, histories, train_items, device)
+    model = build_model(config, histories, train_items, spec, device)
     if not len(rows) and trained(model):
         raise UsageError(
             f"{spec.path}: nothing to train on: no user has four interactions (the last two of "

@@ -82,6 +82,7 @@ class SASRec(SequentialRecommender):  # type: ignore[misc]  # RecBole is not typ
         )
         self.rng = Generator(device=config["device"]).manual_seed(config["seed"])
         self.mined = train_histories(dataset)
+        self.register_buffer("user_rows", user_rows(dataset), persistent=False)
         self.next_item.fit(self.mined)
         users = len(self.mined.offsets) - 1
         sizes = Sizes(encoder.dim, encoder.max_length, self.num_items, users)
@@ -259,9 +260,8 @@ class SASRec(SequentialRecommender):  # type: ignore[misc]  # RecBole is not typ
 
     def calculate_loss(self, interaction: Any) -> Tensor:
         """One scalar: RecBole would add every entry of a tuple to the loss."""
-        batch = Batch(
-            self.histories(interaction), interaction[self.POS_ITEM_ID], interaction[self.USER_ID]
-        )
+        users = self.get_buffer("user_rows")[interaction[self.USER_ID]]
+        batch = Batch(self.histories(interaction), interaction[self.POS_ITEM_ID], users)
         return self.losses(batch, self.rng).total
 
     def predict(self, interaction: Any) -> Tensor:
@@ -301,8 +301,7 @@ def train_histories(dataset: Any) -> TrainHistories:
 
     RecBole holds a row per prefix, sorted by user and time: a user's history is the first
     item of the first row's list, followed by the target of every row.  A user with a single
-    training item has no row there and is left out, so users are numbered otherwise than in
-    RecBole's batches.
+    interaction has no row there and is left out; `user_rows` says who is who.
     """
     if isinstance(dataset, Catalogue):
         return dataset.train
@@ -317,3 +316,17 @@ def train_histories(dataset: Any) -> TrainHistories:
     return TrainHistories(
         torch.from_numpy(items), torch.from_numpy(offsets), dataset.num(dataset.iid_field) - 1
     )
+
+
+def user_rows(dataset: Any) -> Tensor:
+    """[users]: where `train_histories` has the user that a batch calls by this number.
+
+    A Catalogue's batches use the same numbers.  RecBole counts users from 1, also those without
+    a training row, who are in no batch and get -1.
+    """
+    if isinstance(dataset, Catalogue):
+        return torch.arange(len(dataset.train.offsets) - 1)
+    users = torch.unique(dataset.inter_feat[dataset.uid_field])
+    rows = torch.full((dataset.num(dataset.uid_field),), -1)
+    rows[users] = torch.arange(len(users))
+    return rows

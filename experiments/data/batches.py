@@ -74,7 +74,12 @@ class DeviceRows:
 
 def train_split(histories: Histories) -> TrainHistories:
     """Every user's items but the last two: all that training and mining may see."""
-    lengths = histories.lengths - 2
+    return without_last(histories, HELD_OUT["valid"])
+
+
+def without_last(histories: Histories, count: int) -> TrainHistories:
+    """Every user's items but the last `count`, which is 2 at most."""
+    lengths = histories.lengths - count
     users = np.repeat(np.arange(histories.num_users), histories.lengths)
     place = np.arange(len(histories.items)) - histories.offsets[users]
     items = histories.items[place < lengths[users]]

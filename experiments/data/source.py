@@ -18,7 +18,7 @@ def opened(path: Path) -> Iterator[BinaryIO]:
     Errors: UsageError when it is missing, a folder or unreadable.
     """
     if path.is_dir():
-        raise UsageError(f"{path} is a folder; name the file of interactions in it")
+        raise UsageError(f"{path} is a folder; name a file in it")
     try:
         with path.open("rb") as file:
             yield file
@@ -26,6 +26,19 @@ def opened(path: Path) -> Iterator[BinaryIO]:
         raise UsageError(f"{path}: there is no such file") from None
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror or error}") from None
+
+
+def read_text(path: Path) -> str:
+    """All of a UTF-8 file, without a byte order mark.
+
+    Errors: UsageError when it cannot be read or is not UTF-8.
+    """
+    with opened(path) as file:
+        raw = file.read()
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise UsageError(f"{path} is not UTF-8 text") from None
 
 
 def fingerprint(path: Path) -> str:

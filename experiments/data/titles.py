@@ -24,7 +24,7 @@ def read_titles(path: Path) -> dict[str, str]:
     title = next((name for name in layout.names if name.lower().endswith("title")), None)
     if title is None:
         return {}
-    table = _table(path, layout)
+    table = text_table(path, layout)
     items = table[layout.position(path, "item_id", "item")]
     titles = table[layout.names.index(title)].str.strip()
     if "release_year" in layout.names:
@@ -38,7 +38,7 @@ def read_titles(path: Path) -> dict[str, str]:
     }
 
 
-def _table(path: Path, layout: Layout) -> pd.DataFrame:
+def text_table(path: Path, layout: Layout) -> pd.DataFrame:
     """All columns as text, named by position."""
     try:
         return pd.read_csv(

@@ -40,6 +40,8 @@ def encode_together(
     only, and the embeddings of the whole pass are looked up at once.  Rows of which only the
     last state is wanted form groups of their own: they cost the encoder less.
     """
+    if not requests:
+        return []
     stacks = {
         last_only: stack([r.sequences for r in requests if (r.want == "last") == last_only])
         for last_only in (True, False)

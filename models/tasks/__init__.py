@@ -1,9 +1,12 @@
 """What a history may be contrasted with.  A new task is one file and one line here."""
 
 from models.snapshot import Pooling, Snapshot
+from models.tasks.alignment import Alignment
 from models.tasks.augmented_views import AugmentedViews
 from models.tasks.dropout_twin import DropoutTwin
+from models.tasks.item_features import FeatureTask, ItemFeatures
 from models.tasks.same_target import SameTarget
+from models.tasks.same_user import SameUser
 from models.tasks.task import (
     Batch,
     ContrastiveTask,
@@ -15,27 +18,36 @@ from models.tasks.task import (
     View,
     Wanted,
 )
+from models.tasks.user_item import UserItem
 
 TASKS: dict[str, type[Task]] = {
     "augmented_views": AugmentedViews,
     "same_target": SameTarget,
     "dropout_twin": DropoutTwin,
+    "alignment": Alignment,
+    "same_user": SameUser,
+    "user_item": UserItem,
 }
 
 __all__ = [
     "TASKS",
+    "Alignment",
     "AugmentedViews",
     "Batch",
     "ContrastiveTask",
     "DropoutTwin",
+    "FeatureTask",
+    "ItemFeatures",
     "ItemVectors",
     "OwnState",
     "Pooling",
     "SameTarget",
+    "SameUser",
     "Sizes",
     "Snapshot",
     "Task",
     "TaskLoss",
+    "UserItem",
     "View",
     "Wanted",
 ]

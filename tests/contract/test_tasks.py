@@ -12,10 +12,20 @@ import torch
 from torch import Tensor
 
 from augment import PADDING, Sequences
-from experiments.data.batches import make_batch
+from experiments.data.batches import make_batch, train_split
 from models.encoders import ENCODERS
 from models.sasrec import SASRec
-from models.tasks import TASKS, Batch, ContrastiveTask, Pooling, Task, View, Wanted
+from models.tasks import (
+    TASKS,
+    Batch,
+    ContrastiveTask,
+    ItemVectors,
+    Pooling,
+    Task,
+    View,
+    Wanted,
+)
+from tests.experiments.small_data import histories_of
 from tests.histories import generator
 from tests.models.tiny import (
     CPU,
@@ -57,6 +67,13 @@ def tensors(batch: Batch) -> list[Tensor]:
 def histories_among(wanted: Sequence[Wanted]) -> list[View]:
     """The views that are encoded, without states and embeddings that are only looked up."""
     return [one for one in wanted if isinstance(one, View)]
+
+
+def contents(one: Wanted) -> list[Tensor]:
+    """The tensors of what a task asks for."""
+    if isinstance(one, View):
+        return [one.sequences.items, one.sequences.lengths]
+    return [one.items] if isinstance(one, ItemVectors) else []
 
 
 def assert_well_formed(seqs: Sequences, rows: int) -> None:
@@ -107,9 +124,10 @@ def test_the_generator_alone_decides_the_views(kind: str) -> None:
     assert torch.equal(torch.get_rng_state(), state)
     torch.manual_seed(2)
     again = task.views(batch, generator(5))
-    for view, other in zip(histories_among(once), histories_among(again), strict=True):
-        assert torch.equal(view.sequences.items, other.sequences.items)
-        assert torch.equal(view.sequences.lengths, other.sequences.lengths)
+    for one, other in zip(once, again, strict=True):
+        assert type(one) is type(other)
+        for first, second in zip(contents(one), contents(other), strict=True):
+            assert torch.equal(first, second)
 
 
 @every_task
@@ -160,9 +178,13 @@ def test_loss_and_gradients_are_finite(
 @every_task
 @both_protocols
 def test_a_task_trains_the_encoder(kind: str, protocol: Protocol) -> None:
+    """Or the item embeddings, where it looks at no history."""
     model, task = model_with(kind)
-    part = model.losses(batch_of(8, protocol), generator(0)).parts[task.name]
-    grads = torch.autograd.grad(part, list(model.encoder.parameters()), allow_unused=True)
+    batch = batch_of(8, protocol)
+    part = model.losses(batch, generator(0)).parts[task.name]
+    reads = any(not isinstance(one, ItemVectors) for one in task.views(batch, generator(0)))
+    trained = list((model.encoder if reads else model.item_embedding).parameters())
+    grads = torch.autograd.grad(part, trained, allow_unused=True)
     assert any(grad is not None and grad.abs().max() > 0 for grad in grads)
 
 
@@ -202,6 +224,7 @@ def test_false_negatives_are_rows_of_the_same_target_or_user(
 ) -> None:
     _, task = model_with(kind)
     assert isinstance(task, ContrastiveTask)
+    task.left_out = ()
     assert task.same(batch_of(4)) is None
     task.left_out = left_out  # type: ignore[assignment]
     batch = replace(
@@ -212,6 +235,25 @@ def test_false_negatives_are_rows_of_the_same_target_or_user(
     pairs = {(i, j) for i in range(4) for j in range(i) if same[i, j]}
     expected = {"target": {(1, 0)}, "user": {(2, 1)}}
     assert pairs == set().union(*(expected[label] for label in left_out))
+
+
+@every_task
+def test_held_out_items_change_nothing_that_is_mined(kind: str) -> None:
+    """Other validation and test items: the same tables, the same epoch's start, the same loss."""
+    users = [[1 + (start + step) % 12 for step in range(3 + start % 7)] for start in range(20)]
+    poisoned = [[*items[:-2], 12, 11] for items in users]
+    found = []
+    for some in (users, poisoned):
+        train = train_split(histories_of(some, num_items=12))
+        model = build_model(encoder_config("gru", dropout=0.0), [TASKS[kind](name="it")], train)
+        model.start_epoch(1, generator(0))
+        batch = random_batch(train, training_rows(train, "prefix"), 8, seed=0)
+        loss = model.losses(batch, generator(0)).total
+        found.append((dict(model.contrastive_tasks()[0].named_buffers()), loss))
+    (tables, loss), (others, other) = found
+    assert tables.keys() == others.keys()
+    assert all(torch.equal(tables[name], others[name]) for name in tables)
+    assert torch.equal(loss, other)
 
 
 @every_task

@@ -225,6 +225,11 @@ def test_a_conversion_that_fails_is_told_in_one_line_and_writes_nothing(tmp_path
         (["evaluate", "none", "--split", "train"], "invalid choice: 'train'"),
         (["evaluate", "none", "--epochs=3"], "unknown argument '--epochs=3'"),
         (["evaluate", "none"], "none: holds no run"),
+        (["export", "none", "--what", "items"], "--to"),
+        (["export", "none", "--to", "a.npy"], "--what"),
+        (["export", "none", "--what", "songs", "--to", "a.npy"], "invalid choice: 'songs'"),
+        (["export", "none", "--what", "items", "--to", "a.csv"], "must be named *.npy"),
+        (["export", "none", "--what", "items", "--to", "a.npy"], "none: holds no run"),
         (["data", "loans"], "--source"),
         (["list", "operators"], "unknown argument 'operators'"),
     ],
@@ -234,7 +239,7 @@ def test_other_commands_tell_a_mistake_in_one_line_too(arguments, told, capsys):
 
 
 def test_every_command_says_what_it_does(capsys):
-    for command in ("train", "evaluate", "recommend", "data", "list"):
+    for command in ("train", "evaluate", "recommend", "export", "data", "list"):
         with pytest.raises(SystemExit) as ended:
             main([command, "--help"])
         assert ended.value.code == 0

@@ -36,7 +36,12 @@ CHOICES = {  # another value for every field that takes one of some words
     "contrast.0.operators.2.operator": "crop",
     "recbole": {"hidden_size": 8},
 }
-ONLY_ONE = ("contrast.0.task",)  # fields with one choice so far
+OF_A_TASK = {  # the same for the task of each preset
+    "same-user": {"contrast.0.similarity": "dot", "contrast.0.left_out.0": "target"},
+    "two-tower": {"contrast.0.correction": "none"},
+    "alignment": {"contrast.0.similarity": "dot", "contrast.0.items": "uniform"},
+}
+ONLY_ONE = ("contrast.0.task",)  # left out: another one has other fields
 
 
 def configured(*overrides: tuple[str, Any], model: str = "cl4srec") -> Config:
@@ -360,6 +365,24 @@ def test_the_hash_changes_with_every_other_field(key, value):
         for stale in [name for name in node if name != last]:
             del node[stale]
     assert config_sha256(config_from_tree(tree)) != config_sha256(configured())
+
+
+TASK_FIELDS = [
+    (model, key, value)
+    for model in OF_A_TASK
+    for key, value in leaves(config_tree(configured(model=model)))
+    if key.startswith("contrast.") and key not in ONLY_ONE
+    if (model, key) != ("two-tower", "contrast.0.rows")  # all it learns from takes every row
+]
+
+
+@pytest.mark.parametrize(
+    ("model", "key", "value"), TASK_FIELDS, ids=[f"{m}:{key}" for m, key, _ in TASK_FIELDS]
+)
+def test_the_hash_changes_with_every_field_of_a_task(model, key, value):
+    changed = {**CHOICES, **OF_A_TASK[model]}.get(key, other(value))
+    hashes = {config_sha256(configured(*fields, model=model)) for fields in [(), ((key, changed),)]}
+    assert len(hashes) == 2
 
 
 def other(value: Any) -> Any:

@@ -19,7 +19,7 @@ from experiments.recbole_config import recbole_config, write_atomic_file
 from models.encoders import EncoderConfig, GRUConfig, SelfAttentionConfig
 from models.losses.next_item import CrossEntropy
 from models.sasrec import SASRec, train_histories
-from models.tasks import AugmentedViews, Task
+from models.tasks import AugmentedViews, SameUser, Task
 from tests.experiments.small_data import histories_of, planted
 
 pytestmark = [  # RecBole's own, from its pandas and torch code
@@ -56,9 +56,13 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def pipeline(
-    folder: Path, contrast: tuple[Task, ...] = (), encoder: EncoderConfig = ATTENTION
+    folder: Path,
+    contrast: tuple[Task, ...] = (),
+    encoder: EncoderConfig = ATTENTION,
+    single: int = 0,
 ) -> Pipeline:
-    histories = histories_of(planted(shortest=5, longest=8))
+    """On planted histories, after some of a single item."""
+    histories = histories_of([[5]] * single + planted(shortest=5, longest=8))
     write_atomic_file(histories, folder, "given")
     fields = {
         "encoder": encoder,
@@ -111,6 +115,21 @@ def test_the_histories_read_back_from_recboles_rows_are_the_training_split(tmp_p
     assert found.items.tolist() == expected.items.tolist()
     assert found.offsets.tolist() == expected.offsets.tolist()
     assert found.num_items == expected.num_items == 30
+
+
+def test_a_batchs_users_are_those_of_the_mined_histories(tmp_path):
+    """Also where some users have one item, and so no row to train on."""
+    run = pipeline(tmp_path, (SameUser(name="it"),), single=3)
+    mined, seen = run.model.mined, []
+    assert len(mined.offsets) - 1 == run.histories.num_users - 3
+    for interaction in run.loaders[0]:
+        users = run.model.user_rows[interaction["user_id"]]
+        for user, target in zip(users, interaction["item_id"], strict=True):
+            history = mined.items[mined.offsets[user] : mined.offsets[user + 1]]
+            assert target in history[1:]
+            seen.append(user.item())
+    assert set(seen) == set(range(len(mined.offsets) - 1))
+    assert run.model.calculate_loss(interaction).isfinite()
 
 
 def test_recboles_numbering_is_not_ours_so_that_these_tests_mean_something(tmp_path):

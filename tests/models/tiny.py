@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from collections.abc import Sequence as ListOf
 from typing import Literal
@@ -16,7 +17,7 @@ from experiments.data.batches import Rows, make_batch, prefix_rows, sequence_row
 from models.encoders import ENCODERS, EncoderConfig
 from models.losses.next_item import CrossEntropy, NextItemLoss
 from models.sasrec import Catalogue, SASRec
-from models.tasks import Batch, Task
+from models.tasks import Batch, FeatureTask, ItemFeatures, Task
 from tests.histories import generator, padded
 
 CPU = torch.device("cpu")
@@ -39,6 +40,7 @@ def build_model(
     next_item: NextItemLoss | None = None,
 ) -> SASRec:
     torch.manual_seed(seed)
+    contrast = [given_features(task, train.num_items) for task in contrast]
     fields = {
         **RECBOLE_FIELDS,
         "MAX_ITEM_LIST_LENGTH": encoder.max_length,
@@ -49,6 +51,24 @@ def build_model(
         "contrast": contrast,
     }
     return SASRec(fields, Catalogue(train))
+
+
+def given_features(task: Task, num_items: int) -> Task:
+    """A task that reads item features, with random ones unless it has some; others as they are.
+
+    Item 1 has none, the last two items have the same.
+    """
+    if not isinstance(task, FeatureTask) or list(task.buffers()):
+        return task
+    given = []
+    for seed, _ in enumerate(task.sources()):
+        vectors = torch.randn(num_items + 1, 5, generator=generator(seed))
+        vectors[:2] = 0.0
+        vectors[-1] = vectors[-2]
+        given.append(ItemFeatures(vectors, (vectors != 0).any(dim=1)))
+    task = copy.deepcopy(task)
+    task.take_features(given)
+    return task
 
 
 def cyclic_histories(users: int, num_items: int, longest: int, seed: int = 0) -> TrainHistories:

@@ -1,0 +1,96 @@
+"""Item features from files, by item number."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from experiments.data.bags import Bags, bag_vectors, words
+from experiments.data.catalogue import DatasetSpec
+from experiments.data.histories import Histories
+from experiments.data.layout import read_layout
+from experiments.data.source import read_text
+from experiments.data.titles import text_table
+from experiments.data.vectors import FORMATS, matched_vectors
+from experiments.errors import UsageError
+from models.tasks import ItemFeatures
+
+AUTO = ("{}_item2attributes.json", "{}.item")  # next to the data file, by its stem
+
+
+def read_features(
+    source: str, most: int, histories: Histories, spec: DatasetSpec, field: str
+) -> ItemFeatures:
+    """The features that a source names, for the items of a data set.
+
+    source: auto, or a file: .npy or .safetensors (vectors), .json (item id -> list of
+            attributes) or .item (texts).  A relative one is looked for in the current folder,
+            then next to the data.
+    most:   columns that a wider bag is reduced to.
+    field:  what named the source, for messages.
+    Errors: UsageError for a file that is missing or malformed, or knows no item of the data.
+    """
+    path = find(source, spec, field)
+    ids = histories.item_ids[1:].tolist()
+    if path.suffix in FORMATS:
+        vectors = matched_vectors(path, ids)
+    elif path.suffix in BAGS:
+        vectors = bag_vectors(BAGS[path.suffix](path), ids, most)
+    else:
+        raise UsageError(f"{field}: {path} is none of {', '.join([*FORMATS, *BAGS])}")
+    known = np.concatenate([[False], (vectors != 0).any(axis=1)])  # [num_items + 1]
+    if not known.any():
+        raise UsageError(f"{field}: {path} has no features of any item of {spec.name}")
+    padding = np.zeros((1, vectors.shape[1]), np.float32)
+    return ItemFeatures(torch.from_numpy(np.concatenate([padding, vectors])), torch.tensor(known))
+
+
+def find(source: str, spec: DatasetSpec, field: str) -> Path:
+    """The file of a source. Errors: UsageError that says what was looked for and where."""
+    folder = spec.path.parent
+    names = [name.format(spec.path.stem) for name in AUTO] if source == "auto" else [source]
+    folders = [folder] if source == "auto" else [Path(), folder]
+    for name in names:
+        for where in folders:
+            if (where / name).is_file():
+                return where / name
+    if source == "auto":
+        raise UsageError(
+            f"{field}: {spec.name} brings no item features: {folder} has neither "
+            f"{' nor '.join(names)}; name a file, such as --{field}=vectors.npy"
+        )
+    raise UsageError(f"{field}: there is no file {source}, neither here nor in {folder}")
+
+
+def read_attributes(path: Path) -> Bags:
+    """{"item id": [attribute, ...]}; attributes are numbers or texts."""
+    try:
+        tree = json.loads(read_text(path))
+    except ValueError as error:
+        raise UsageError(f"{path}: not JSON ({error})") from None
+    if not isinstance(tree, dict) or not all(isinstance(some, list) for some in tree.values()):
+        raise UsageError(f'{path}: expected {{"item id": [attribute, ...], ...}}')
+    return {item: [str(one) for one in some] for item, some in tree.items()}
+
+
+def read_texts(path: Path) -> Bags:
+    """The words of all columns of text, each marked by its column: drama as a genre is another
+    word than in a title."""
+    layout = read_layout(path)
+    table = text_table(path, layout)
+    item = layout.position(path, "item_id", "item")
+    header = read_text(path).split("\n", 1)[0].split(layout.separator)
+    texts = [n for n, name in enumerate(header) if n != item and ":float" not in name]
+    bags: dict[str, list[str]] = {str(one): [] for one in table[item]}
+    for column in texts:
+        name = layout.names[column]
+        for one, text in zip(table[item], table[column], strict=True):
+            bags[str(one)] += [f"{name}:{word}" for word in words(str(text))]
+    return bags
+
+
+BAGS: dict[str, Callable[[Path], Bags]] = {".json": read_attributes, ".item": read_texts}

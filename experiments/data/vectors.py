@@ -1,0 +1,87 @@
+"""Matrices of item vectors in files, a row an item, with the ids of the rows next to them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load_file
+
+from experiments.data.source import read_text
+from experiments.errors import UsageError
+
+Vectors = NDArray[np.float32]
+
+
+def matched_vectors(path: Path, ids: list[str]) -> Vectors:
+    """[len(ids), f]: each item's vector, 0 where the file has none.  A row of 0 says nothing.
+
+    The rows' ids are in FILE.ids.txt next to FILE.npy, one a line, as `export` writes them.
+    Without it there must be a row for every item in the order of its number, with or without
+    one for padding in front.
+    """
+    table = FORMATS[path.suffix](path)
+    if table.ndim != 2 or table.dtype.kind not in "fiu" or 0 in table.shape:
+        raise UsageError(f"{path}: expected a matrix of numbers, got {table.dtype} {table.shape}")
+    with np.errstate(over="ignore"):
+        rows = table.astype(np.float32)
+    if not np.isfinite(rows).all():
+        raise UsageError(f"{path}: a value is not finite in float32")
+    named = ids_file(path)
+    if named.is_file():
+        place = {name: row for row, name in enumerate(read_ids(named, len(rows)))}
+        found = np.array([place.get(item, -1) for item in ids])
+        return np.where(found[:, None] >= 0, rows[found], np.float32(0))
+    if len(rows) not in (len(ids), len(ids) + 1):
+        raise UsageError(
+            f"{path}: {len(rows)} rows for {len(ids)} items; give one for each, or the item ids "
+            f"in {named.name}, one a line"
+        )
+    return rows[-len(ids) :]
+
+
+def ids_file(vectors: Path) -> Path:
+    """Where the ids of a file's rows are: items.ids.txt for items.npy."""
+    return vectors.with_name(f"{vectors.stem}.ids.txt")
+
+
+def read_ids(path: Path, rows: int) -> list[str]:
+    """One id for each row. Errors: UsageError for another number, or an id that comes twice."""
+    names = [line.rstrip("\r") for line in read_text(path).rstrip("\n").split("\n")]
+    if len(names) != rows:
+        raise UsageError(f"{path}: {len(names)} ids for {rows} rows")
+    if len(set(names)) < rows:
+        ((twice, _),) = Counter(names).most_common(1)
+        raise UsageError(f"{path}: the id {twice!r} is there twice")
+    return names
+
+
+def read_npy(path: Path) -> NDArray[Any]:
+    try:
+        table: NDArray[Any] = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise UsageError(f"{path}: not readable as .npy ({error})") from None
+    return table
+
+
+def read_safetensors(path: Path) -> NDArray[Any]:
+    """The only tensor of the file."""
+    try:
+        tensors = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise UsageError(f"{path}: not readable as safetensors ({error})") from None
+    if len(tensors) != 1:
+        raise UsageError(f"{path}: expected one tensor, found {len(tensors)}")
+    table: NDArray[Any] = next(iter(tensors.values()))
+    return table
+
+
+FORMATS: dict[str, Callable[[Path], NDArray[Any]]] = {
+    ".npy": read_npy,
+    ".safetensors": read_safetensors,
+}

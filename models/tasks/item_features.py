@@ -1,0 +1,52 @@
+"""Frozen vectors that describe items, and how a task asks for them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from models.tasks.task import Task
+
+
+@dataclass(frozen=True)
+class ItemFeatures:
+    """What is known about items beside who chose them: text, image, categories.
+
+    vectors: [num_items + 1, f] float32; row i is item i, row 0 is padding.
+    known:   [num_items + 1] bool; False where there are no features, the vector is 0 there.
+    """
+
+    vectors: Tensor
+    known: Tensor
+
+
+@dataclass(eq=False, repr=False)
+class FeatureTask(Task):
+    """A task that reads item features.  Whoever builds the model hands them over before it.
+
+    models/ reads no files: `sources` says what is wanted, `take_features` takes it, and a task
+    that has none refuses to be prepared.
+    """
+
+    features: str = "auto"
+    """auto: what lies next to the data (attributes, or titles and genres); or a file of
+    vectors (.npy, .safetensors), of attributes (.json) or of texts (.item)."""
+    feature_dim: int = 64
+    """Columns that a wider bag of attributes or words is reduced to; vectors stay as they are."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.features:
+            raise ValueError("features must be auto or the name of a file")
+        if self.feature_dim < 1:
+            raise ValueError(f"feature_dim must be at least 1, got {self.feature_dim}")
+
+    def sources(self) -> dict[str, str]:
+        """Field -> the source it names, in the order in which features are handed over."""
+        return {"features": self.features}
+
+    def take_features(self, given: Sequence[ItemFeatures]) -> None:
+        """Keep the features, one for each source.  Called before the model is built."""
+        raise NotImplementedError

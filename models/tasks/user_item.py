@@ -1,0 +1,76 @@
+"""A user's state picks the item that follows among the batch's targets: two towers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Generator, Tensor
+
+from augment import TrainHistories
+from models.losses.in_batch import in_batch_logits, in_batch_softmax
+from models.losses.info_nce import Similarity
+from models.tasks.task import Batch, ItemVectors, OwnState, Task, TaskLoss, Wanted
+
+
+@dataclass(eq=False, repr=False)
+class UserItem(Task):
+    """In-batch softmax of user states over the embeddings of the batch's targets.
+
+    Yi et al. 2019, "Sampling-bias-corrected neural modeling for large corpus item
+    recommendations" (doi:10.1145/3298689.3346996): popular items are in-batch negatives more
+    often, and log q takes that back.  Instead of estimating q while training, it is counted:
+    q is an item's share of the targets of the training split, all items but each user's first.
+    Rows with the same target are no negatives of each other (accidental hits).
+
+    Items are ranked by dot products, so as the main loss it wants `similarity: dot`.  Under
+    `protocol: sequence` only the target at the end of a window takes part, and with
+    `rows: one_a_user` only each user's last: few of the targets, and q is that of all of them.
+    """
+
+    temperature: float = 1.0
+    """Divides similarities; > 0."""
+    similarity: Similarity = "dot"
+    """dot, or cosine (dot product of unit vectors)."""
+    correction: Literal["log_q", "none"] = "log_q"
+    """log_q: subtract the logarithm of how often an item is a target; none: do not."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0.0 < self.temperature < float("inf"):
+            raise ValueError(f"temperature must be positive, got {self.temperature}")
+
+    def fit(self, train: TrainHistories) -> None:
+        self.register_buffer("log_q", log_target_share(train), persistent=False)
+
+    def views(self, batch: Batch, rng: Generator) -> list[Wanted]:
+        return [OwnState(), ItemVectors(batch.targets)]
+
+    def loss(self, encoded: list[Tensor], batch: Batch) -> TaskLoss:
+        return TaskLoss(in_batch_softmax(self.logits(encoded, batch)))
+
+    def logits(self, encoded: list[Tensor], batch: Batch) -> Tensor:
+        """[B, B]; row i's own target is on the diagonal."""
+        states, items = encoded
+        targets = batch.targets
+        log_q = self.get_buffer("log_q")[targets] if self.correction == "log_q" else None
+        same = targets[:, None] == targets  # [B, B]
+        return in_batch_logits(states, items, self.temperature, self.similarity, log_q, same)
+
+    def diagnose(self, encoded: list[Tensor], batch: Batch) -> dict[str, Tensor]:
+        """accuracy: share of rows whose own target has the highest logit in the batch."""
+        own = torch.arange(len(batch), device=batch.targets.device)
+        return {"accuracy": (self.logits(encoded, batch).argmax(dim=1) == own).float().mean()}
+
+
+def log_target_share(train: TrainHistories) -> Tensor:
+    """[num_items + 1]: log of each item's share of all training targets.
+
+    An item that is never a target counts as if it were one once.
+    """
+    is_target = torch.ones(len(train.items), dtype=torch.bool)
+    first = train.offsets[:-1]
+    is_target[first[first < len(train.items)]] = False
+    counts = torch.bincount(train.items[is_target], minlength=train.num_items + 1)
+    return (counts.clamp(min=1) / is_target.sum().clamp(min=1)).log()
