@@ -55,6 +55,7 @@ def build_model(
         "encoder": config.encoder,
         "next_item": config.next_item,
         "contrast": config.contrast,
+        "augment": config.augment,
     }
     model: SASRec = SASRec(fields, Catalogue(train)).to(device)
     return model

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from experiments.errors import UsageError
 from experiments.track import TrackConfig
 from experiments.typed import build, to_tree
+from models.augmented_input import AugmentConfig
 from models.encoders import EncoderConfig, SelfAttentionConfig
 from models.losses.next_item import CrossEntropy, NextItemLoss
 from models.tasks import Task
@@ -81,6 +82,7 @@ class Config:
     encoder: EncoderConfig = field(default_factory=SelfAttentionConfig)
     next_item: NextItemLoss = field(default_factory=CrossEntropy)
     contrast: tuple[Task, ...] = ()
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
     track: TrackConfig = field(default_factory=TrackConfig)
@@ -92,6 +94,8 @@ class Config:
             raise ValueError(f"epochs must be at least 1, got {self.epochs}")
         if not 0 <= self.seed < 2**32:
             raise ValueError(f"seed must lie in [0, 2^32), got {self.seed}")
+        if self.protocol == "sequence":
+            self.augment.check_every_position()
 
 
 def config_from_tree(tree: dict[str, Any]) -> Config:

@@ -13,6 +13,7 @@ from torch import Tensor
 from augment import TrainHistories
 from experiments.build import RECBOLE_FIELDS
 from experiments.data.batches import Rows, make_batch, prefix_rows, sequence_rows
+from models.augmented_input import AugmentConfig
 from models.encoders import ENCODERS, EncoderConfig
 from models.losses.next_item import CrossEntropy
 from models.sasrec import Catalogue, SASRec
@@ -32,7 +33,11 @@ def encoder_config(kind: str, dropout: float = 0.2, init_std: float = 0.02) -> E
 
 
 def build_model(
-    encoder: EncoderConfig, contrast: ListOf[Task], train: TrainHistories, seed: int = 0
+    encoder: EncoderConfig,
+    contrast: ListOf[Task],
+    train: TrainHistories,
+    seed: int = 0,
+    augment: AugmentConfig | None = None,
 ) -> SASRec:
     torch.manual_seed(seed)
     fields = {
@@ -44,6 +49,8 @@ def build_model(
         "next_item": CrossEntropy(),
         "contrast": contrast,
     }
+    if augment is not None:
+        fields["augment"] = augment
     return SASRec(fields, Catalogue(train))
 
 
