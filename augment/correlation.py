@@ -18,7 +18,7 @@ from augment.sequences import TrainHistories
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Counted = Literal["cooccurrence", "cosine", "cosine_iuf"]
-BLOCK = 4_194_304  # pairs of items held at once, at most: about 200 MB of work space
+BLOCK = 4_194_304  # pairs of items held at once, at most: a few hundred MB of work space
 
 
 def counted_neighbours(train: TrainHistories, k: int, counted: Counted) -> Neighbours:

@@ -12,7 +12,7 @@ from experiments.track import TrackConfig
 from experiments.typed import build, to_tree
 from models.augmented_input import AugmentConfig
 from models.encoders import EncoderConfig, SelfAttentionConfig
-from models.losses.next_item import CrossEntropy, NextItemLoss
+from models.losses.next_item import CrossEntropy, NextItemLoss, NoNextItem
 from models.tasks import Task
 
 Protocol = Literal["prefix", "sequence"]
@@ -94,6 +94,10 @@ class Config:
             raise ValueError(f"epochs must be at least 1, got {self.epochs}")
         if not 0 <= self.seed < 2**32:
             raise ValueError(f"seed must lie in [0, 2^32), got {self.seed}")
+        if self.augment.probability > 0.0 and isinstance(self.next_item, NoNextItem):
+            raise ValueError(
+                "augment.probability must be 0 where no next-item loss reads the input"
+            )
         if self.protocol == "sequence":
             self.augment.check_every_position()
 

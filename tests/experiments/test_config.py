@@ -249,6 +249,12 @@ def test_operators_of_the_input_are_reached_and_checked_like_those_of_views():
         assert "(did you mean 'crop'?)" in error((f"{key}.operator", "crp"), model="augment-only")
 
 
+def test_an_input_that_no_loss_reads_is_not_augmented():
+    told = error(("next_item.loss", "none"), ("augment.probability", 0.5))
+    assert told.startswith("augment.probability must be 0 where no next-item loss reads")
+    assert configured(("next_item.loss", "none")).augment.probability == 0.0
+
+
 def test_under_sequence_only_operators_that_keep_positions_augment_the_input():
     told = error(("protocol", "sequence"), ("augment.probability", 0.5))
     assert told.startswith("augment.operators: crop, reorder may move items, and protocol sequence")
