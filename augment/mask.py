@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Generator
 
 from augment.operator import check_share
-from augment.sequences import MASK, Sequences, window_size
+from augment.sequences import MASK, Sequences, random_positions, window_size
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,7 @@ class Mask:
     own; some public code reuses the padding row, which makes a masked item vanish.
     """
 
+    keeps_positions: ClassVar[bool] = True
     ratio: float = 0.3
     """Share of the history that is hidden, in [0, 1]."""
     at_least_one: bool = False
@@ -31,8 +33,5 @@ class Mask:
         count = window_size(seqs.lengths, self.ratio)  # [B]
         if self.at_least_one:
             count = count.clamp(min=1)
-        keys = torch.rand(seqs.items.shape, generator=rng, device=seqs.device)  # [B, L]
-        keys = torch.where(seqs.real(), keys, 2.0)  # padding sorts last and is never chosen
-        place = keys.argsort(dim=1)  # a random permutation of each row's real positions
-        hidden = place < count[:, None]
+        hidden = random_positions(seqs, count, rng)  # [B, L]
         return Sequences(torch.where(hidden, MASK, seqs.items), seqs.lengths)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import ClassVar, NoReturn, Protocol, runtime_checkable
 
 from torch import Generator
 
+from augment.neighbours import Neighbours
 from augment.sequences import Sequences
 
 
@@ -18,6 +21,65 @@ class Operator(Protocol):
     """
 
     def __call__(self, seqs: Sequences, rng: Generator) -> Sequences: ...
+
+
+@runtime_checkable
+class CorrelatedOperator(Operator, Protocol):
+    """An operator that puts items' neighbours into a history; called alone, it is an error."""
+
+    def correlate(
+        self, seqs: Sequences, neighbours: Neighbours, max_length: int, rng: Generator
+    ) -> Sequences:
+        """As a call, with the table it reads and the most items that a history may have."""
+        ...
+
+
+@runtime_checkable
+class PositionKeeping(Protocol):
+    """An operator that says whether its item i stands for the history's item i.
+
+    One that does not say so moves items, and what follows each position is no longer known.
+    """
+
+    keeps_positions: ClassVar[bool]
+
+
+@dataclass(frozen=True)
+class Bound:
+    """A correlated operator together with what it reads: an operator like any other."""
+
+    operator: CorrelatedOperator
+    neighbours: Neighbours
+    max_length: int
+
+    def __call__(self, seqs: Sequences, rng: Generator) -> Sequences:
+        return self.operator.correlate(seqs, self.neighbours, self.max_length, rng)
+
+
+def bind(
+    operators: Iterable[Operator], neighbours: Neighbours, max_length: int
+) -> tuple[Operator, ...]:
+    """The operators, with the table of neighbours handed to those that read one."""
+    return tuple(
+        Bound(operator, neighbours, max_length)
+        if isinstance(operator, CorrelatedOperator)
+        else operator
+        for operator in operators
+    )
+
+
+def refuse_unbound(name: str) -> NoReturn:
+    """What a correlated operator answers when it is called without a table."""
+    raise ValueError(f"{name} needs the neighbours of items: bind it to a table first")
+
+
+def moving(operators: Iterable[Operator]) -> tuple[Operator, ...]:
+    """Those operators after which an item may stand at another position."""
+    return tuple(
+        operator
+        for operator in operators
+        if not (isinstance(operator, PositionKeeping) and operator.keeps_positions)
+    )
 
 
 def check_share(field: str, share: float) -> None:

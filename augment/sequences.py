@@ -74,6 +74,14 @@ def random_below(bounds: Tensor, rng: Generator) -> Tensor:
     return (draw * bounds).long().clamp(max=bounds - 1)
 
 
+def random_positions(seqs: Sequences, count: Tensor, rng: Generator) -> Tensor:
+    """[B, L] bool: `count` [B] distinct real positions of each row, every choice as likely."""
+    keys = torch.rand(seqs.items.shape, generator=rng, device=seqs.device)  # [B, L]
+    keys = torch.where(seqs.real(), keys, 2.0)  # padding sorts last and is never chosen
+    place = keys.argsort(dim=1)  # a random permutation of each row's real positions
+    return place < count[:, None]
+
+
 def cut(items: Tensor, start: Tensor, lengths: Tensor, width: int) -> Tensor:
     """The slices items[start : start + length] of a flat [N] array, padded to [B, width]."""
     column = torch.arange(width, device=items.device)[None, :]

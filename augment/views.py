@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from augment.operator import Operator
-from augment.sequences import Sequences, random_below
+from augment.sequences import PADDING, Sequences, random_below
 
 Draw = Literal["two_distinct", "with_replacement", "chained"]
 CHAINED = -1  # the operator index of a view that went through all of them
@@ -24,15 +25,33 @@ class DrawnView:
     operator: Tensor
 
 
+@dataclass(frozen=True)
+class ShortHistories:
+    """Histories of at most `longest` items draw from some of the operators only (indices).
+
+    CoSeRec (arXiv:2108.06479, section 3.3): what takes items away says little about a history
+    that has few.
+    """
+
+    longest: int
+    operators: tuple[int, ...]
+
+
 def draw_two_views(
-    seqs: Sequences, operators: ListOf[Operator], draw: Draw, rng: Generator
+    seqs: Sequences,
+    operators: ListOf[Operator],
+    draw: Draw,
+    rng: Generator,
+    short: ShortHistories | None = None,
 ) -> tuple[DrawnView, DrawnView]:
     """Two views of every history, each made from the history itself, never from the other view.
 
     two_distinct:     one operator a view, different ones for the two views of a history (the
                       CL4SRec of DuoRec's code); needs two operators.
     with_replacement: one operator a view, drawn independently (CoSeRec, ICLRec).
-    chained:          every view goes through all operators in the order given.
+    chained:          every view goes through all operators in the order given; `short` is not
+                      read.
+    Views are as wide as the widest operator makes them.
     """
     twice = Sequences(seqs.items.repeat(2, 1), seqs.lengths.repeat(2))  # [2B, L]
     if draw == "chained":
@@ -40,7 +59,7 @@ def draw_two_views(
             twice = operator(twice, rng)
         choice = torch.full_like(twice.lengths, CHAINED)
     else:
-        choice = torch.cat(choose(len(seqs), len(operators), draw, rng, seqs.device))  # [2B]
+        choice = torch.cat(choose(seqs.lengths, len(operators), draw, rng, short))  # [2B]
         twice = apply_chosen(twice, operators, choice, rng)
     half = len(seqs)
     first = DrawnView(Sequences(twice.items[:half], twice.lengths[:half]), choice[:half])
@@ -49,44 +68,67 @@ def draw_two_views(
 
 
 def choose(
-    rows: int, operators: int, draw: Draw, rng: Generator, device: torch.device
+    lengths: Tensor, operators: int, draw: Draw, rng: Generator, short: ShortHistories | None
 ) -> tuple[Tensor, Tensor]:
     """The operator index of each history's first and second view: two [B] int64 tensors."""
-    bound = torch.full((rows,), operators, device=device)
-    first = random_below(bound, rng)
-    if draw == "with_replacement":
-        return first, random_below(bound, rng)
-    if operators < 2:
+    fewest = operators if short is None else len(short.operators)
+    if draw == "two_distinct" and fewest < 2:
         raise ValueError(
             "two_distinct needs at least two operators: add one or draw with_replacement"
         )
-    return first, (first + 1 + random_below(bound - 1, rng)) % operators
+    is_short = torch.zeros_like(lengths, dtype=torch.bool)
+    if short is not None:
+        is_short = lengths <= short.longest
+    bound = torch.full_like(lengths, operators).masked_fill(is_short, fewest)
+    first = random_below(bound, rng)
+    if draw == "with_replacement":
+        second = random_below(bound, rng)
+    else:
+        second = (first + 1 + random_below(bound - 1, rng)) % bound
+    if short is None:
+        return first, second
+    return of_short(first, is_short, short), of_short(second, is_short, short)
+
+
+def of_short(choice: Tensor, is_short: Tensor, short: ShortHistories) -> Tensor:
+    """[B]: in short rows, the n-th of the operators for short histories instead of the n-th."""
+    result = choice
+    for place, operator in enumerate(short.operators):
+        result = torch.where(is_short & (choice == place), operator, result)
+    return result
 
 
 def apply_chosen(
     seqs: Sequences, operators: ListOf[Operator], choice: Tensor, rng: Generator
 ) -> Sequences:
-    """Row i goes through operators[choice[i]].
+    """Row i goes through operators[choice[i]], and stays as it is where there is none such.
 
     Every operator sees every row and the chosen result is kept: no host synchronisation, and
     a row's randomness does not depend on what its neighbours drew.
     """
-    items, lengths = seqs.items, seqs.lengths
+    result = seqs
     for index, operator in enumerate(operators):
-        changed = operator(seqs, rng)
-        chosen = choice == index  # [B]
-        items = torch.where(chosen[:, None], changed.items, items)
-        lengths = torch.where(chosen, changed.lengths, lengths)
-    return Sequences(items, lengths)
+        result = either(choice == index, operator(seqs, rng), result)
+    return result
+
+
+def either(chosen: Tensor, these: Sequences, those: Sequences) -> Sequences:
+    """Row i of `these` where chosen [B], else of `those`; as wide as the wider of the two."""
+    width = max(these.width, those.width)
+    items = torch.where(chosen[:, None], widened(these, width), widened(those, width))
+    return Sequences(items, torch.where(chosen, these.lengths, those.lengths))
+
+
+def widened(seqs: Sequences, width: int) -> Tensor:
+    """The items with padding up to a width: [B, width]."""
+    return F.pad(seqs.items, (0, width - seqs.width), value=PADDING)
 
 
 def unchanged(before: Sequences, after: Sequences) -> Tensor:
     """[B] bool: True where a view equals the history it was made from."""
     width = max(before.width, after.width)
-    padded = [
-        torch.nn.functional.pad(seqs.items, (0, width - seqs.width)) for seqs in (before, after)
-    ]
-    return (before.lengths == after.lengths) & (padded[0] == padded[1]).all(dim=1)
+    same = widened(before, width) == widened(after, width)
+    return (before.lengths == after.lengths) & same.all(dim=1)
 
 
 def identity_rate(before: Sequences, after: Sequences) -> Tensor:

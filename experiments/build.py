@@ -63,6 +63,7 @@ def build_model(
         "encoder": config.encoder,
         "next_item": config.next_item,
         "contrast": [with_features(task, histories, spec) for task in config.contrast],
+        "augment": config.augment,
     }
     model: SASRec = SASRec(fields, Catalogue(train)).to(device)
     return model

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from experiments.errors import UsageError
 from experiments.track import TrackConfig
 from experiments.typed import build, to_tree
+from models.augmented_input import AugmentConfig
 from models.encoders import EncoderConfig, SelfAttentionConfig
 from models.losses.next_item import CrossEntropy, NextItemLoss, NoNextItem
 from models.tasks import Task
@@ -90,6 +91,7 @@ class Config:
     encoder: EncoderConfig = field(default_factory=SelfAttentionConfig)
     next_item: NextItemLoss = field(default_factory=CrossEntropy)
     contrast: tuple[Task, ...] = ()
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
     track: TrackConfig = field(default_factory=TrackConfig)
@@ -112,6 +114,12 @@ class Config:
                 "next_item: none leaves batches with nothing to learn from; it needs a task in "
                 "contrast with a weight above 0 and rows: all"
             )
+        if self.augment.probability > 0.0 and isinstance(self.next_item, NoNextItem):
+            raise ValueError(
+                "augment.probability must be 0 where no next-item loss reads the input"
+            )
+        if self.protocol == "sequence":
+            self.augment.check_every_position()
 
 
 def config_from_tree(tree: dict[str, Any]) -> Config:

@@ -18,6 +18,7 @@ from torch.profiler import record_function
 
 from augment import MASK, Sequences, TrainHistories, identity_rate
 from augment.views import unchanged
+from models.augmented_input import AugmentConfig, AugmentedInput
 from models.encoders import EncoderConfig
 from models.encoders.encoder import at_last
 from models.encoders.passes import Request, encode_together
@@ -54,8 +55,9 @@ class SASRec(SequentialRecommender):  # type: ignore[misc]  # RecBole is not typ
     presets differ in configuration only.  It is a RecBole SequentialRecommender: RecBole's own
     data_preparation and Trainer run it unchanged.
 
-    config:  maps RecBole's field names, `seed`, and three objects of ours: `encoder`
-             (EncoderConfig), `next_item` (NextItemLoss), `contrast` (a sequence of Task).
+    config:  maps RecBole's field names, `seed`, and objects of ours: `encoder`
+             (EncoderConfig), `next_item` (NextItemLoss), `contrast` (a sequence of Task) and,
+             where the input is to be augmented, `augment` (AugmentConfig).
     dataset: a RecBole SequentialDataset of the training split, or a Catalogue.
 
     Item 0 is padding, items 1..num_items are real, the table's last row is [mask]; only real
@@ -89,6 +91,9 @@ class SASRec(SequentialRecommender):  # type: ignore[misc]  # RecBole is not typ
         for task in self.contrastive_tasks():
             task.prepare(sizes)
             task.fit(self.mined)
+        augment = config["augment"] if "augment" in config else AugmentConfig()
+        self.augment = AugmentedInput(augment, encoder.max_length)
+        self.augment.fit(self.mined)
 
     def contrastive_tasks(self) -> list[Task]:
         """The tasks with a weight above 0, in the order of the configuration."""
@@ -105,12 +110,15 @@ class SASRec(SequentialRecommender):  # type: ignore[misc]  # RecBole is not typ
         )
         for task in self.contrastive_tasks():
             task.start_epoch(epoch, snapshot, rng)
+        self.augment.start_epoch(epoch, snapshot.items)
 
     def losses(self, batch: Batch, rng: Generator, diagnose: bool = False) -> Losses:
         """Next-item loss plus each task's weighted loss, from one pass over batch and views.
 
-        rng draws views and negatives, and nothing else does.  diagnose adds the scalars that
-        cost extra.  A task none of whose rows is in the batch has no part.
+        rng draws views, augmented inputs and negatives, and nothing else does.  diagnose adds
+        the scalars that cost extra.  A task none of whose rows is in the batch has no part.
+        In training the next-item loss reads the augmented input; views are made from the
+        history itself.
         """
         with record_function("contrast"):
             shares = [(task, task.share(batch)) for task in self.contrastive_tasks()]
@@ -120,7 +128,8 @@ class SASRec(SequentialRecommender):  # type: ignore[misc]  # RecBole is not typ
         wanted = [one for _, _, some in asked for one in some]
         predicts = not isinstance(self.next_item, NoNextItem)
         own = predicts or any(isinstance(one, OwnState) for one in wanted)
-        requests = [self.own_request(batch)] if own else []
+        read = self.augment(batch, rng) if self.training and predicts else batch
+        requests = [self.own_request(read)] if own else []
         requests += [Request(v.sequences, v.pooling) for v in wanted if isinstance(v, View)]
         requests = [replace(r, sequences=self.shard.mine(r.sequences)) for r in requests]
         with record_function("encoder"), self.autocast(batch.histories.device):
@@ -132,6 +141,9 @@ class SASRec(SequentialRecommender):  # type: ignore[misc]  # RecBole is not typ
             with record_function("output layer"), self.autocast(states.device):
                 parts["next_item"] = self.next_item_loss(states, batch, rng)
             metrics["train/next_item"] = self.shard.sum(parts["next_item"])
+            if diagnose and read is not batch:
+                rate = identity_rate(batch.histories, read.histories)
+                metrics["train/augment/identity_rate"] = rate
         with record_function("contrast"):
             last = self.last_states(states, batch, wanted)
             for task, rows, some in asked:

@@ -2,26 +2,44 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from torch import Generator
 
-from augment import OPERATORS, Crop, Mask, Operator, Reorder, draw_two_views
-from augment.views import Draw
-from models.tasks.task import Batch, ContrastiveTask, View
+from augment import (
+    OPERATORS,
+    CorrelatedItems,
+    Correlation,
+    Crop,
+    Mask,
+    Operator,
+    Reorder,
+    TrainHistories,
+    draw_two_views,
+)
+from augment.views import Draw, ShortHistories
+from models.snapshot import Snapshot
+from models.tasks.task import Batch, ContrastiveTask, Sizes, View
 
 
 @dataclass(eq=False, repr=False)
 class AugmentedViews(ContrastiveTask):
     """Contrast two randomly augmented views of each history against those of other rows.
 
-    CL4SRec (arXiv:2010.14395, section 3.2).  Both views are made from the history itself.
+    CL4SRec (arXiv:2010.14395, section 3.2); with correlated operators and fewer of them for
+    short histories, CoSeRec (arXiv:2108.06479).  Both views are made from the history itself.
     """
 
     operators: tuple[Operator, ...] = (Crop(), Mask(), Reorder())
     """What may be done to a history."""
     draw: Draw = "two_distinct"
     """two_distinct or with_replacement: one operator a view; chained: all, in this order."""
+    short: int = 0
+    """Histories of at most this many items draw from short_operators only; 0: none is short."""
+    short_operators: tuple[str, ...] = ("substitute", "insert", "mask")
+    """Which of the operators a short history draws from, by their names."""
+    correlation: Correlation = field(default_factory=Correlation)
+    """Which items substitute and insert take."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -31,10 +49,48 @@ class AugmentedViews(ContrastiveTask):
             raise ValueError(
                 "draw: two_distinct needs two operators or more; use with_replacement for one"
             )
+        self.check_short()
+        self.correlated: CorrelatedItems | None = None
+
+    def check_short(self) -> None:
+        """Short histories need operators that are there, and a draw that picks some."""
+        for name in self.short_operators:
+            if name not in OPERATORS:
+                known = ", ".join(OPERATORS)
+                raise ValueError(f"short_operators: unknown {name!r}; known: {known}")
+        if self.short < 0:
+            raise ValueError(f"short must be at least 0, got {self.short}")
+        if self.short and self.draw == "chained":
+            raise ValueError("short: draw chained applies every operator; set it to 0")
+        needed = 2 if self.draw == "two_distinct" else 1
+        if self.short and len(self.for_short()) < needed:
+            raise ValueError(
+                f"short_operators must name at least {needed} of the operators for this draw"
+            )
+
+    def for_short(self) -> tuple[int, ...]:
+        """Indices of the operators that short histories draw from."""
+        kinds = tuple(OPERATORS[name] for name in self.short_operators)
+        return tuple(i for i, operator in enumerate(self.operators) if type(operator) in kinds)
+
+    def prepare(self, sizes: Sizes) -> None:
+        self.correlated = CorrelatedItems(self.correlation, self.operators, sizes.max_length)
+
+    def fit(self, train: TrainHistories) -> None:
+        if self.correlated is not None:
+            self.correlated.fit(train)
+
+    def start_epoch(self, epoch: int, snapshot: Snapshot, rng: Generator) -> None:
+        if self.correlated is not None:
+            self.correlated.start_epoch(epoch, snapshot.items)
 
     def views(self, batch: Batch, rng: Generator) -> list[View]:
         names = operator_names(self.operators)
-        drawn = draw_two_views(batch.histories, self.operators, self.draw, rng)
+        short = ShortHistories(self.short, self.for_short()) if self.short else None
+        operators = self.operators
+        if self.correlated is not None:
+            operators = self.correlated.bound(batch.histories.device)
+        drawn = draw_two_views(batch.histories, operators, self.draw, rng, short)
         return [View(v.sequences, self.pooling, names, v.operator) for v in drawn]
 
 

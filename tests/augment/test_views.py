@@ -9,8 +9,9 @@ import torch
 from hypothesis import given
 from torch import Generator
 
-from augment import Crop, Mask, Reorder, Sequences, draw_two_views, identity_rate
-from augment.views import CHAINED, Draw, DrawnView
+from augment import Crop, Insert, Mask, Reorder, Sequences, bind, draw_two_views, identity_rate
+from augment.views import CHAINED, Draw, DrawnView, ShortHistories, apply_chosen
+from tests.augment.tables import a_hundred_more
 from tests.histories import (
     could_be_uniform,
     counting,
@@ -90,6 +91,67 @@ def test_two_distinct_of_two_operators_uses_both() -> None:
 def test_with_replacement_draws_every_pair() -> None:
     drawn = choices(draw_two_views(padded([[1]] * 9000), THREE, "with_replacement", generator(0)))
     assert could_be_uniform([drawn.count((a, b)) for a in range(3) for b in range(3)])
+
+
+SHORT = ShortHistories(2, (2, 0))  # histories of one and two items add 400 or 100
+
+
+@pytest.mark.parametrize("draw", ["two_distinct", "with_replacement"])
+def test_short_histories_draw_from_their_own_operators_alone(draw: Draw) -> None:
+    seqs = padded([[1, 2]] * 4000)
+    drawn = choices(draw_two_views(seqs, THREE, draw, generator(0), SHORT))
+    pairs = [(a, b) for a in (0, 2) for b in (0, 2) if a != b or draw == "with_replacement"]
+    assert set(drawn) == set(pairs)
+    assert could_be_uniform([drawn.count(pair) for pair in pairs])
+
+
+@pytest.mark.parametrize("draw", ["two_distinct", "with_replacement"])
+def test_longer_histories_draw_from_all_operators(draw: Draw) -> None:
+    seqs = padded([[1, 2, 3]] * 6000)
+    drawn = choices(draw_two_views(seqs, THREE, draw, generator(0), SHORT))
+    pairs = [(a, b) for a in range(3) for b in range(3) if a != b or draw == "with_replacement"]
+    assert set(drawn) == set(pairs)
+    assert could_be_uniform([drawn.count(pair) for pair in pairs])
+
+
+@pytest.mark.parametrize("draw", ["two_distinct", "with_replacement"])
+@given(seqs=histories(), seed=seeds)
+def test_views_of_long_histories_do_not_change_where_none_is_short(
+    draw: Draw, seqs: Sequences, seed: int
+) -> None:
+    plain = draw_two_views(seqs, THREE, draw, generator(seed))
+    none_is = draw_two_views(seqs, THREE, draw, generator(seed), ShortHistories(0, (2, 0)))
+    for view, other in zip(plain, none_is, strict=True):
+        assert torch.equal(view.sequences.items, other.sequences.items)
+
+
+def test_two_distinct_asks_for_two_operators_for_short_histories() -> None:
+    with pytest.raises(ValueError, match="two_distinct needs at least two operators"):
+        draw_two_views(padded([[1]]), THREE, "two_distinct", generator(0), ShortHistories(1, (2,)))
+
+
+@pytest.mark.parametrize("draw", DRAWS)
+@given(seqs=histories(), seed=seeds)
+def test_operators_may_make_views_of_different_widths(
+    draw: Draw, seqs: Sequences, seed: int
+) -> None:
+    """What is not between 101 and 120 is the history, its end or all of it but hidden items."""
+    operators = bind((Insert(1.0), Add(0)), a_hundred_more(), 16)
+    for view in draw_two_views(seqs, operators, draw, generator(seed)):
+        assert view.sequences.width <= 16
+        assert torch.equal(view.sequences.items != 0, view.sequences.real())
+        rows = zip(real_items(seqs), real_items(view.sequences), view.operator, strict=True)
+        for old, new, operator in rows:
+            doubled = [one for item in old for one in (item + 100 if item > 0 else item, item)]
+            assert new == (old if operator == 1 else doubled[-16:])
+
+
+@given(seqs=histories(), seed=seeds)
+def test_a_row_without_a_chosen_operator_stays(seqs: Sequences, seed: int) -> None:
+    choice = torch.arange(len(seqs)) % 2 - 1  # none, the first, none, ...
+    after = apply_chosen(seqs, (Add(100),), choice, generator(seed))
+    expected = torch.where(seqs.real() & (choice == 0)[:, None], seqs.items + 100, seqs.items)
+    assert torch.equal(after.items, expected)
 
 
 def test_two_distinct_asks_for_two_operators() -> None:

@@ -11,10 +11,17 @@ import pytest
 import torch
 from hypothesis import given
 
-from augment import MASK, OPERATORS, PADDING, Operator, Sequences
+from augment import MASK, OPERATORS, PADDING, Operator, Sequences, bind
+from augment.operator import CorrelatedOperator, moving
+from tests.augment.tables import listed
 from tests.histories import generator, histories, padded, percents, real_items, seeds, shares
 
 SHARES = ("keep", "ratio")  # fields that hold a share of a history
+
+WIDENING = ("insert",)  # operators that make histories longer, and then the batch wider
+MAX_LENGTH = 18  # above the widest batch of `histories()`, below what insert can make of it
+CORRELATED = [[item % 18 + 1, (item + 4) % 18 + 1] for item in range(1, 19)] + [[], []]
+"""The neighbours of items 1 to 20; 19 and 20 have none."""
 
 every_operator = pytest.mark.parametrize("name", list(OPERATORS))
 
@@ -25,16 +32,22 @@ def share_fields(name: str) -> list[str]:
 
 
 def build(name: str, share: float) -> Operator:
-    """The operator with its default fields, but this share of a history."""
-    return OPERATORS[name](**dict.fromkeys(share_fields(name), share))
+    """The operator with its default fields, but this share of a history.
+
+    One that reads neighbours is handed the table above.
+    """
+    operator = OPERATORS[name](**dict.fromkeys(share_fields(name), share))
+    return bind([operator], listed(CORRELATED), MAX_LENGTH)[0]
 
 
-def assert_well_formed(before: Sequences, after: Sequences) -> None:
-    assert after.items.shape == before.items.shape
+def assert_well_formed(name: str, before: Sequences, after: Sequences) -> None:
+    """As wide as before, or, of an operator that widens, no wider than a history may be."""
+    assert len(after) == len(before)
+    assert after.width == before.width or (name in WIDENING and after.width <= MAX_LENGTH)
     assert after.lengths.shape == before.lengths.shape
     assert after.items.dtype == after.lengths.dtype == torch.int64
     assert after.lengths.min() >= 1
-    assert after.lengths.max() <= before.width
+    assert after.lengths.max() <= after.width
     assert torch.equal(after.items != PADDING, after.real())
 
 
@@ -50,7 +63,7 @@ def test_an_operator_is_a_frozen_dataclass_with_a_default_for_every_field(name: 
 @every_operator
 @given(seqs=histories(), share=shares, seed=seeds)
 def test_histories_stay_well_formed(name: str, seqs: Sequences, share: float, seed: int) -> None:
-    assert_well_formed(seqs, build(name, share)(seqs, generator(seed)))
+    assert_well_formed(name, seqs, build(name, share)(seqs, generator(seed)))
 
 
 @every_operator
@@ -59,16 +72,16 @@ def test_histories_stay_well_formed(name: str, seqs: Sequences, share: float, se
 def test_the_extreme_shares_are_allowed(
     name: str, share: float, seqs: Sequences, seed: int
 ) -> None:
-    assert_well_formed(seqs, build(name, share)(seqs, generator(seed)))
+    assert_well_formed(name, seqs, build(name, share)(seqs, generator(seed)))
 
 
 @every_operator
 @given(share=shares, seed=seeds)
 def test_a_batch_of_one_history_of_one_item_is_enough(name: str, share: float, seed: int) -> None:
     one = padded([[7]])
-    assert_well_formed(one, build(name, share)(one, generator(seed)))
+    assert_well_formed(name, one, build(name, share)(one, generator(seed)))
     wide = padded([[7]], width=5)
-    assert_well_formed(wide, build(name, share)(wide, generator(seed)))
+    assert_well_formed(name, wide, build(name, share)(wide, generator(seed)))
 
 
 @every_operator
@@ -82,12 +95,38 @@ def test_the_input_is_not_edited(name: str, seqs: Sequences, share: float, seed:
 
 @every_operator
 @given(seqs=histories(), share=shares, seed=seeds)
-def test_every_item_comes_from_the_history_or_is_hidden(
+def test_every_item_comes_from_the_history_or_is_hidden_or_a_neighbour_of_its_items(
     name: str, seqs: Sequences, share: float, seed: int
 ) -> None:
+    """Neighbours are for operators alone that are handed a table of them."""
     after = build(name, share)(seqs, generator(seed))
+    reads = isinstance(OPERATORS[name](), CorrelatedOperator)
     for old, new in zip(real_items(seqs), real_items(after), strict=True):
-        assert set(new) <= {*old, MASK}
+        near = {other for item in old if item > 0 for other in CORRELATED[item - 1]}
+        assert set(new) <= {*old, MASK, *(near if reads else ())}
+
+
+@every_operator
+@given(seqs=histories(), share=shares, seed=seeds)
+def test_an_operator_that_says_so_keeps_positions(
+    name: str, seqs: Sequences, share: float, seed: int
+) -> None:
+    """There each item is the old one, is hidden, or is a neighbour of the old one."""
+    if moving([OPERATORS[name]()]):
+        return
+    after = build(name, share)(seqs, generator(seed))
+    assert torch.equal(after.lengths, seqs.lengths)
+    for old, new in zip(real_items(seqs), real_items(after), strict=True):
+        for one, other in zip(old, new, strict=True):
+            assert other in {one, MASK, *(CORRELATED[one - 1] if one > 0 else ())}
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, cls in OPERATORS.items() if isinstance(cls(), CorrelatedOperator)]
+)
+def test_an_operator_that_reads_neighbours_says_so_when_it_has_none(name: str) -> None:
+    with pytest.raises(ValueError, match=f"^{name} needs the neighbours of items"):
+        OPERATORS[name]()(padded([[1, 2]]), generator(0))
 
 
 @every_operator
@@ -115,7 +154,7 @@ def test_the_global_random_states_are_left_alone(name: str) -> None:
 @given(percent=percents)
 def test_every_share_between_0_and_1_is_accepted(name: str, percent: int) -> None:
     for field in share_fields(name):
-        assert getattr(build(name, percent / 100), field) == percent / 100
+        assert getattr(OPERATORS[name](**{field: percent / 100}), field) == percent / 100
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from augment import Crop
 from experiments.cli import plain
 from experiments.config import Config, config_from_tree, config_sha256, config_tree
 from experiments.data.catalogue import declared
@@ -20,7 +21,7 @@ from tests.experiments.small_data import planted, write_text
 
 MODELS = [*presets(), "popularity", "repeat-last", "recbole:GRU4Rec"]
 CHOICES = {  # another value for every field that takes one of some words
-    "protocol": "prefix",
+    "protocol": "sequence",
     "encoder.kind": "gru",
     "encoder.norm": "pre",
     "next_item.loss": "bce",
@@ -31,6 +32,15 @@ CHOICES = {  # another value for every field that takes one of some words
     "train.precision": "bfloat16",
     "contrast.0.left_out": ["user"],
     "contrast.0.draw": "chained",
+    "contrast.0.short_operators.0": "crop",
+    "contrast.0.short_operators.1": "crop",
+    "contrast.0.short_operators.2": "crop",
+    "contrast.0.correlation.similar": "hybrid",
+    "augment.draw": "chained",
+    "augment.correlation.similar": "hybrid",
+    "augment.operators.0.operator": "mask",
+    "augment.operators.1.operator": "crop",
+    "augment.operators.2.operator": "crop",
     "contrast.0.operators.0.operator": "mask",
     "contrast.0.operators.1.operator": "crop",
     "contrast.0.operators.2.operator": "crop",
@@ -120,6 +130,8 @@ def test_a_data_sets_values_give_way_to_the_command_line(tmp_path):
         ("contrast.0.operators.0.kep", "keep"),
         ("contrast.0.operators.crop.kep", "keep"),
         ("contrast.0.operators.crp.keep", "crop"),
+        ("contrast.0.correlation.neighbors", "neighbours"),
+        ("augment.probabilty", "probability"),
     ],
 )
 def test_an_unknown_key_names_its_nearest_neighbour(key, nearest):
@@ -141,6 +153,8 @@ def test_an_unknown_key_names_its_nearest_neighbour(key, nearest):
         ("contrast.0.similarity", "cosin", "cosine"),
         ("contrast.0.operators.0.operator", "crp", "crop"),
         ("contrast.0.left_out", ["users"], "user"),
+        ("contrast.0.correlation.similar", "hybird", "hybrid"),
+        ("augment.draw", "chaind", "chained"),
         ("track.mode", "ofline", "offline"),
     ],
 )
@@ -225,6 +239,13 @@ def test_a_key_below_a_value_is_told_as_such():
         ("contrast.0.operators.crop.keep", 1.5, "operators.0.keep must lie in [0, 1], got 1.5"),
         ("contrast.0.operators.mask.ratio", -0.1, "operators.1.ratio must lie in [0, 1]"),
         ("contrast.0.operators.reorder.ratio", 2, "operators.2.ratio must lie in [0, 1]"),
+        ("contrast.0.short", -1, "contrast.0.short must be at least 0, got -1"),
+        ("contrast.0.short", 4, "contrast.0.short_operators must name at least 2"),
+        ("contrast.0.short_operators", ["msak"], "contrast.0.short_operators: unknown 'msak'"),
+        ("contrast.0.correlation.neighbours", 0, "correlation.neighbours must be at least 1"),
+        ("contrast.0.correlation.warm_up", -1, "contrast.0.correlation.warm_up must be at least"),
+        ("augment.probability", 1.5, "augment.probability must lie in [0, 1], got 1.5"),
+        ("augment.operators", [], "augment.operators must name at least one operator"),
     ],
 )
 def test_a_value_out_of_range_says_what_is_allowed(key, value, told):
@@ -266,6 +287,33 @@ def test_another_loss_has_other_fields():
     assert config_tree(config)["next_item"] == {"loss": "bce", "negatives": 4}
     config = configured(("next_item.loss", "cross_entropy"), model="sasrec-bce")
     assert "negatives" not in config_tree(config)["next_item"]
+
+
+def test_operators_of_the_input_are_reached_and_checked_like_those_of_views():
+    for operator in ("0", "crop"):
+        key = f"augment.operators.{operator}"
+        assert configured((f"{key}.keep", 0.5), model="augment-only").augment.operators[0] == (
+            Crop(keep=0.5)
+        )
+        told = error((f"{key}.keep", 1.5), model="augment-only")
+        assert told == "augment.operators.0.keep must lie in [0, 1], got 1.5"
+        assert "(did you mean 'keep'?)" in error((f"{key}.kep", 1), model="augment-only")
+        assert "(did you mean 'crop'?)" in error((f"{key}.operator", "crp"), model="augment-only")
+
+
+def test_an_input_that_no_loss_reads_is_not_augmented():
+    told = error(("next_item.loss", "none"), ("augment.probability", 0.5))
+    assert told.startswith("augment.probability must be 0 where no next-item loss reads")
+    assert configured(("next_item.loss", "none")).augment.probability == 0.0
+
+
+def test_under_sequence_only_operators_that_keep_positions_augment_the_input():
+    told = error(("protocol", "sequence"), ("augment.probability", 0.5))
+    assert told.startswith("augment.operators: crop, reorder may move items, and protocol sequence")
+    keeping = ("augment.operators", ["mask", "substitute"])
+    config = configured(("protocol", "sequence"), ("augment.probability", 0.5), keeping)
+    assert config.augment.probability == 0.5
+    assert configured(("protocol", "sequence")).augment.probability == 0.0
 
 
 @pytest.mark.parametrize("text", ["1e-3", "1E-3", "0.001", "1.e-3", ".001"])
@@ -344,27 +392,31 @@ def test_the_hash_ignores_where_data_is_and_where_a_run_reports(tmp_path):
     assert config_sha256(moved) == plain_hash
 
 
+EVERY_FIELD_FREE = (("protocol", "prefix"), ("contrast.0.draw", "with_replacement"))
+"""What lets every other field be changed alone."""
 SCIENCE = [
     (key, value)
-    for key, value in leaves(config_tree(configured()))
+    for key, value in leaves(config_tree(configured(*EVERY_FIELD_FREE)))
     if key.split(".")[0] not in ("data_dir", "track") and key not in ONLY_ONE
 ]
 
 
 @pytest.mark.parametrize(("key", "value"), SCIENCE, ids=[key for key, _ in SCIENCE])
 def test_the_hash_changes_with_every_other_field(key, value):
-    tree = config_tree(configured())
+    tree = config_tree(configured(*EVERY_FIELD_FREE))
     *parents, last = key.split(".")
     node: Any = tree
     for segment in parents:
         node = node[int(segment)] if isinstance(node, list) else node[segment]
-    node[last] = CHOICES[key] if key in CHOICES else other(value)
+    node[int(last) if isinstance(node, list) else last] = (
+        CHOICES[key] if key in CHOICES else other(value)
+    )
     if key == "train.lazy_rows":
         tree["next_item"] = {"loss": "sampled_softmax"}
     if last in ("kind", "operator", "loss"):
         for stale in [name for name in node if name != last]:
             del node[stale]
-    assert config_sha256(config_from_tree(tree)) != config_sha256(configured())
+    assert config_sha256(config_from_tree(tree)) != config_sha256(configured(*EVERY_FIELD_FREE))
 
 
 TASK_FIELDS = [

@@ -339,6 +339,18 @@ def test_raising_the_epochs_equals_an_undisturbed_run(protocol, data, tmp_path):
     ).read_text()
 
 
+@pytest.mark.parametrize("model", ["coserec", "augment-only"])
+def test_what_is_mined_from_the_model_is_mined_again_when_a_run_is_resumed(model, data, tmp_path):
+    """The table of the epoch before is not saved: the epoch that goes on makes its own."""
+    place = {"coserec": "contrast.0.correlation", "augment-only": "augment.correlation"}[model]
+    hybrid = (f"--{place}.similar=hybrid", f"--{place}.warm_up=1")
+    arguments = ("--model", model, *hybrid, *SMALL)
+    train(data, tmp_path / "whole", *arguments, "--epochs", "3")
+    train(data, tmp_path / "parts", *arguments, "--epochs", "2")
+    assert continued(data, tmp_path / "parts", "--epochs", "3") == 0
+    assert_same_run(tmp_path / "whole", tmp_path / "parts")
+
+
 def test_resuming_a_finished_run_changes_nothing(run, data, tmp_path, capsys):
     out = tmp_path / "run"
     shutil.copytree(run, out)

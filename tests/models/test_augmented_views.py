@@ -10,14 +10,35 @@ import pytest
 import torch
 from torch import Generator
 
-from augment import OPERATORS, Crop, Mask, Reorder, Sequences, draw_two_views
+from augment import (
+    OPERATORS,
+    Correlation,
+    Crop,
+    Insert,
+    Mask,
+    Reorder,
+    Sequences,
+    Substitute,
+    draw_two_views,
+)
 from augment.views import Draw
 from models.losses import info_nce
 from models.sasrec import identity_rates
-from models.tasks import AugmentedViews, Batch, Pooling
-from tests.histories import counting, generator
+from models.tasks import AugmentedViews, Batch, Pooling, View
+from tests.histories import counting, generator, real_items
+from tests.models.tiny import (
+    Protocol,
+    build_model,
+    cyclic_histories,
+    encoder_config,
+    random_batch,
+    train_steps,
+    training_rows,
+)
 
 THREE = (Crop(), Mask(), Reorder())
+FIVE = (Crop(0.2), Mask(0.7), Reorder(0.2), Insert(), Substitute())
+TRAIN = cyclic_histories(users=30, num_items=12, longest=14)
 
 
 @dataclass(frozen=True)
@@ -122,6 +143,14 @@ def test_two_operators_of_one_kind_are_both_in_the_identity_rates() -> None:
     [
         ({"operators": ()}, "operators must name at least one operator"),
         ({"operators": (Mask(),)}, "draw: two_distinct needs two operators or more"),
+        ({"short": -1}, "short must be at least 0, got -1"),
+        ({"short": 4}, "short_operators must name at least 2 of the operators for this draw"),
+        (
+            {"short": 4, "draw": "with_replacement", "short_operators": ("insert",)},
+            "short_operators must name at least 1 of the operators for this draw",
+        ),
+        ({"short": 4, "draw": "chained"}, "short: draw chained applies every operator"),
+        ({"short_operators": ("msak",)}, "short_operators: unknown 'msak'; known: crop, mask"),
     ],
 )
 def test_a_field_out_of_range_is_named(fields: dict[str, Any], told: str) -> None:
@@ -132,3 +161,68 @@ def test_a_field_out_of_range_is_named(fields: dict[str, Any], told: str) -> Non
 @pytest.mark.parametrize("draw", ["with_replacement", "chained"])
 def test_one_operator_is_enough_for_the_other_draws(draw: Draw) -> None:
     assert len(AugmentedViews(operators=(Mask(),), draw=draw).views(batch_of([4]), generator(0)))
+
+
+# Correlated operators ------------------------------------------------------------------------
+
+
+def coserec(**fields: Any) -> AugmentedViews:
+    return AugmentedViews("coserec", operators=FIVE, draw="with_replacement", **fields)
+
+
+@pytest.mark.parametrize("protocol", ["prefix", "sequence"])
+def test_its_views_never_get_longer_than_the_encoder_reads(protocol: Protocol) -> None:
+    task = build_model(encoder_config("gru"), [coserec()], TRAIN).contrastive_tasks()[0]
+    batch = random_batch(TRAIN, training_rows(TRAIN, protocol), 20, seed=0)
+    for view in task.views(batch, generator(0)):
+        assert isinstance(view, View)
+        assert view.sequences.width <= encoder_config("gru").max_length
+        assert view.operators == ("crop", "mask", "reorder", "insert", "substitute")
+
+
+@pytest.mark.parametrize("similar", ["cosine", "embedding", "hybrid"])
+@pytest.mark.parametrize("protocol", ["prefix", "sequence"])
+def test_it_trains_with_five_operators(similar: Any, protocol: Protocol) -> None:
+    task = coserec(short=4, correlation=Correlation(similar, warm_up=0))
+    model = build_model(encoder_config("self_attention"), [task], TRAIN)
+    model.start_epoch(1, generator(0))
+    losses = train_steps(model, TRAIN, protocol, 3)
+    assert torch.tensor(losses).isfinite().all()
+
+
+def test_a_model_s_embeddings_are_its_neighbours_after_the_warm_up() -> None:
+    """Items 1 and 7 are made to point the same way; in the histories they are far apart."""
+    task = AugmentedViews(
+        "it",
+        operators=(Substitute(1.0),),
+        draw="with_replacement",
+        correlation=Correlation("embedding", warm_up=1),
+    )
+    model = build_model(encoder_config("gru"), [task], TRAIN)
+    with torch.no_grad():
+        model.item_embedding.weight[7] = 2 * model.item_embedding.weight[1]
+    batch = batch_of([1, 1])
+    found = []
+    for epoch in (1, 2):
+        model.start_epoch(epoch, generator(0))
+        view = model.contrastive_tasks()[0].views(batch, generator(0))[0]
+        assert isinstance(view, View)
+        found.append(real_items(view.sequences))
+    assert found[0] != [[7], [7]]
+    assert found[1] == [[7], [7]]
+
+
+def test_short_histories_are_neither_cropped_nor_reordered() -> None:
+    model = build_model(encoder_config("gru"), [coserec(short=4)], TRAIN)
+    batch = batch_of([1, 2, 3, 4, 5] * 40)
+    short = batch.histories.lengths <= 4
+    for view in model.contrastive_tasks()[0].views(batch, generator(0)):
+        assert isinstance(view, View)
+        assert view.drawn is not None
+        assert set(view.drawn[short].tolist()) == {1, 3, 4}
+        assert set(view.drawn[~short].tolist()) == {0, 1, 2, 3, 4}
+
+
+def test_correlated_operators_of_a_task_that_was_not_fitted_say_what_they_need() -> None:
+    with pytest.raises(ValueError, match="needs the neighbours of items"):
+        coserec().views(batch_of([4]), generator(0))

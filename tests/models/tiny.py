@@ -14,6 +14,7 @@ from torch import Tensor
 from augment import TrainHistories
 from experiments.build import RECBOLE_FIELDS
 from experiments.data.batches import Rows, make_batch, prefix_rows, sequence_rows
+from models.augmented_input import AugmentConfig
 from models.encoders import ENCODERS, EncoderConfig
 from models.losses.next_item import CrossEntropy, NextItemLoss
 from models.sasrec import Catalogue, SASRec
@@ -38,6 +39,7 @@ def build_model(
     train: TrainHistories,
     seed: int = 0,
     next_item: NextItemLoss | None = None,
+    augment: AugmentConfig | None = None,
 ) -> SASRec:
     torch.manual_seed(seed)
     contrast = [given_features(task, train.num_items) for task in contrast]
@@ -50,6 +52,8 @@ def build_model(
         "next_item": next_item or CrossEntropy(),
         "contrast": contrast,
     }
+    if augment is not None:
+        fields["augment"] = augment
     return SASRec(fields, Catalogue(train))
 
 

@@ -1,0 +1,54 @@
+"""Item insert: items that go with those of the history are put between them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Generator
+
+from augment.neighbours import Neighbours
+from augment.operator import check_share, refuse_unbound
+from augment.sequences import PADDING, Sequences, random_positions, window_size
+
+
+@dataclass(frozen=True)
+class Insert:
+    """Put a correlated item before each of max(1, floor(ratio * n)) distinct random items.
+
+    "Insert" of CoSeRec (arXiv:2108.06479, section 3.2.1), one item a position, as its default.
+    The batch gets wider, up to max_length; of a history that would be longer, the newest
+    max_length items stay.  Before an item without neighbours, or a hidden one, the same item
+    is put, where CoSeRec's code takes any item.
+    """
+
+    ratio: float = 0.4
+    """Share of the history's items that get one more before them, in [0, 1]; one at least."""
+
+    def __post_init__(self) -> None:
+        check_share("ratio", self.ratio)
+
+    def __call__(self, seqs: Sequences, rng: Generator) -> Sequences:
+        refuse_unbound("insert")
+
+    def correlate(
+        self, seqs: Sequences, neighbours: Neighbours, max_length: int, rng: Generator
+    ) -> Sequences:
+        count = window_size(seqs.lengths, self.ratio).clamp(min=1)  # [B]
+        chosen = random_positions(seqs, count, rng)  # [B, L]
+        other = neighbours.draw(seqs.items, rng)
+        lengths = (seqs.lengths + count).clamp(max=max_length)
+        too_many = seqs.lengths + count - lengths  # [B] oldest items that go
+        most = max(1, math.floor(seqs.width * self.ratio + 1e-9))  # of `count` in any row
+        width = min(seqs.width + most, max_length)
+        # Item j moves right by the insertions up to and including its own, which stands right
+        # before it; what falls off the left end, and padding, goes to a column that is cut.
+        place = torch.arange(seqs.width, device=seqs.device) + chosen.cumsum(dim=1)  # [B, L]
+        place = place - too_many[:, None]
+        before = place - 1
+        old = torch.where(seqs.real() & (place >= 0), place, width)
+        new = torch.where(chosen & (before >= 0), before, width)
+        items = seqs.items.new_full((len(seqs), width + 1), PADDING)  # [B, width + 1]
+        items = items.scatter(1, old, seqs.items).scatter(1, new, other)
+        return Sequences(items[:, :width], lengths)

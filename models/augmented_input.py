@@ -1,0 +1,88 @@
+"""Augmentation without contrast: the next-item loss itself reads changed histories."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+import torch
+from torch import Generator, Tensor
+
+from augment import CorrelatedItems, Correlation, Crop, Mask, Operator, Reorder, TrainHistories
+from augment.operator import moving
+from augment.sequences import Sequences, random_below
+from augment.views import apply_chosen, either
+from models.tasks.augmented_views import operator_names
+from models.tasks.task import Batch
+
+
+@dataclass(frozen=True)
+class AugmentConfig:
+    """What is done to the input of the next-item loss, in training only; never to targets.
+
+    Plain data augmentation, the rival of a contrast in "Is Contrastive Learning Necessary?"
+    (arXiv:2403.11136), which adds changed copies to the data; here a row is changed anew in
+    every epoch.
+    """
+
+    probability: float = 0.0
+    """Share of the rows that are changed, in [0, 1]; 0 switches it off."""
+    operators: tuple[Operator, ...] = (Crop(), Mask(), Reorder())
+    """What may be done to a history."""
+    draw: Literal["one", "chained"] = "one"
+    """one: an operator a row, all as likely; chained: all, in this order."""
+    correlation: Correlation = field(default_factory=Correlation)
+    """Which items substitute and insert take."""
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.probability <= 1.0:
+            raise ValueError(f"probability must lie in [0, 1], got {self.probability}")
+        if not self.operators:
+            raise ValueError("operators must name at least one operator")
+
+    def check_every_position(self) -> None:
+        """ValueError where items would move away from the labels of their positions."""
+        moved = moving(self.operators) if self.probability > 0.0 else ()
+        if moved:
+            names = ", ".join(operator_names(moved))
+            raise ValueError(
+                f"augment.operators: {names} may move items, and protocol sequence trains what "
+                "follows each position; keep positions (mask, substitute) or use prefix"
+            )
+
+
+class AugmentedInput:
+    """Changes some rows of a batch by a randomly drawn operator, as configured."""
+
+    def __init__(self, config: AugmentConfig, max_length: int) -> None:
+        self.config = config
+        self.correlated = CorrelatedItems(config.correlation, config.operators, max_length)
+
+    def fit(self, train: TrainHistories) -> None:
+        """Mine the training split, if there is anything to do with it."""
+        if self.config.probability > 0.0:
+            self.correlated.fit(train)
+
+    def start_epoch(self, epoch: int, vectors: Tensor) -> None:
+        """Compare the items' embeddings [num_items, d] as they stand."""
+        self.correlated.start_epoch(epoch, vectors)
+
+    def __call__(self, batch: Batch, rng: Generator) -> Batch:
+        """The batch with other histories; the batch itself, and nothing drawn, when it is off."""
+        if self.config.probability == 0.0:
+            return batch
+        if batch.labels is not None:
+            self.config.check_every_position()
+        return replace(batch, histories=self.changed(batch.histories, rng))
+
+    def changed(self, seqs: Sequences, rng: Generator) -> Sequences:
+        operators = self.correlated.bound(seqs.device)
+        draw = torch.rand(len(seqs), generator=rng, device=seqs.device)  # [B]
+        taking_part = draw < self.config.probability
+        if self.config.draw == "chained":
+            result = seqs
+            for operator in operators:
+                result = operator(result, rng)
+            return either(taking_part, result, seqs)
+        choice = random_below(torch.full_like(seqs.lengths, len(operators)), rng)
+        return apply_chosen(seqs, operators, choice.masked_fill(~taking_part, -1), rng)

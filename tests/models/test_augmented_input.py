@@ -1,0 +1,207 @@
+"""Augmentation without contrast: what it changes, what it never touches, what off means."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Generator
+
+from augment import Correlation, Crop, Insert, Mask, Operator, Reorder, Sequences, Substitute
+from models.augmented_input import AugmentConfig, AugmentedInput
+from models.sasrec import SASRec
+from models.tasks import AugmentedViews, Batch, View
+from tests.histories import counting, generator, histories, real_items, seeds
+from tests.models.tiny import (
+    Protocol,
+    build_model,
+    cyclic_histories,
+    encoder_config,
+    random_batch,
+    train_steps,
+    training_rows,
+)
+
+TRAIN = cyclic_histories(users=30, num_items=20, longest=14)
+KEEPING = (Mask(0.5), Substitute(0.5))
+ALL = (Crop(0.5), Mask(0.5), Reorder(0.5), Insert(0.5), Substitute(0.5))
+
+both_protocols = pytest.mark.parametrize("protocol", ["prefix", "sequence"])
+
+
+def fitted(probability: float, operators: tuple[Operator, ...], **fields: Any) -> AugmentedInput:
+    augment = AugmentedInput(AugmentConfig(probability, operators, **fields), max_length=16)
+    augment.fit(TRAIN)
+    return augment
+
+
+def batch_of(seqs: Sequences) -> Batch:
+    rows = torch.arange(len(seqs))
+    return Batch(seqs, rows + 1, rows, final=rows[:1])
+
+
+def some_batch(protocol: Protocol = "prefix") -> Batch:
+    return random_batch(TRAIN, training_rows(TRAIN, protocol), 8, seed=0)
+
+
+def model_with(augment: AugmentConfig | None, *, contrast: bool = False) -> SASRec:
+    tasks = [AugmentedViews("it")] if contrast else []
+    return build_model(encoder_config("self_attention"), tasks, TRAIN, augment=augment)
+
+
+# Off -----------------------------------------------------------------------------------------
+
+
+def test_off_gives_the_batch_back_and_draws_nothing() -> None:
+    batch, rng = some_batch(), generator(0)
+    assert fitted(0.0, ALL)(batch, rng) is batch
+    assert torch.equal(rng.get_state(), generator(0).get_state())
+
+
+@both_protocols
+@pytest.mark.parametrize("contrast", [False, True])
+def test_off_trains_bit_for_bit_as_if_it_were_not_there(protocol: Protocol, contrast: bool) -> None:
+    plain = model_with(None, contrast=contrast)
+    off = model_with(AugmentConfig(0.0, ALL, correlation=Correlation("hybrid")), contrast=contrast)
+    assert train_steps(plain, TRAIN, protocol, 5) == train_steps(off, TRAIN, protocol, 5)
+    assert plain.state_dict().keys() == off.state_dict().keys()
+    for name, weight in plain.state_dict().items():
+        assert torch.equal(weight, off.state_dict()[name]), name
+
+
+# On ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("draw", ["one", "chained"])
+@given(seqs=histories(), seed=seeds, percent=st.integers(1, 100))
+def test_histories_stay_well_formed_and_nothing_else_changes(
+    draw: Any, seqs: Sequences, seed: int, percent: int
+) -> None:
+    batch = batch_of(seqs)
+    items, lengths = seqs.items.clone(), seqs.lengths.clone()
+    after = fitted(percent / 100, ALL, draw=draw)(batch, generator(seed))
+    assert after.histories.width <= 16
+    assert after.histories.lengths.min() >= 1
+    assert torch.equal(after.histories.items != 0, after.histories.real())
+    assert after.targets is batch.targets
+    assert after.users is batch.users
+    assert after.final is batch.final
+    assert torch.equal(seqs.items, items)
+    assert torch.equal(seqs.lengths, lengths)
+
+
+@pytest.mark.parametrize("draw", ["one", "chained"])
+@pytest.mark.parametrize(("probability", "share"), [(0.3, 0.3), (1.0, 1.0)])
+def test_the_probability_is_the_share_of_changed_rows(
+    draw: Any, probability: float, share: float
+) -> None:
+    augment = fitted(probability, (Mask(1.0),), draw=draw)
+    rows = real_items(augment(batch_of(counting([2] * 2000)), generator(0)).histories)
+    assert all(row in ([1, 2], [-1, -1]) for row in rows)
+    assert sum(row == [-1, -1] for row in rows) / 2000 == pytest.approx(share, abs=0.04)
+
+
+def test_one_operator_is_drawn_for_each_row_or_all_are_chained() -> None:
+    operators = (Crop(0.5), Mask(1.0))
+    batch = batch_of(counting([2] * 200))
+    rows = real_items(fitted(1.0, operators)(batch, generator(0)).histories)
+    assert {tuple(row) for row in rows} == {(1,), (2,), (-1, -1)}
+    rows = real_items(fitted(1.0, operators, draw="chained")(batch, generator(0)).histories)
+    assert {tuple(row) for row in rows} == {(-1,)}
+
+
+@given(seed=seeds)
+def test_labels_of_every_position_stay_where_they_were(seed: int) -> None:
+    batch = some_batch("sequence")
+    after = fitted(1.0, KEEPING)(batch, generator(seed))
+    assert after.labels is batch.labels
+    assert after.histories.items.shape == batch.histories.items.shape
+    assert torch.equal(after.histories.lengths, batch.histories.lengths)
+    assert not torch.equal(after.histories.items, batch.histories.items)
+
+
+@pytest.mark.parametrize("operator", [Crop(), Reorder(), Insert()])
+def test_labels_of_every_position_forbid_operators_that_move_items(operator: Operator) -> None:
+    told = re.escape("augment.operators: ") + r"\w+ may move items"
+    with pytest.raises(ValueError, match=f"^{told}"):
+        fitted(0.5, (Mask(), operator))(some_batch("sequence"), generator(0))
+    AugmentConfig(0.0, (operator,)).check_every_position()  # off: nothing moves
+
+
+@pytest.mark.parametrize("similar", ["cosine_iuf", "embedding", "hybrid"])
+@both_protocols
+def test_a_model_trains_on_augmented_inputs(protocol: Protocol, similar: Any) -> None:
+    operators = ALL if protocol == "prefix" else KEEPING
+    correlation = Correlation(similar, warm_up=0)
+    model = model_with(AugmentConfig(0.7, operators, correlation=correlation), contrast=True)
+    model.start_epoch(1, generator(0))
+    losses = train_steps(model, TRAIN, protocol, 3)
+    assert torch.tensor(losses).isfinite().all()
+    assert losses != train_steps(model_with(None, contrast=True), TRAIN, protocol, 3)
+
+
+@both_protocols
+def test_the_next_item_loss_reads_the_changed_history_in_training_alone(
+    protocol: Protocol,
+) -> None:
+    """With every item hidden, all histories of a length are alike to the model."""
+    model, batch = model_with(AugmentConfig(1.0, (Mask(1.0),))), some_batch(protocol)
+    plain = model_with(None)
+    off = encoder_config("self_attention", dropout=0.0)
+    hidden = build_model(off, [], TRAIN, augment=AugmentConfig(1.0, (Mask(1.0),))).train()
+    items = torch.where(batch.histories.real(), -1, 0)
+    masked = Batch(
+        Sequences(items, batch.histories.lengths), batch.targets, batch.users, batch.labels
+    )
+    expected = build_model(off, [], TRAIN).train().losses(masked, generator(0)).total
+    assert torch.equal(hidden.losses(batch, generator(0)).total, expected)
+    evaluated = model.eval().losses(batch, generator(0)).total
+    assert torch.equal(evaluated, plain.eval().losses(batch, generator(0)).total)
+    assert torch.equal(model.scores(batch.histories), plain.scores(batch.histories))
+
+
+@dataclass(eq=False, repr=False)
+class Remembering(AugmentedViews):
+    """Keeps the views it asked for."""
+
+    def views(self, batch: Batch, rng: Generator) -> list[View]:
+        self.asked = super().views(batch, rng)
+        return self.asked
+
+
+def test_views_are_made_from_the_history_itself_and_are_the_same_as_without() -> None:
+    """Masked inputs would leave no real item in any view."""
+    seen = []
+    for augment in (None, AugmentConfig(1.0, (Mask(1.0),))):
+        tasks = [Remembering("it")]
+        model = build_model(encoder_config("gru"), tasks, TRAIN, augment=augment).train()
+        model.losses(some_batch(), generator(0))
+        task = model.contrastive_tasks()[0]
+        assert isinstance(task, Remembering)
+        seen.append([real_items(view.sequences) for view in task.asked])
+    assert seen[0] == seen[1]
+
+
+def test_how_many_inputs_stayed_the_same_is_recorded() -> None:
+    model = model_with(AugmentConfig(1.0, (Mask(0.0),))).train()
+    metrics = model.losses(some_batch(), generator(0), diagnose=True).metrics
+    assert metrics["train/augment/identity_rate"] == 1.0
+    assert "train/augment/identity_rate" not in model.losses(some_batch(), generator(0)).metrics
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"probability": 1.5}, "probability must lie in [0, 1], got 1.5"),
+        ({"probability": float("nan")}, "probability must lie in [0, 1], got nan"),
+        ({"operators": ()}, "operators must name at least one operator"),
+    ],
+)
+def test_a_field_out_of_range_is_named(fields: dict[str, Any], told: str) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(told)}"):
+        AugmentConfig(**fields)
