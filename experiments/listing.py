@@ -84,9 +84,10 @@ def class_definition(tree: ast.Module, name: str) -> ast.ClassDef | None:
 def own_fields(definition: ast.ClassDef) -> Iterator[tuple[str, str]]:
     """(field, default) of a dataclass body; fields of its bases are documented there."""
     for node in definition.body:
-        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.value:
-            if not ast.unparse(node.annotation).startswith("ClassVar"):
-                yield node.target.id, ast.unparse(node.value)
+        if not isinstance(node, ast.AnnAssign) or "ClassVar" in ast.unparse(node.annotation):
+            continue
+        if isinstance(node.target, ast.Name) and node.value:
+            yield node.target.id, ast.unparse(node.value)
 
 
 def first_comment(path: Path) -> str:
