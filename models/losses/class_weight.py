@@ -28,8 +28,8 @@ def inverse_frequency(counts: Tensor) -> Tensor:
 def effective_number(counts: Tensor, beta: float) -> Tensor:
     """(1 - beta) / (1 - beta^n) for counts n >= 1.
 
-    The inverse of the effective number of samples of Cui et al. 2019 (arXiv:1901.05555, eq. 2).
-    beta in [0, 1): 0 weighs all alike, towards 1 it becomes the inverse frequency.
+    The inverse of the effective number of samples of Cui et al. 2019 (arXiv:1901.05555,
+    proposition 1).  beta in [0, 1): 0 weighs all alike, towards 1 it becomes the inverse frequency.
     """
     return (1.0 - beta) / (1.0 - beta ** counts.double())
 

@@ -2,7 +2,7 @@
 
 Negatives are uniform over the real items other than the target, each target's own.  The user's
 other items may be among them, where the published samplers draw again: that concerns a share of
-history length / catalogue of the draws, .1 % on Beauty and 5 % on ML-1M.
+history length / catalogue of the draws, under .1 % on Beauty and 5 % on ML-1M.
 """
 
 from __future__ import annotations

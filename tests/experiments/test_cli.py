@@ -259,6 +259,12 @@ def test_everything_in_the_list_says_what_it_is(capsys):
         assert not line.startswith(" ") or len(line.split()) > 2
 
 
+def test_the_list_shows_what_can_be_configured_and_nothing_else(capsys):
+    assert main(["list"]) == 0
+    line = next(row for row in capsys.readouterr().out.splitlines() if row.startswith("  bce "))
+    assert line.endswith("each of its negatives.  negatives=1")
+
+
 def test_a_plugins_operator_is_listed_and_used(data, tmp_path, capsys):
     plugin = tmp_path / "mine.py"
     plugin.write_text(
