@@ -2,9 +2,10 @@
 
 from models.snapshot import Pooling, Snapshot
 from models.tasks.augmented_views import AugmentedViews
+from models.tasks.contrastive import ContrastiveTask
+from models.tasks.intents import Intents
 from models.tasks.task import (
     Batch,
-    ContrastiveTask,
     ItemVectors,
     OwnState,
     Sizes,
@@ -16,6 +17,7 @@ from models.tasks.task import (
 
 TASKS: dict[str, type[Task]] = {
     "augmented_views": AugmentedViews,
+    "intents": Intents,
 }
 
 __all__ = [
@@ -23,6 +25,7 @@ __all__ = [
     "AugmentedViews",
     "Batch",
     "ContrastiveTask",
+    "Intents",
     "ItemVectors",
     "OwnState",
     "Pooling",

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 from torch import Generator
 
-from augment import OPERATORS, Crop, Mask, Operator, Reorder, draw_two_views
+from augment import OPERATORS, Crop, Mask, Operator, Reorder, Sequences, draw_two_views
 from augment.views import Draw
-from models.tasks.task import Batch, ContrastiveTask, View
+from models.tasks.contrastive import ContrastiveTask
+from models.tasks.task import Batch, View
 
 
 @dataclass(eq=False, repr=False)
@@ -32,10 +33,16 @@ class AugmentedViews(ContrastiveTask):
                 "draw: two_distinct needs two operators or more; use with_replacement for one"
             )
 
-    def views(self, batch: Batch, rng: Generator) -> list[View]:
+    def pair(self, batch: Batch, rng: Generator) -> list[View]:
         names = operator_names(self.operators)
         drawn = draw_two_views(batch.histories, self.operators, self.draw, rng)
         return [View(v.sequences, self.pooling, names, v.operator) for v in drawn]
+
+    def altered(self, histories: Sequences, rng: Generator) -> View:
+        """Made as the rows' views are, so that nothing but the user tells them apart."""
+        view, _ = draw_two_views(histories, self.operators, self.draw, rng)
+        names = operator_names(self.operators)
+        return View(view.sequences, self.pooling, names, view.operator, histories)
 
 
 def operator_names(operators: tuple[Operator, ...]) -> tuple[str, ...]:

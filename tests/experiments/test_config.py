@@ -24,6 +24,12 @@ CHOICES = {  # another value for every field that takes one of some words
     "encoder.kind": "gru",
     "encoder.norm": "pre",
     "contrast.0.similarity": "cosine",
+    "contrast.0.temperature_mode": "learnable",
+    "contrast.0.head": "mlp",
+    "contrast.0.objective": "binary_nce",
+    "contrast.0.correction": "decoupled",
+    "contrast.0.negatives": "queue",
+    "contrast.0.same_as": "positive",
     "contrast.0.pooling": "mean",
     "contrast.0.rows": "one_a_user",
     "contrast.0.left_out": ["user"],
@@ -33,7 +39,7 @@ CHOICES = {  # another value for every field that takes one of some words
     "contrast.0.operators.2.operator": "crop",
     "recbole": {"hidden_size": 8},
 }
-ONLY_ONE = ("next_item.loss", "contrast.0.task")  # fields with one choice so far
+ONLY_ONE = ("next_item.loss", "contrast.0.task")  # fields whose choices have other fields
 
 
 def configured(*overrides: tuple[str, Any], model: str = "cl4srec") -> Config:
