@@ -44,7 +44,7 @@ def debiased(
 
     tau_plus: probability that a negative is of the anchor's own class, in [0, 1).
     """
-    count = weight.isfinite().sum(dim=1).clamp(min=1).log()  # [A]
+    count = weight.isfinite().sum(dim=1).clamp(min=1).to(logits.dtype).log()  # [A]
     same = mean_positive(logits, positive)
     every = negative_log_sum(logits, weight) - count
     floor = torch.as_tensor(-1 / temperature, dtype=logits.dtype, device=logits.device)

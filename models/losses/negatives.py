@@ -61,5 +61,5 @@ def importance(logits: Tensor, weight: Tensor, beta: float) -> Tensor:
     negative = weight.isfinite()
     has = negative.any(dim=1, keepdim=True)
     total = (beta * logits).masked_fill(~negative & has, float("-inf")).logsumexp(dim=1)  # [A]
-    mean = total - negative.sum(dim=1).clamp(min=1).log()
+    mean = total - negative.sum(dim=1).clamp(min=1).to(logits.dtype).log()
     return (weight + beta * logits - mean[:, None]).masked_fill(~negative, float("-inf"))
