@@ -47,7 +47,7 @@ def debiased(
     count = weight.isfinite().sum(dim=1).clamp(min=1).to(logits.dtype).log()  # [A]
     same = mean_positive(logits, positive)
     every = negative_log_sum(logits, weight) - count
-    floor = torch.as_tensor(-1 / temperature, dtype=logits.dtype, device=logits.device)
+    floor = logits.new_ones(()) * (-1 / temperature)
     if tau_plus > 0:
         gap = same + math.log(tau_plus) - every  # log of the share of the positive
         some_left = gap < 0
