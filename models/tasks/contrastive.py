@@ -94,6 +94,8 @@ class ContrastiveTask(ContrastFields):
             return Beyond(self.queue.keys, self.queue.filled(), same)
         if self.negatives != "random":
             return None
+        if not more:
+            raise ValueError("negatives: random needs a task that says its views in `pair`")
         drawn = self.drawn_users
         theirs = self.labels(torch.zeros_like(drawn), drawn)  # 0: no row's target
         same = agree(labels, theirs) | agree(batch.users[:, None], drawn[:, None])

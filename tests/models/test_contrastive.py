@@ -209,6 +209,12 @@ def test_users_are_drawn_uniformly_with_their_latest_items() -> None:
     assert torch.equal(view.sequences.lengths, torch.tensor([1, 2, 3, 4])[task.drawn_users])
 
 
+def test_a_task_that_does_not_ask_for_drawn_users_is_told() -> None:
+    task = task_of(negatives="random")
+    with pytest.raises(ValueError, match=r"^negatives: random needs a task"):
+        task.loss([drawn(4), drawn(4, 1)], BATCH)
+
+
 def test_the_identity_rate_of_a_drawn_user_s_view_is_its_own() -> None:
     task = AugmentedViews(
         "it", negatives="random", random_size=7, operators=(Mask(0.0),), draw="chained"
