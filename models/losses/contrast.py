@@ -28,7 +28,7 @@ def multi_positive(logits: Tensor, positive: Tensor, weight: Tensor) -> Tensor:
 def decoupled(logits: Tensor, positive: Tensor, weight: Tensor) -> Tensor:
     """InfoNCE without positives in the denominator: log sum_N w exp(s) - mean_P s.
 
-    DCL of Yeh et al. 2022 (arXiv:2110.06848, eq. 6).  It has no lower bound.
+    DCL of Yeh et al. 2022 (arXiv:2110.06848).  It has no lower bound.
     """
     return mean_of(negative_log_sum(logits, weight) - mean_positive(logits, positive), weight)
 
@@ -38,7 +38,7 @@ def debiased(
 ) -> Tensor:
     """InfoNCE whose negatives are estimated as if none were secretly a positive.
 
-    Chuang et al. 2020 (arXiv:2007.00224, eq. 8) with one positive: with n negatives, n * g takes
+    Chuang et al. 2020 (arXiv:2007.00224) with one positive: with n negatives, n * g takes
     the place of their sum, g = max((mean_N w exp(s) - tau_plus exp(s+)) / (1 - tau_plus),
     exp(-1 / t)).  The floor is the least that a cosine can give.
 
@@ -59,7 +59,7 @@ def debiased(
 def binary_nce(logits: Tensor, positive: Tensor, weight: Tensor) -> Tensor:
     """Positive or negative?  A logistic term for each, -log sigmoid(s) or -log sigmoid(-s).
 
-    Gutmann & Hyvarinen 2010 (eq. 3, without the factor 1/2): the mean over positives plus the
+    Gutmann & Hyvarinen 2010, without their factor 1/2: the mean over positives plus the
     weighted mean over negatives, so that both sides count the same however large the batch;
     2 ln 2 when all logits are 0.
     """

@@ -54,7 +54,7 @@ def hardest(logits: Tensor, negative: Tensor, count: int) -> Tensor:
 def importance(logits: Tensor, weight: Tensor, beta: float) -> Tensor:
     """Weights proportional to exp(beta * logit), of mean 1 over an anchor's negatives.
 
-    Robinson et al. 2021 (arXiv:2010.04592, eq. 4 by importance sampling): beta = 0 leaves all
+    Robinson et al. 2021 (arXiv:2010.04592), by importance sampling: beta = 0 leaves all
     alike, towards infinity only the hardest counts.  As in their code, logits are similarities
     over the temperature and the weights have a gradient.
     """

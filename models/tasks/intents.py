@@ -18,10 +18,10 @@ from models.tasks.task import Batch, Sizes, Task, TaskLoss, View
 class Intents(Task):
     """Contrast each history with the centroid of its cluster against all other centroids.
 
-    Intent contrast of ICLRec (arXiv:2202.02519, section 4.2): as each epoch starts, training
+    Intent contrast of ICLRec (arXiv:2202.02519): as each epoch starts, training
     histories are clustered by k-means; a row's intent is the centroid nearest to its own
     representation.  The negatives are the other centroids, all distinct, as in ProtoNCE
-    (arXiv:2005.04966, eq. 11), so there is no false negative to mask.  Departs from ICLRec's code,
+    (arXiv:2005.04966), so there is no false negative to mask.  Departs from ICLRec's code,
     whose anchors are the two augmented views and whose negatives are the views and centroids
     of the other rows, where rows of one intent have to be masked.
     """
