@@ -130,7 +130,8 @@ class SASRec(SequentialRecommender):  # type: ignore[misc]  # RecBole is not typ
         own = predicts or any(isinstance(one, OwnState) for one in wanted)
         read = self.augment(batch, rng) if self.training and predicts else batch
         requests = [self.own_request(read)] if own else []
-        requests += [Request(v.sequences, v.pooling) for v in wanted if isinstance(v, View)]
+        views = [one for one in wanted if isinstance(one, View)]
+        requests += [Request(v.sequences, v.pooling, self.max_seq_length) for v in views]
         requests = [replace(r, sequences=self.shard.mine(r.sequences)) for r in requests]
         with record_function("encoder"), self.autocast(batch.histories.device):
             encoded = iter(encode_together(self.encoder, self.embed, requests))
@@ -243,8 +244,9 @@ class SASRec(SequentialRecommender):  # type: ignore[misc]  # RecBole is not typ
         return Items(self.item_embedding.weight, self.num_items, self.sparse_rows)
 
     def encode(self, histories: Sequences, pooling: Pooling) -> Tensor:
-        """[B, d]: one vector for each history."""
-        return encode_together(self.encoder, self.embed, [Request(histories, pooling)])[0]
+        """[B, d], or [B, max_length * d] for concat: one vector for each history."""
+        request = Request(histories, pooling, self.max_seq_length)
+        return encode_together(self.encoder, self.embed, [request])[0]
 
     def represent(self, histories: Sequences) -> Tensor:
         """[B, d]: the state at each history's last item."""
@@ -295,12 +297,11 @@ def identity_rates(histories: Sequences, views: list[View]) -> dict[str, Tensor]
     """Share of views equal to their input: over all, and for each operator that drew some."""
     if not views:
         return {}
-    rates = {
-        "identity_rate": torch.stack([identity_rate(histories, v.sequences) for v in views]).mean()
-    }
+    each = [identity_rate(v.made_from or histories, v.sequences) for v in views]
+    rates = {"identity_rate": torch.stack(each).mean()}
     drawn = [v for v in views if v.drawn is not None]
     if drawn:
-        same = torch.cat([unchanged(histories, v.sequences) for v in drawn]).double()
+        same = torch.cat([unchanged(v.made_from or histories, v.sequences) for v in drawn]).double()
         by = torch.cat([v.drawn for v in drawn if v.drawn is not None])
         for index, name in enumerate(drawn[0].operators):
             mine = by == index

@@ -13,7 +13,10 @@ from torch import Tensor
 from augment import Sequences, TrainHistories
 from augment.sequences import cut
 
-Pooling = Literal["last", "mean"]
+Pooling = Literal["last", "mean", "concat"]
+"""One vector for a history: the state at its last real item, [d]; the mean over real items,
+[d]; or all states side by side, the last item's at the end and zeros before the first, [L * d]
+with L the most items that are read (CoSeRec)."""
 ROWS = 1024  # histories encoded at once
 
 
@@ -31,7 +34,10 @@ class Snapshot:
     max_length: int
 
     def histories(self, pooling: Pooling) -> Tensor:
-        """[U, d]: each user's training history, its latest max_length items."""
+        """[U, d]: each user's training history, its latest max_length items.
+
+        [U, max_length * d] for concat.
+        """
         device = self.items.device
         offsets = self.train.offsets.numpy()
         lengths = np.minimum(np.diff(offsets), self.max_length)

@@ -23,12 +23,16 @@ GROUP_OVERHEAD = 1500
 class Request:
     """Histories to encode, and what is wanted of each.
 
-    last: the state at the last real position, [B, d].  mean: the mean over real positions,
-    [B, d].  all: the state at every position, [B, L, d]; meaningless at padding.
+    last:   the state at the last real position, [B, d].
+    mean:   the mean over real positions, [B, d].
+    concat: the states at real positions side by side, the last one at the end of the row and
+            zeros before the first, [B, max_length * d].
+    all:    the state at every position, [B, L, d]; meaningless at padding.
     """
 
     sequences: Sequences
-    want: Literal["last", "mean", "all"]
+    want: Literal["last", "mean", "concat", "all"]
+    max_length: int = 0  # positions of a concat; no history is longer
 
 
 def encode_together(
@@ -126,12 +130,26 @@ def merge(groups: list[Group], states: list[Tensor], width: int) -> Tensor:
 
 
 def finish(request: Request, states: Tensor) -> Tensor:
-    """Trim to the request's own width, and take the mean where that is wanted; in float32."""
+    """Trim to the request's own width; take the mean, or lay side by side, where it is wanted.
+
+    In float32, whatever the encoder's products were made in.
+    """
     states = states.float() if states.dtype == torch.bfloat16 else states
     if request.want == "last":
         return states
     states = states[:, : request.sequences.width]
     if request.want == "all":
         return states
+    if request.want == "concat":
+        return side_by_side(states, request.sequences.lengths, request.max_length)
     real = request.sequences.real()[:, :, None]  # [B, L, 1]
     return torch.where(real, states, 0.0).sum(dim=1) / request.sequences.lengths[:, None]
+
+
+def side_by_side(states: Tensor, lengths: Tensor, positions: int) -> Tensor:
+    """[B, L, d] -> [B, positions * d]: right-aligned, so that the latest items meet; else 0."""
+    column = torch.arange(positions, device=states.device)[None, :]
+    source = column - (positions - lengths[:, None])  # [B, positions]
+    index = source.clamp(min=0, max=states.shape[1] - 1)[:, :, None]
+    moved = states.gather(1, index.expand(-1, -1, states.shape[2]))  # [B, positions, d]
+    return torch.where(source[:, :, None] >= 0, moved, 0.0).flatten(1)

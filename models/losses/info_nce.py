@@ -14,7 +14,7 @@ Similarity = Literal["dot", "cosine"]
 def info_nce(
     view_a: Tensor,
     view_b: Tensor,
-    temperature: float,
+    temperature: float | Tensor,
     similarity: Similarity = "dot",
     same: Tensor | None = None,
 ) -> Tensor:
@@ -29,16 +29,21 @@ def info_nce(
     same:           [B, B] bool, symmetric; pairs of rows that are no true negatives (same
                     target, same user) and are left out of each other's denominators.
     Returns a scalar in nats; ln(2B - 1) when the views carry no information and nothing is
-    left out.  A row left without negatives contributes 0.
+    left out.  A row left without negatives drops out of the mean; 0 when all do.
     """
     logits = contrast_logits(view_a, view_b, temperature, similarity, same)
-    return F.cross_entropy(logits, partner_index(len(view_a), logits.device))
+    partner = partner_index(len(view_a), logits.device)
+    if same is None:
+        return F.cross_entropy(logits, partner)
+    compared = logits.isfinite().sum(dim=1) > 1  # [2B]: with more than the partner
+    losses = F.cross_entropy(logits, partner, reduction="none")
+    return torch.where(compared, losses, 0.0).sum() / compared.sum().clamp(min=1)
 
 
 def contrast_logits(
     view_a: Tensor,
     view_b: Tensor,
-    temperature: float,
+    temperature: float | Tensor,
     similarity: Similarity = "dot",
     same: Tensor | None = None,
 ) -> Tensor:
@@ -47,14 +52,21 @@ def contrast_logits(
     -inf marks what is not compared: a view with itself, and the pairs in `same`.
     """
     views = torch.cat([view_a, view_b])  # [2B, d]
-    if similarity == "cosine":
-        views = F.normalize(views, dim=1)
-    logits = views @ views.T / temperature  # [2B, 2B]
+    logits = similarities(views, views, similarity) / temperature  # [2B, 2B]
     left_out = torch.eye(len(views), dtype=torch.bool, device=views.device)
     if same is not None:
         others = same & ~left_out[: len(same), : len(same)]  # a row's partner stays
         left_out = left_out | others.repeat(2, 2)
     return logits.masked_fill(left_out, float("-inf"))
+
+
+def similarities(anchors: Tensor, columns: Tensor, similarity: Similarity) -> Tensor:
+    """[A, d] and [C, d] to [A, C]."""
+    if similarity == "cosine":
+        same = columns is anchors
+        anchors = F.normalize(anchors, dim=1)
+        columns = anchors if same else F.normalize(columns, dim=1)
+    return anchors @ columns.T
 
 
 def partner_index(batch: int, device: torch.device) -> Tensor:

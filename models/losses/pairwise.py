@@ -14,8 +14,8 @@ import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from augment import TrainHistories
+from models.losses.drawn_negatives import check_catalogue, check_negatives, score_against_others
 from models.losses.loss import Items, NextItemLoss
-from models.losses.negatives import check_catalogue, check_negatives, score_against_others
 
 
 @dataclass(eq=False, repr=False)

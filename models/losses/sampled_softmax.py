@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from augment import TrainHistories
+from models.losses.drawn_negatives import check_negatives
 from models.losses.loss import Items, NextItemLoss
-from models.losses.negatives import check_negatives
 
 
 @dataclass(eq=False, repr=False)

@@ -3,13 +3,14 @@
 from models.snapshot import Pooling, Snapshot
 from models.tasks.alignment import Alignment
 from models.tasks.augmented_views import AugmentedViews
+from models.tasks.contrastive import ContrastiveTask
 from models.tasks.dropout_twin import DropoutTwin
+from models.tasks.intents import Intents
 from models.tasks.item_features import FeatureTask, ItemFeatures
 from models.tasks.same_target import SameTarget
 from models.tasks.same_user import SameUser
 from models.tasks.task import (
     Batch,
-    ContrastiveTask,
     ItemVectors,
     OwnState,
     Sizes,
@@ -27,6 +28,7 @@ TASKS: dict[str, type[Task]] = {
     "alignment": Alignment,
     "same_user": SameUser,
     "user_item": UserItem,
+    "intents": Intents,
 }
 
 __all__ = [
@@ -37,6 +39,7 @@ __all__ = [
     "ContrastiveTask",
     "DropoutTwin",
     "FeatureTask",
+    "Intents",
     "ItemFeatures",
     "ItemVectors",
     "OwnState",

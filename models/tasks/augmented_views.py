@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from torch import Generator
 
@@ -14,12 +14,14 @@ from augment import (
     Mask,
     Operator,
     Reorder,
+    Sequences,
     TrainHistories,
     draw_two_views,
 )
 from augment.views import Draw, ShortHistories
 from models.snapshot import Snapshot
-from models.tasks.task import Batch, ContrastiveTask, Sizes, View
+from models.tasks.contrastive import ContrastiveTask
+from models.tasks.task import Batch, Sizes, View
 
 
 @dataclass(eq=False, repr=False)
@@ -74,23 +76,34 @@ class AugmentedViews(ContrastiveTask):
         return tuple(i for i, operator in enumerate(self.operators) if type(operator) in kinds)
 
     def prepare(self, sizes: Sizes) -> None:
+        super().prepare(sizes)
         self.correlated = CorrelatedItems(self.correlation, self.operators, sizes.max_length)
 
     def fit(self, train: TrainHistories) -> None:
+        super().fit(train)
         if self.correlated is not None:
             self.correlated.fit(train)
 
     def start_epoch(self, epoch: int, snapshot: Snapshot, rng: Generator) -> None:
+        super().start_epoch(epoch, snapshot, rng)
         if self.correlated is not None:
             self.correlated.start_epoch(epoch, snapshot.items)
 
-    def views(self, batch: Batch, rng: Generator) -> list[View]:
+    def pair(self, batch: Batch, rng: Generator) -> list[View]:
+        return self.draw_pair(batch.histories, rng)
+
+    def altered(self, histories: Sequences, rng: Generator) -> View:
+        """Made as the rows' views are, so that nothing but the user tells them apart."""
+        view, _ = self.draw_pair(histories, rng)
+        return replace(view, made_from=histories)
+
+    def draw_pair(self, histories: Sequences, rng: Generator) -> list[View]:
         names = operator_names(self.operators)
         short = ShortHistories(self.short, self.for_short()) if self.short else None
         operators = self.operators
         if self.correlated is not None:
-            operators = self.correlated.bound(batch.histories.device)
-        drawn = draw_two_views(batch.histories, operators, self.draw, rng, short)
+            operators = self.correlated.bound(histories.device)
+        drawn = draw_two_views(histories, operators, self.draw, rng, short)
         return [View(v.sequences, self.pooling, names, v.operator) for v in drawn]
 
 

@@ -10,7 +10,8 @@ from torch import Generator, Tensor
 
 from augment import Sequences, TrainHistories
 from augment.sequences import cut, random_below
-from models.tasks.task import Batch, ContrastiveTask, OwnState, Sizes, View, Wanted
+from models.tasks.contrastive import ContrastiveTask
+from models.tasks.task import Batch, OwnState, Sizes, View, Wanted
 
 
 @dataclass(eq=False, repr=False)
@@ -34,11 +35,12 @@ class SameTarget(ContrastiveTask):
             raise ValueError("anchor: own needs pooling: last, the state the next-item loss reads")
 
     def prepare(self, sizes: Sizes) -> None:
-        self.max_length = sizes.max_length
+        super().prepare(sizes)
         self.users = sizes.num_users
 
     def fit(self, train: TrainHistories) -> None:
         """Sort every position that has one before it by (target, user)."""
+        super().fit(train)
         first = train.offsets[:-1]
         lengths = train.offsets.diff()
         user = torch.repeat_interleave(torch.arange(len(lengths)), lengths)  # [N]
@@ -55,7 +57,7 @@ class SameTarget(ContrastiveTask):
         for name, value in mined.items():
             self.register_buffer(name, value, persistent=False)
 
-    def views(self, batch: Batch, rng: Generator) -> list[Wanted]:
+    def pair(self, batch: Batch, rng: Generator) -> list[Wanted]:
         anchor = OwnState() if self.anchor == "own" else View(batch.histories, self.pooling)
         return [anchor, View(self.positives(batch, rng), self.pooling)]
 

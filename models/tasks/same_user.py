@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Generator
 
 from augment import Sequences, TrainHistories
 from augment.sequences import cut, random_below
-from models.tasks.task import Batch, ContrastiveTask, Sizes, View
+from models.tasks.contrast_fields import Label
+from models.tasks.contrastive import ContrastiveTask
+from models.tasks.task import Batch, View
 
 
 @dataclass(eq=False, repr=False)
@@ -26,19 +27,17 @@ class SameUser(ContrastiveTask):
     for every row, each time with another split.
     """
 
-    left_out: tuple[Literal["target", "user"], ...] = ("user",)
+    left_out: tuple[Label, ...] = ("user",)
     """Rows of the same user are no negatives of each other: their segments overlap."""
 
-    def prepare(self, sizes: Sizes) -> None:
-        self.max_length = sizes.max_length
-
     def fit(self, train: TrainHistories) -> None:
+        super().fit(train)
         longest = int(train.offsets.diff().max())
         self.width = min(self.max_length, max(1, longest))
         self.register_buffer("history_items", train.items, persistent=False)
         self.register_buffer("history_offsets", train.offsets, persistent=False)
 
-    def views(self, batch: Batch, rng: Generator) -> list[View]:
+    def pair(self, batch: Batch, rng: Generator) -> list[View]:
         offsets = self.get_buffer("history_offsets")
         begin, end = offsets[batch.users], offsets[batch.users + 1]  # [B]
         middle = begin + 1 + random_below((end - begin - 1).clamp(min=1), rng)

@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Generator, Tensor
 
 from augment import Sequences, TrainHistories
 from models.configured import ConfiguredModule
-from models.losses.info_nce import (
-    Similarity,
-    contrast_logits,
-    info_nce,
-    partner_index,
-    same_rows,
-)
-from models.losses.representation import alignment, uniformity
 from models.snapshot import Pooling, Snapshot
 
 
@@ -55,17 +46,20 @@ class Batch:
 
 @dataclass(frozen=True)
 class View:
-    """Histories for the encoder, one for each row of the batch.
+    """Histories for the encoder, one for each row of the batch unless `made_from` is given.
 
-    pooling:   which representation the task wants back: the last real position's state, or
-               the mean over real positions; both [B, d].
+    pooling:   which representation the task wants back: the last real position's state or
+               the mean over real positions, [B, d]; or all states side by side, [B, L * d].
     operators: names, and for each row the index of the one that made it: only for the record.
+    made_from: the histories that the view changes, where they are not the batch's; there may be
+               any number of them.
     """
 
     sequences: Sequences
     pooling: Pooling = "last"
     operators: tuple[str, ...] = ()
     drawn: Tensor | None = None
+    made_from: Sequences | None = None
 
 
 @dataclass(frozen=True)
@@ -91,6 +85,10 @@ class Sizes:
     max_length: int
     num_items: int
     num_users: int
+
+    def pooled(self, pooling: Pooling) -> int:
+        """The size of a history's representation."""
+        return self.dim * self.max_length if pooling == "concat" else self.dim
 
 
 @dataclass(frozen=True)
@@ -139,7 +137,8 @@ class Task(ConfiguredModule):
         return batch.of(batch.final)
 
     def views(self, batch: Batch, rng: Generator) -> Sequence[Wanted]:
-        """What to encode or look up; a View has one row for every row of the batch."""
+        """What to encode or look up; a View has one row for every row of the batch,
+        or for every history that it says it was made from."""
         raise NotImplementedError
 
     def loss(self, encoded: list[Tensor], batch: Batch) -> TaskLoss:
@@ -149,62 +148,3 @@ class Task(ConfiguredModule):
     def diagnose(self, encoded: list[Tensor], batch: Batch) -> dict[str, Tensor]:
         """Further scalars for the record, computed without gradient on some batches only."""
         return {}
-
-
-FALSE_NEGATIVES: dict[str, Callable[[Batch], Tensor]] = {
-    "target": lambda batch: batch.targets,
-    "user": lambda batch: batch.users,
-}
-
-
-@dataclass(eq=False, repr=False)
-class ContrastiveTask(Task):
-    """A task that compares two views of each row by InfoNCE; subclasses say which views."""
-
-    temperature: float = 1.0
-    """Divides similarities; > 0.  Cosine wants about 0.05 to 1, dot products about 1."""
-    similarity: Similarity = "dot"
-    """dot, or cosine (dot product of unit vectors)."""
-    pooling: Pooling = "last"
-    """Representation of a view: state at the last real item, or mean over real items."""
-    left_out: tuple[Literal["target", "user"], ...] = ()
-    """Rows with the same target or user are no negatives of each other."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not 0.0 < self.temperature < float("inf"):
-            raise ValueError(f"temperature must be positive, got {self.temperature}")
-
-    def same(self, batch: Batch) -> Tensor | None:
-        """[B, B] bool: pairs that are left out of each other's negatives; None when none is."""
-        labels = [FALSE_NEGATIVES[kind](batch) for kind in self.left_out]
-        return same_rows(*labels) if labels else None
-
-    def loss(self, encoded: list[Tensor], batch: Batch) -> TaskLoss:
-        view_a, view_b = encoded
-        return TaskLoss(
-            info_nce(view_a, view_b, self.temperature, self.similarity, self.same(batch))
-        )
-
-    def diagnose(self, encoded: list[Tensor], batch: Batch) -> dict[str, Tensor]:
-        """How well the contrast is solved (accuracy) and what it does to the space.
-
-        Similarities are cosines, whatever the objective uses, so runs can be compared.
-        """
-        view_a, view_b = encoded
-        logits = contrast_logits(
-            view_a, view_b, self.temperature, self.similarity, self.same(batch)
-        )
-        partner = partner_index(len(view_a), logits.device)
-        cosine = contrast_logits(view_a, view_b, 1.0, "cosine", self.same(batch))
-        positive = cosine.gather(1, partner[:, None])  # [2B, 1]
-        negative = cosine.scatter(1, partner[:, None], float("-inf"))
-        compared = negative.isfinite()
-        return {
-            "accuracy": (logits.argmax(dim=1) == partner).float().mean(),
-            "positive_similarity": positive.mean(),
-            "negative_similarity": torch.where(compared, negative, 0.0).sum()
-            / compared.sum().clamp(min=1),
-            "alignment": alignment(view_a, view_b),
-            "uniformity": (uniformity(view_a) + uniformity(view_b)) / 2,
-        }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -40,6 +40,29 @@ from tests.models.tiny import (
 TRAIN = cyclic_histories(users=30, num_items=12, longest=14)
 DIAGNOSED = {"accuracy", "positive_similarity", "negative_similarity", "alignment", "uniformity"}
 
+pytestmark = pytest.mark.filterwarnings("ignore:clusters. ")  # more than there are users here
+
+VARIANTS: list[dict[str, Any]] = [
+    {"temperature_mode": "learnable"},
+    {"temperature_mode": "cosine"},
+    {"similarity": "cosine", "pooling": "mean", "head": "linear"},
+    {"pooling": "concat"},
+    {"pooling": "concat", "head": "mlp", "head_dim": 5},
+    {"objective": "binary_nce", "hard_k": 3},
+    {"correction": "decoupled", "left_out": ("target",)},
+    {"correction": "debiased", "similarity": "cosine", "hard_beta": 1.0},
+    {"negatives": "queue", "queue_size": 20, "left_out": ("user",), "head": "mlp"},
+    {"negatives": "queue", "queue_size": 3, "pooling": "concat"},
+    {"negatives": "random", "random_size": 7, "left_out": ("target", "cluster"), "clusters": 3},
+    {"negatives": "other_cluster", "clusters": 3},
+    {"negatives": "same_cluster", "clusters": 3, "same_as": "positive", "left_out": ("target",)},
+    {"left_out": ("cluster",), "same_as": "positive", "hard_beta": 0.5},
+]
+"""Fields that every contrastive task has, in combinations that reach every branch."""
+
+every_variant = pytest.mark.parametrize(
+    "fields", VARIANTS, ids=["-".join(map(str, fields.values())) for fields in VARIANTS]
+)
 every_task = pytest.mark.parametrize("kind", list(TASKS))
 contrastive_tasks = pytest.mark.parametrize(
     "kind", [kind for kind, task in TASKS.items() if issubclass(task, ContrastiveTask)]
@@ -49,10 +72,11 @@ both_protocols = pytest.mark.parametrize("protocol", ["prefix", "sequence"])
 one_row_or_more = pytest.mark.parametrize("size", [1, 8])
 
 
-def model_with(kind: str, encoder: str = "self_attention") -> tuple[SASRec, Task]:
-    """A model with one task of its default fields, prepared and fitted, and that task."""
-    model = build_model(encoder_config(encoder), [TASKS[kind](name="it")], TRAIN)
-    return model, model.contrastive_tasks()[0]
+def model_with(kind: str, encoder: str = "self_attention", **fields: Any) -> tuple[SASRec, Task]:
+    """A model in its first epoch with one task of mostly default fields, and that task."""
+    model = build_model(encoder_config(encoder), [TASKS[kind](name="it", **fields)], TRAIN)
+    model.start_epoch(1, generator(0))
+    return model.train(), model.contrastive_tasks()[0]
 
 
 def batch_of(size: int, protocol: Protocol = "prefix") -> Batch:
@@ -94,14 +118,15 @@ def test_a_task_keeps_its_name_and_has_a_default_for_every_other_field(kind: str
 @every_task
 @both_protocols
 @one_row_or_more
-def test_every_view_has_a_row_for_every_row_of_the_batch(
+def test_every_view_has_a_row_for_every_history_that_it_is_made_from(
     kind: str, protocol: Protocol, size: int
 ) -> None:
     wanted = model_with(kind)[1].views(batch_of(size, protocol), generator(0))
     for view in histories_among(wanted):
-        assert_well_formed(view.sequences, size)
+        rows = size if view.made_from is None else len(view.made_from)
+        assert_well_formed(view.sequences, rows)
         assert view.pooling in get_args(Pooling)
-        assert view.drawn is None or view.drawn.shape == (size,)
+        assert view.drawn is None or view.drawn.shape == (rows,)
 
 
 @every_task
@@ -215,6 +240,52 @@ def test_a_contrast_is_diagnosed_by_five_finite_scalars(kind: str, encoder: str,
     assert found.keys() >= DIAGNOSED
     assert all(value.shape == () and value.isfinite() for value in found.values())
     assert 0 <= found["accuracy"] <= 1
+
+
+@contrastive_tasks
+@every_variant
+@both_protocols
+@one_row_or_more
+def test_every_variant_trains_on_finite_gradients(
+    kind: str, fields: dict[str, Any], protocol: Protocol, size: int
+) -> None:
+    model, task = model_with(kind, **fields)
+    for seed in range(2):
+        losses = model.losses(batch_of(size, protocol), generator(seed), diagnose=True)
+        part = losses.parts[task.name]
+        assert part.isfinite()
+        model.zero_grad()
+        losses.total.backward()
+        for name, weight in model.named_parameters():
+            assert weight.grad is not None, name
+            assert weight.grad.isfinite().all(), name
+    assert ("contrast/it/temperature" in losses.metrics) == ("temperature_mode" in fields)
+
+
+@contrastive_tasks
+@every_variant
+def test_no_variant_changes_the_weights_training_starts_from(
+    kind: str, fields: dict[str, Any]
+) -> None:
+    plain = build_model(encoder_config("gru"), [], TRAIN).state_dict()
+    varied = model_with(kind, "gru", **fields)[0].state_dict()
+    for name, weight in plain.items():
+        assert torch.equal(weight, varied[name]), name
+
+
+@contrastive_tasks
+@every_variant
+def test_a_resumed_model_goes_on_as_it_was(kind: str, fields: dict[str, Any]) -> None:
+    """The state holds all that is not made again as an epoch starts."""
+    model, task = model_with(kind, **fields)
+    model.losses(batch_of(8), generator(0))
+    resumed, again = model_with(kind, **fields)
+    resumed.load_state_dict(model.state_dict())
+    results = []
+    for one, it in ((model, task), (resumed, again)):
+        one.start_epoch(2, generator(1))
+        results.append(one.losses(batch_of(8), generator(2)).parts[it.name].item())
+    assert results[0] == results[1]
 
 
 @contrastive_tasks

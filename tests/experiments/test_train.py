@@ -474,7 +474,8 @@ def test_data_without_a_training_target_is_told(tmp_path, capsys):
 
 
 @pytest.mark.parametrize("protocol", ["prefix", "sequence"])
-@pytest.mark.parametrize("model", ["sasrec", "cl4srec"])
+@pytest.mark.filterwarnings("ignore:clusters. ")  # fewer users than intents
+@pytest.mark.parametrize("model", ["sasrec", "cl4srec", "iclrec"])
 def test_what_is_planted_is_learned(model, protocol, data, tmp_path):
     result = train(data, tmp_path / "run", "--model", model, "--protocol", protocol, *FAST,
                    "--epochs", "25", "--encoder.dropout=0.1")  # fmt: skip

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from augment import TrainHistories
-from models.losses.negatives import draw_others, score_against_others
+from models.losses.drawn_negatives import draw_others, score_against_others
 from models.losses.next_item import (
     BPR,
     BinaryCrossEntropy,

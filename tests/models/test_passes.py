@@ -30,7 +30,10 @@ def trimmed(seqs: Sequences) -> Sequences:
 
 
 requests = st.builds(
-    Request, histories(longest=10).map(trimmed), st.sampled_from(["last", "mean", "all"])
+    Request,
+    histories(longest=10).map(trimmed),
+    st.sampled_from(["last", "mean", "concat", "all"]),
+    st.just(10),
 )
 
 
@@ -76,6 +79,8 @@ def alone(encoder: Encoder, request: Request) -> Tensor:
         states = encoder(embed(items), torch.tensor([length]), False)[0]  # [n, d]
         if request.want == "all":
             rows.append(nn.functional.pad(states, (0, 0, 0, request.sequences.width - length)))
+        elif request.want == "concat":
+            rows.append(nn.functional.pad(states, (0, 0, 10 - length, 0)).flatten())
         else:
             rows.append(states[-1] if request.want == "last" else states.mean(dim=0))
     return torch.stack(rows)
@@ -152,11 +157,22 @@ def test_the_mean_is_over_real_positions_only() -> None:
     torch.testing.assert_close(mean[1], embed.weight[2:5].mean(dim=0))
 
 
+def test_concat_is_right_aligned_behind_zeros() -> None:
+    embed = Embedding()
+    request = Request(counting([1, 3], width=6), "concat", max_length=4)
+    (found,) = encode_together(Recorder(), embed, [request])
+    zero = torch.zeros(8)
+    assert torch.equal(found[0], torch.cat([zero, zero, zero, embed.weight[2]]))
+    assert torch.equal(found[1], torch.cat([zero, *embed.weight[2:5]]))
+
+
 @pytest.mark.parametrize("kind", ENCODERS)
-@pytest.mark.parametrize("want", ["last", "mean"])
+@pytest.mark.parametrize("want", ["last", "mean", "concat"])
 @torch.no_grad()
-def test_the_vector_of_padding_does_not_matter(kind: str, want: Literal["last", "mean"]) -> None:
-    request = Request(counting([4, 1, 2], width=9), want)
+def test_the_vector_of_padding_does_not_matter(
+    kind: str, want: Literal["last", "mean", "concat"]
+) -> None:
+    request = Request(counting([4, 1, 2], width=9), want, max_length=9)
     embed, other = Embedding(), Embedding()
     other.weight[1] = -7.0
     (before,) = encode_together(ENCODER[kind], embed, [request])

@@ -100,8 +100,15 @@ def items_of(view: object) -> Tensor:
 def test_a_state_that_is_not_the_next_item_loss_s_is_refused() -> None:
     with pytest.raises(ValueError, match=r"^anchor: own needs pooling: last"):
         SameTarget(anchor="own", pooling="mean")
-    with pytest.raises(ValueError, match=r"^pooling must be last"):
-        DropoutTwin(pooling="mean")
+
+
+def test_a_twin_is_the_state_itself_and_one_more_pass() -> None:
+    batch = batch_of([[1, 2], [2]], [3, 1], [0, 1])
+    own, twin = DropoutTwin().pair(batch, generator(0))
+    assert isinstance(own, OwnState)
+    assert items_of(twin).equal(batch.histories.items)
+    pooled = DropoutTwin(pooling="mean").pair(batch, generator(0))
+    assert [items_of(view).equal(batch.histories.items) for view in pooled] == [True, True]
 
 
 def test_nothing_mined_is_saved_with_the_model() -> None:

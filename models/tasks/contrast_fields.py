@@ -1,0 +1,129 @@
+"""Every axis of InfoNCE as a field, and which of them exclude each other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from models.losses.info_nce import Similarity
+from models.snapshot import Pooling
+from models.tasks.head import Head
+from models.tasks.task import Task
+from models.tasks.temperature import LEARNABLE, TemperatureMode
+
+Label = Literal["target", "user", "cluster"]
+Negatives = Literal["in_batch", "queue", "random", "other_cluster", "same_cluster"]
+
+
+@dataclass(eq=False, repr=False)
+class ContrastFields(Task):
+    """What may vary in a contrast.  Fields that another one makes idle are not read."""
+
+    temperature: float = 1.0
+    """Divides similarities; > 0.  Cosine wants about 0.05 to 1, dot products about 1."""
+    temperature_mode: TemperatureMode = "fixed"
+    """fixed.  learnable: its logarithm is a weight that starts from `temperature` (CLIP,
+    arXiv:2103.00020), within [0.01, 100]; weight decay draws it to 1.  cosine: half a cosine
+    wave from `temperature` to `temperature_to` (after arXiv:2303.13664)."""
+    temperature_to: float = 0.1
+    """Where the cosine schedule ends; > 0."""
+    temperature_epochs: int = 20
+    """Epochs from the start of the cosine schedule to its end."""
+    similarity: Similarity = "dot"
+    """dot, or cosine (dot product of unit vectors)."""
+    pooling: Pooling = "last"
+    """Representation of a view: state at the last real item, mean over real items, or concat:
+    all states side by side."""
+    head: Head = "none"
+    """Projection between representation and contrast (SimCLR, arXiv:2002.05709): none, linear,
+    or mlp with one hidden layer."""
+    head_dim: int = 64
+    """Size of what a head gives."""
+    objective: Literal["info_nce", "binary_nce"] = "info_nce"
+    """info_nce: which one is the positive?  binary_nce: is it the positive?  A logistic term for
+    the positive, and the mean of those of the negatives (Gutmann & Hyvarinen 2010)."""
+    correction: Literal["none", "debiased", "decoupled"] = "none"
+    """debiased: negatives less the share of hidden positives (Chuang et al. 2020,
+    arXiv:2007.00224).  decoupled: no positive in the denominator (DCL, arXiv:2110.06848)."""
+    tau_plus: float = 0.1
+    """Of debiased: the probability that a negative is a positive, in [0, 1)."""
+    negatives: Negatives = "in_batch"
+    """in_batch: all other rows.  queue: those and the views of earlier batches, without gradient
+    (after MoCo, arXiv:1911.05722).  random: views of training users drawn uniformly, and no other
+    row.  other_cluster: rows whose users' histories are in other clusters.  same_cluster: only
+    rows of the same cluster, which are harder."""
+    queue_size: int = 1024
+    """Views that the queue holds; a batch pushes two a row, so the oldest key is
+    queue_size / 2B steps old."""
+    random_size: int = 256
+    """Users drawn for a batch."""
+    hard_k: int = 0
+    """Only the k negatives most similar to an anchor count; 0: all."""
+    hard_beta: float = 0.0
+    """Negatives count by exp(beta * similarity / temperature), normalised (Robinson et al. 2021,
+    arXiv:2010.04592); 0: all alike."""
+    left_out: tuple[Label, ...] = ()
+    """Rows with the same target, user or cluster of users are no negatives of each other."""
+    same_as: Literal["left_out", "positive"] = "left_out"
+    """What the rows of `left_out` are: neither negative nor positive, or further positives
+    (supervised contrast: L_out of Khosla et al. 2020, arXiv:2004.11362)."""
+    clusters: int = 256
+    """Clusters of users: k-means over training histories as each epoch starts."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.check_ranges()
+        self.check_combinations()
+
+    def check_ranges(self) -> None:
+        for name, value in (
+            ("temperature", self.temperature),
+            ("temperature_to", self.temperature_to),
+        ):
+            if not 0.0 < value < float("inf"):
+                raise ValueError(f"{name} must be positive, got {value}")
+        for name, count, least in (
+            ("temperature_epochs", self.temperature_epochs, 1),
+            ("head_dim", self.head_dim, 1),
+            ("queue_size", self.queue_size, 1),
+            ("random_size", self.random_size, 1),
+            ("hard_k", self.hard_k, 0),
+            ("clusters", self.clusters, 2),
+        ):
+            if count < least:
+                raise ValueError(f"{name} must be at least {least}, got {count}")
+        if not 0.0 <= self.hard_beta < float("inf"):
+            raise ValueError(f"hard_beta must be at least 0, got {self.hard_beta}")
+        if not 0.0 <= self.tau_plus < 1.0:
+            raise ValueError(f"tau_plus must lie in [0, 1), got {self.tau_plus}")
+
+    def check_combinations(self) -> None:
+        """Refuse fields that contradict each other."""
+        low, high = LEARNABLE
+        if self.temperature_mode == "learnable" and not low <= self.temperature <= high:
+            raise ValueError(
+                f"temperature must lie in [{low}, {high:g}] to be learnable, got {self.temperature}"
+            )
+        if self.objective == "binary_nce" and self.correction != "none":
+            raise ValueError(
+                f"correction: {self.correction} changes the denominator, and binary_nce has none"
+            )
+        if self.correction == "debiased" and self.similarity != "cosine":
+            raise ValueError(
+                "correction: debiased needs similarity: cosine, because its floor "
+                "exp(-1 / temperature) is the least that a cosine can give"
+            )
+        if self.correction == "debiased" and self.same_as == "positive":
+            raise ValueError(
+                "correction: debiased guesses which rows are positives, "
+                "same_as: positive says which; choose one"
+            )
+        if self.negatives == "queue" and "cluster" in self.left_out:
+            raise ValueError(
+                "negatives: queue holds keys of earlier epochs, whose clusters are not "
+                "those of now; take cluster out of left_out"
+            )
+        if self.negatives == "same_cluster" and "cluster" in self.left_out:
+            raise ValueError(
+                "negatives: same_cluster and left_out: [cluster] leave no negative at all"
+            )

@@ -1,0 +1,210 @@
+"""A contrast of two views of each row, with everything that may vary in it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Generator, Tensor, nn
+
+from augment import Sequences, TrainHistories
+from models.losses.contrast import binary_nce, debiased, decoupled, multi_positive
+from models.losses.info_nce import contrast_logits, info_nce, partner_index, same_rows, similarities
+from models.losses.negatives import agree, hardest, importance, in_batch, plain_weight
+from models.losses.representation import alignment, uniformity
+from models.snapshot import Snapshot
+from models.tasks.contrast_fields import ContrastFields
+from models.tasks.head import projection_head
+from models.tasks.queue import KeyQueue
+from models.tasks.task import Batch, Sizes, TaskLoss, View, Wanted
+from models.tasks.temperature import Temperature
+from models.tasks.users import UserClusters, UserHistories
+
+
+@dataclass(frozen=True)
+class Beyond:
+    """Columns next to the batch's own views.
+
+    vectors: [K, d]
+    present: [K] bool; False where a place is still empty.
+    same:    [B, K] bool; pairs that agree in what `left_out` names.
+    """
+
+    vectors: Tensor
+    present: Tensor
+    same: Tensor
+
+
+@dataclass(eq=False, repr=False)
+class ContrastiveTask(ContrastFields):
+    """A task that compares two views of each row by InfoNCE; subclasses say which views.
+
+    A row without any negative drops out of the mean.
+    """
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.temperature_now = Temperature(
+            self.temperature_mode, self.temperature, self.temperature_to, self.temperature_epochs
+        )
+        self.projection: nn.Module = nn.Identity()
+        self.queue: KeyQueue | None = None
+        self.user_clusters = UserClusters()
+
+    def prepare(self, sizes: Sizes) -> None:
+        width = sizes.pooled(self.pooling)
+        self.projection = projection_head(self.head, width, self.head_dim)
+        self.max_length = sizes.max_length
+        if self.negatives == "queue":
+            dim = width if self.head == "none" else self.head_dim
+            self.queue = KeyQueue(self.queue_size, dim, len(self.left_out))
+
+    def fit(self, train: TrainHistories) -> None:
+        if self.negatives == "random":
+            self.user_histories = UserHistories(train, self.max_length)
+
+    def start_epoch(self, epoch: int, snapshot: Snapshot, rng: Generator) -> None:
+        self.temperature_now.start_epoch(epoch)
+        clustered = self.negatives in ("other_cluster", "same_cluster")
+        if clustered or "cluster" in self.left_out:
+            self.user_clusters.mine(self.clusters, snapshot, rng)
+
+    # What is compared ------------------------------------------------------------------------
+
+    def pair(self, batch: Batch, rng: Generator) -> Sequence[Wanted]:
+        """The two views of each row that are contrasted."""
+        raise NotImplementedError
+
+    def altered(self, histories: Sequences, rng: Generator) -> View:
+        """A view of a drawn user's history: the history itself, unless a subclass changes it."""
+        return View(histories, self.pooling, made_from=histories)
+
+    def views(self, batch: Batch, rng: Generator) -> Sequence[Wanted]:
+        pair = self.pair(batch, rng)
+        if self.negatives != "random":
+            return pair
+        self.drawn_users, histories = self.user_histories.draw(self.random_size, rng)
+        return [*pair, self.altered(histories, rng)]
+
+    def beyond(self, more: list[Tensor], batch: Batch) -> Beyond | None:
+        """The queue's keys or the drawn users' views; None where the batch is all there is."""
+        labels = self.labels(batch.targets, batch.users)
+        if self.queue is not None:
+            same = agree(labels, self.queue.labels)
+            return Beyond(self.queue.keys, self.queue.filled(), same)
+        if self.negatives != "random":
+            return None
+        if not more:
+            raise ValueError("negatives: random needs a task that says its views in `pair`")
+        drawn = self.drawn_users
+        theirs = self.labels(torch.zeros_like(drawn), drawn)  # 0: no row's target
+        same = agree(labels, theirs) | agree(batch.users[:, None], drawn[:, None])
+        return Beyond(more[0], torch.ones_like(drawn, dtype=torch.bool), same)
+
+    # Who is whose negative -------------------------------------------------------------------
+
+    def labels(self, targets: Tensor, users: Tensor) -> Tensor:
+        """[N, n]: what `left_out` names, for rows of these targets and users."""
+        known = {"target": targets, "user": users}
+        if "cluster" in self.left_out:
+            known["cluster"] = self.user_clusters.of(users)
+        found = [known[kind] for kind in self.left_out]
+        return torch.stack(found, dim=1) if found else users.new_zeros(len(users), 0)
+
+    def same(self, batch: Batch) -> Tensor | None:
+        """[B, B] bool: pairs that agree in what `left_out` names; None when it names nothing."""
+        if not self.left_out:
+            return None
+        labels = self.labels(batch.targets, batch.users)
+        return agree(labels, labels)
+
+    def allowed(self, batch: Batch) -> Tensor | None:
+        """[B, B] bool: pairs of rows that may be negatives; None when all may."""
+        if self.negatives == "random":
+            return torch.zeros(len(batch), len(batch), dtype=torch.bool, device=batch.users.device)
+        if self.negatives in ("in_batch", "queue"):
+            return None
+        together = same_rows(self.user_clusters.of(batch.users))
+        return together if self.negatives == "same_cluster" else ~together
+
+    def masks(self, batch: Batch, beyond: Beyond | None) -> tuple[Tensor, Tensor]:
+        """Which columns are an anchor's positives and which its negatives: [2B, 2B + K] each."""
+        supervised = self.same_as == "positive"
+        same, allowed = self.same(batch), self.allowed(batch)
+        positive, negative = in_batch(len(batch), same, allowed, supervised, batch.users.device)
+        if beyond is None:
+            return positive, negative
+        alike = (beyond.same & beyond.present).repeat(2, 1)  # [2B, K]
+        others = (~beyond.same & beyond.present).repeat(2, 1)
+        more = alike if supervised else torch.zeros_like(alike)
+        return torch.cat([positive, more], dim=1), torch.cat([negative, others], dim=1)
+
+    # The objective ---------------------------------------------------------------------------
+
+    def is_plain(self) -> bool:
+        """One positive a row against all other rows alike: the quick way will do."""
+        return (
+            self.objective == "info_nce"
+            and self.correction == "none"
+            and self.negatives == "in_batch"
+            and self.hard_k == self.hard_beta == 0
+            and (self.same_as == "left_out" or not self.left_out)
+        )
+
+    def loss(self, encoded: list[Tensor], batch: Batch) -> TaskLoss:
+        view_a, view_b, *more = [self.projection(one) for one in encoded]
+        temperature = self.temperature_now()
+        if self.is_plain():
+            same = self.same(batch)
+            return TaskLoss(info_nce(view_a, view_b, temperature, self.similarity, same))
+        views = torch.cat([view_a, view_b])  # [2B, d]
+        beyond = self.beyond(more, batch)
+        columns = views if beyond is None else torch.cat([views, beyond.vectors])
+        logits = similarities(views, columns, self.similarity) / temperature  # [2B, 2B + K]
+        value = self.compare(logits, *self.masks(batch, beyond), temperature)
+        if self.queue is not None and self.training:
+            self.queue.push(views, self.labels(batch.targets, batch.users).repeat(2, 1))
+        return TaskLoss(value)
+
+    def compare(
+        self, logits: Tensor, positive: Tensor, negative: Tensor, temperature: float | Tensor
+    ) -> Tensor:
+        """Weigh the negatives and apply the objective that the fields name."""
+        if self.hard_k:
+            negative = hardest(logits, negative, self.hard_k)
+        weight = plain_weight(negative)
+        if self.hard_beta:
+            weight = importance(logits, weight, self.hard_beta)
+        if self.objective == "binary_nce":
+            return binary_nce(logits, positive, weight)
+        if self.correction == "debiased":
+            return debiased(logits, positive, weight, self.tau_plus, temperature)
+        if self.correction == "decoupled":
+            return decoupled(logits, positive, weight)
+        return multi_positive(logits, positive, weight)
+
+    def diagnose(self, encoded: list[Tensor], batch: Batch) -> dict[str, Tensor]:
+        """How well the contrast is solved (accuracy) and what it does to the space.
+
+        Always among the rows of the batch alone, and similarities are cosines, whatever the
+        objective uses, so runs can be compared.
+        """
+        view_a, view_b = (self.projection(one) for one in encoded[:2])
+        same = self.same(batch)
+        logits = contrast_logits(view_a, view_b, 1.0, self.similarity, same)
+        partner = partner_index(len(view_a), logits.device)
+        cosine = contrast_logits(view_a, view_b, 1.0, "cosine", same)
+        positive = cosine.gather(1, partner[:, None])  # [2B, 1]
+        negative = cosine.scatter(1, partner[:, None], float("-inf"))
+        compared = negative.isfinite()
+        moving = self.temperature_mode != "fixed"
+        return {
+            "accuracy": (logits.argmax(dim=1) == partner).float().mean(),
+            "positive_similarity": positive.mean(),
+            "negative_similarity": torch.where(compared, negative, 0.0).sum()
+            / compared.sum().clamp(min=1),
+            "alignment": alignment(view_a, view_b),
+            "uniformity": (uniformity(view_a) + uniformity(view_b)) / 2,
+            **({"temperature": self.temperature_now.record()} if moving else {}),
+        }

@@ -1,0 +1,114 @@
+"""A history is recognised by what its user seems to be after: ICLRec."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Generator, Tensor, nn
+
+from models.kmeans import kmeans, squared_distances
+from models.losses.info_nce import Similarity, similarities
+from models.snapshot import Pooling, Snapshot
+from models.tasks.task import Batch, Sizes, Task, TaskLoss, View
+
+
+@dataclass(eq=False, repr=False)
+class Intents(Task):
+    """Contrast each history with the centroid of its cluster against all other centroids.
+
+    Intent contrast of ICLRec (arXiv:2202.02519): as each epoch starts, training
+    histories are clustered by k-means; a row's intent is the centroid nearest to its own
+    representation.  The negatives are the other centroids, all distinct, as in ProtoNCE
+    (arXiv:2005.04966), so there is no false negative to mask.  Departs from ICLRec's code,
+    whose anchors are the two augmented views and whose negatives are the views and centroids
+    of the other rows, where rows of one intent have to be masked.
+    """
+
+    clusters: tuple[int, ...] = (256,)
+    """Numbers of centroids, 2 or more each; the loss is the mean over these clusterings."""
+    temperature: float = 1.0
+    """Divides similarities; > 0."""
+    similarity: Similarity = "dot"
+    """dot, or cosine.  Centroids have unit length either way, as in ICLRec's code."""
+    pooling: Pooling = "mean"
+    """Representation of a history, for the clusters and for the contrast."""
+    warm_start: bool = False
+    """Begin k-means from the centroids of the epoch before, which are then saved with the model;
+    else from newly drawn seeds, as ICLRec's code does."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.clusters or min(self.clusters) < 2:
+            raise ValueError(f"clusters must be numbers of at least 2, got {self.clusters}")
+        if not 0.0 < self.temperature < float("inf"):
+            raise ValueError(f"temperature must be positive, got {self.temperature}")
+        self.prototypes = nn.ModuleList()
+
+    def prepare(self, sizes: Sizes) -> None:
+        width = sizes.pooled(self.pooling)
+        self.prototypes.extend(Prototypes(count, width, self.warm_start) for count in self.clusters)
+
+    def centroids(self) -> list[Prototypes]:
+        return [one for one in self.prototypes if isinstance(one, Prototypes)]
+
+    def start_epoch(self, epoch: int, snapshot: Snapshot, rng: Generator) -> None:
+        histories = snapshot.histories(self.pooling)  # [U, d]
+        for one in self.centroids():
+            one.mine(histories, rng)
+
+    def views(self, batch: Batch, rng: Generator) -> list[View]:
+        return [View(batch.histories, self.pooling)]
+
+    def loss(self, encoded: list[Tensor], batch: Batch) -> TaskLoss:
+        losses = [F.cross_entropy(*self.logits(encoded[0], one)) for one in self.centroids()]
+        return TaskLoss(torch.stack(losses).mean())
+
+    def logits(self, states: Tensor, one: Prototypes) -> tuple[Tensor, Tensor]:
+        """Similarities [B, K] to all centroids, -inf where there is none, and the own one [B]."""
+        unit = F.normalize(one.vectors, dim=1)
+        logits = similarities(states, unit, self.similarity) / self.temperature
+        return logits.masked_fill(~one.used, float("-inf")), one.nearest(states.detach())
+
+    def diagnose(self, encoded: list[Tensor], batch: Batch) -> dict[str, Tensor]:
+        """accuracy: rows most similar to their own centroid; intents: how many a batch holds."""
+        found = [self.logits(encoded[0], one) for one in self.centroids()]
+        right = [(logits.argmax(dim=1) == own).float().mean() for logits, own in found]
+        held = [torch.zeros_like(logits[0]).scatter(0, own, 1.0).sum() for logits, own in found]
+        return {"accuracy": torch.stack(right).mean(), "intents": torch.stack(held).mean()}
+
+
+class Prototypes(nn.Module):
+    """The centroids of one clustering.
+
+    vectors: [K, d]; used: [K] bool, the first of them, fewer than K where there are not so many
+    distinct histories.  They are part of the model's state where the next epoch begins from
+    them.
+    """
+
+    vectors: Tensor
+    used: Tensor
+
+    def __init__(self, clusters: int, dim: int, saved: bool) -> None:
+        super().__init__()
+        self.continued, self.mined = saved, False
+        used = torch.zeros(clusters, dtype=torch.bool)
+        self.register_buffer("vectors", torch.zeros(clusters, dim), persistent=saved)
+        self.register_buffer("used", used, persistent=saved)
+
+    def mine(self, histories: Tensor, rng: Generator) -> None:
+        """Cluster histories [U, d] anew."""
+        start = self.vectors[self.used] if self.continued else None
+        found, _ = kmeans(histories, len(self.used), rng, start)
+        self.vectors.zero_()
+        self.vectors[: len(found)] = found
+        self.used.copy_(torch.arange(len(self.used), device=found.device) < len(found))
+        self.mined = True
+
+    def nearest(self, states: Tensor) -> Tensor:
+        """[B]: the centroid nearest to each state [B, d]."""
+        if not self.mined:
+            raise RuntimeError("intents are found as an epoch starts: call start_epoch first")
+        distance = squared_distances(states, self.vectors).masked_fill(~self.used, float("inf"))
+        return distance.argmin(dim=1)
