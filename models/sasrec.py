@@ -21,7 +21,7 @@ from augment.views import unchanged
 from models.augmented_input import AugmentConfig, AugmentedInput
 from models.encoders import EncoderConfig
 from models.encoders.encoder import at_last
-from models.encoders.passes import Request, encode_together
+from models.encoders.passes import Request, encode_together, mean_over_real
 from models.losses.next_item import Items, NextItemLoss, NoNextItem
 from models.shard import Shard
 from models.snapshot import Pooling, Snapshot
@@ -35,6 +35,24 @@ class Losses:
     total: Tensor
     parts: dict[str, Tensor]
     metrics: dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class OwnStates:
+    """What the pass over the batch itself gave: [B, d] at the last items, or [B, L, d]."""
+
+    states: Tensor
+    histories: Sequences
+
+    def last(self) -> Tensor:
+        """[B, d]: the state at each history's last item."""
+        return (
+            at_last(self.states, self.histories.lengths) if self.states.dim() == 3 else self.states
+        )
+
+    def mean(self) -> Tensor:
+        """[B, d]: the mean over real items."""
+        return mean_over_real(self.states, self.histories)
 
 
 @dataclass(frozen=True)
@@ -127,28 +145,30 @@ class SASRec(SequentialRecommender):  # type: ignore[misc]  # RecBole is not typ
             ]
         wanted = [one for _, _, some in asked for one in some]
         predicts = not isinstance(self.next_item, NoNextItem)
-        own = predicts or any(isinstance(one, OwnState) for one in wanted)
+        pooled = {one.pooling for one in wanted if isinstance(one, OwnState)}
+        own = predicts or bool(pooled)
         read = self.augment(batch, rng) if self.training and predicts else batch
-        requests = [self.own_request(read)] if own else []
+        everywhere = batch.labels is not None or "mean" in pooled
+        requests = [Request(read.histories, "all" if everywhere else "last")] if own else []
         views = [one for one in wanted if isinstance(one, View)]
-        requests += [Request(v.sequences, v.pooling, self.max_seq_length) for v in views]
+        longest = self.max_seq_length
+        requests += [Request(v.sequences, v.pooling, v.positions or longest) for v in views]
         requests = [replace(r, sequences=self.shard.mine(r.sequences)) for r in requests]
         with record_function("encoder"), self.autocast(batch.histories.device):
             encoded = iter(encode_together(self.encoder, self.embed, requests))
-        states = next(encoded) if own else None
+        states = OwnStates(next(encoded), requests[0].sequences) if own else None
         parts: dict[str, Tensor] = {}
         metrics: dict[str, Tensor] = {}
         if predicts and states is not None:
-            with record_function("output layer"), self.autocast(states.device):
+            with record_function("output layer"), self.autocast(batch.histories.device):
                 parts["next_item"] = self.next_item_loss(states, batch, rng)
             metrics["train/next_item"] = self.shard.sum(parts["next_item"])
             if diagnose and read is not batch:
                 rate = identity_rate(batch.histories, read.histories)
                 metrics["train/augment/identity_rate"] = rate
         with record_function("contrast"):
-            last = self.last_states(states, batch, wanted)
             for task, rows, some in asked:
-                mine = [self.answer(one, encoded, last, batch, rows) for one in some]
+                mine = [self.answer(one, encoded, states, batch, rows) for one in some]
                 result = task.loss(mine, rows)
                 parts[task.name] = task.weight * result.value / self.shard.count
                 metrics |= self.record(task, result, some, mine, rows, diagnose)
@@ -159,25 +179,11 @@ class SASRec(SequentialRecommender):  # type: ignore[misc]  # RecBole is not typ
         """Products in bfloat16 where that is asked for."""
         return torch.autocast(device.type, torch.bfloat16, enabled=self.bfloat16)
 
-    def own_request(self, batch: Batch) -> Request:
-        """The batch itself: every state where every position is trained, else the last."""
-        return Request(batch.histories, "last" if batch.labels is None else "all")
-
-    def last_states(
-        self, states: Tensor | None, batch: Batch, wanted: list[Wanted]
-    ) -> Tensor | None:
-        """[B, d]: the batch's own states at each history's last item, where a task wants them."""
-        if states is None or not any(isinstance(one, OwnState) for one in wanted):
-            return None
-        if states.dim() == 3:
-            states = at_last(states, self.shard.mine(batch.histories).lengths)
-        return self.shard.everyone(states, len(batch))
-
     def answer(
         self,
         one: Wanted,
         encoded: Iterator[Tensor],
-        last: Tensor | None,
+        states: OwnStates | None,
         batch: Batch,
         rows: Batch,
     ) -> Tensor:
@@ -186,25 +192,26 @@ class SASRec(SequentialRecommender):  # type: ignore[misc]  # RecBole is not typ
             return self.shard.everyone(next(encoded), len(one.sequences))
         if isinstance(one, ItemVectors):
             return self.items().vectors(one.items)
-        assert last is not None
-        return last if rows is batch or batch.final is None else last[batch.final]
+        assert states is not None
+        mine = states.last() if one.pooling == "last" else states.mean()
+        whole = self.shard.everyone(mine, len(batch))
+        return whole if rows is batch or batch.final is None else whole[batch.final]
 
-    def next_item_loss(self, states: Tensor, batch: Batch, rng: Generator) -> Tensor:
-        """This process's share of the mean over the batch's targets.
-
-        states [B, d], or [B, L, d] when every position is trained.
-        """
+    def next_item_loss(self, own: OwnStates, batch: Batch, rng: Generator) -> Tensor:
+        """This process's share of the mean over the batch's targets."""
         part = self.shard.part(len(batch))
-        states = states[: part.stop - part.start]
+        rows = part.stop - part.start
         targets, labels = batch.targets[part], batch.labels
-        share = len(states) / len(batch)
-        if labels is not None:
+        if labels is None:
+            states, share = own.last()[:rows], rows / len(batch)
+        else:
             counts = batch.scored if batch.scored is not None else count_labels(labels)
             count = int(counts[part].sum())
             share = count / int(counts.sum())
             # [T] flat positions; how many there are is known here, so no device is asked
             scored = torch.nonzero_static((labels[part] > 0).flatten(), size=count)[:, 0]
-            states, targets = states.flatten(0, 1)[scored], labels[part].flatten()[scored]
+            states = own.states[:rows].flatten(0, 1)[scored]
+            targets = labels[part].flatten()[scored]
         if not len(states):
             return states.sum()  # 0, and a gradient of 0 for every weight
         loss: Tensor = self.next_item(states, self.items(), targets, self.own_rng(rng))

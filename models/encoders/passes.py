@@ -142,8 +142,13 @@ def finish(request: Request, states: Tensor) -> Tensor:
         return states
     if request.want == "concat":
         return side_by_side(states, request.sequences.lengths, request.max_length)
-    real = request.sequences.real()[:, :, None]  # [B, L, 1]
-    return torch.where(real, states, 0.0).sum(dim=1) / request.sequences.lengths[:, None]
+    return mean_over_real(states, request.sequences)
+
+
+def mean_over_real(states: Tensor, histories: Sequences) -> Tensor:
+    """[B, L, d] -> [B, d]: the mean over each row's real items."""
+    real = histories.real()[:, :, None]  # [B, L, 1]
+    return torch.where(real, states, 0.0).sum(dim=1) / histories.lengths[:, None]
 
 
 def side_by_side(states: Tensor, lengths: Tensor, positions: int) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Generator, Tensor, nn
@@ -81,11 +81,16 @@ class ContrastiveTask(ContrastFields):
         return View(histories, self.pooling, made_from=histories)
 
     def views(self, batch: Batch, rng: Generator) -> Sequence[Wanted]:
-        pair = self.pair(batch, rng)
-        if self.negatives != "random":
-            return pair
-        self.drawn_users, histories = self.user_histories.draw(self.random_size, rng)
-        return [*pair, self.altered(histories, rng)]
+        wanted = list(self.pair(batch, rng))
+        if self.negatives == "random":
+            self.drawn_users, histories = self.user_histories.draw(self.random_size, rng)
+            wanted.append(self.altered(histories, rng))
+        if self.pooling != "concat" or self.head != "none" or self.queue is not None:
+            return wanted
+        # Columns that are zero in every view take no part in a similarity: leave them out.
+        views = [one for one in wanted if isinstance(one, View)]
+        longest = max(view.sequences.width for view in views)
+        return [replace(view, positions=longest) for view in views]
 
     def beyond(self, more: list[Tensor], batch: Batch) -> Beyond | None:
         """The queue's keys or the drawn users' views; None where the batch is all there is."""

@@ -11,7 +11,7 @@ from torch import Generator, Tensor, nn
 from models.kmeans import kmeans, squared_distances
 from models.losses.info_nce import Similarity, similarities
 from models.snapshot import Pooling, Snapshot
-from models.tasks.task import Batch, Sizes, Task, TaskLoss, View
+from models.tasks.task import Batch, OwnState, Sizes, Task, TaskLoss, View, Wanted
 
 
 @dataclass(eq=False, repr=False)
@@ -58,8 +58,10 @@ class Intents(Task):
         for one in self.centroids():
             one.mine(histories, rng)
 
-    def views(self, batch: Batch, rng: Generator) -> list[View]:
-        return [View(batch.histories, self.pooling)]
+    def views(self, batch: Batch, rng: Generator) -> list[Wanted]:
+        if self.pooling == "concat":
+            return [View(batch.histories, self.pooling)]
+        return [OwnState(self.pooling)]
 
     def loss(self, encoded: list[Tensor], batch: Batch) -> TaskLoss:
         losses = [F.cross_entropy(*self.logits(encoded[0], one)) for one in self.centroids()]

@@ -53,6 +53,7 @@ class View:
     operators: names, and for each row the index of the one that made it: only for the record.
     made_from: the histories that the view changes, where they are not the batch's; there may be
                any number of them.
+    positions: of a concatenation, its L; None: as many as the longest history of any batch.
     """
 
     sequences: Sequences
@@ -60,11 +61,17 @@ class View:
     operators: tuple[str, ...] = ()
     drawn: Tensor | None = None
     made_from: Sequences | None = None
+    positions: int | None = None
 
 
 @dataclass(frozen=True)
 class OwnState:
-    """The state at each history's last item that the next-item loss reads too: [B, d], no pass."""
+    """What the pass of the next-item loss gives of each history, without a further one: [B, d].
+
+    pooling: the state at the last item, which the loss reads too, or the mean over real items.
+    """
+
+    pooling: Literal["last", "mean"] = "last"
 
 
 @dataclass(frozen=True)
