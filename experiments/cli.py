@@ -144,6 +144,13 @@ def add_bench(commands: Any) -> None:
     made.add_argument("--steps", type=int, default=100, help="timed steps of each subject [100]")
     made.add_argument("--rounds", type=int, default=3, help="times that each is measured [3]")
     made.add_argument("--trace", type=Path, metavar="FILE", help="write a torch.profiler trace")
+    which = made.add_mutually_exclusive_group()
+    which.add_argument("--presets", action="store_true", help="an epoch of every preset instead")
+    which.add_argument("--scale", action="store_true", help="growing made-up data instead")
+    made.add_argument(
+        "--to", type=Path, metavar="DIR", default=Path("runs/scale"),
+        help="where --scale writes its table and plot [runs/scale]",
+    )  # fmt: skip
     add_json(made)
 
 

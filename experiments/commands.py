@@ -164,18 +164,19 @@ def data(arguments: argparse.Namespace) -> None:
 
 
 def bench(arguments: argparse.Namespace) -> None:
-    """Time our training and evaluation next to RecBole's."""
-    from experiments.bench.command import bench as measure
+    """Time our training and evaluation next to RecBole's, all presets, or growing data."""
+    from experiments.bench import command
 
+    name, steps, rounds, as_json = (
+        arguments.dataset, arguments.steps, arguments.rounds, arguments.json
+    )  # fmt: skip
     data_dir = str(arguments.data_dir.absolute()) if arguments.data_dir else None
-    measure(
-        arguments.dataset,
-        data_dir,
-        arguments.steps,
-        arguments.rounds,
-        arguments.trace,
-        arguments.json,
-    )
+    if arguments.scale:
+        command.bench_scale(200_000, 10_000, steps, arguments.to, as_json)
+    elif arguments.presets:
+        command.bench_presets(name, data_dir, steps, rounds, as_json)
+    else:
+        command.bench(name, data_dir, steps, rounds, arguments.trace, as_json)
 
 
 def show_list(arguments: argparse.Namespace) -> None:

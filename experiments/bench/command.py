@@ -10,15 +10,19 @@ from pathlib import Path
 from experiments.bench.bound import matmul_rate
 from experiments.bench.compare import (
     SUBJECTS,
+    in_process,
     measure_all,
     middle,
     ratios,
     seconds_per_target,
 )
 from experiments.bench.measure import Measured
+from experiments.bench.presets import multiples, preset_subjects, preset_table
+from experiments.bench.scale import growth_table, scale
 from experiments.data.catalogue import locate
 from experiments.environment import versions
 from experiments.errors import UsageError
+from experiments.resolve import presets
 
 MEANING = {
     "train_prefix": "RecBole's seconds a target over ours, same training rows",
@@ -26,6 +30,7 @@ MEANING = {
     "evaluate": "RecBole's seconds of a full evaluation over ours (ours: both seen-item rules)",
     "contrast_step_prefix": "CL4SRec's step over SASRec's",
     "contrast_step_sequence": "CL4SRec's step over SASRec's",
+    "duorec_step_prefix": "DuoRec's step over SASRec's",
     "peak_memory": "ours over RecBole's, net of imports",
     "of_bound": "seconds of the epoch's matrix products at the measured rate over ours, prefix",
 }
@@ -46,8 +51,7 @@ def bench(
 
     trace: where to write a torch.profiler trace of CL4SRec's prefix step, for a browser.
     """
-    if steps < 1 or rounds < 1:
-        raise UsageError("--steps and --rounds must be at least 1")
+    check_counts(steps, rounds)
     locate(dataset, Path(data_dir) if data_dir else None)  # a mistake is told before the wait
     subjects = dict(SUBJECTS)
     if trace is not None:
@@ -74,6 +78,36 @@ def bench(
         measured = {name: vars(figure) for name, figure in figures.items()}
         record = {"dataset": dataset, "ratios": found_ratios, "gflops": rate / 1e9}
         print(json.dumps({**record, "measured": measured, "versions": versions()}))
+
+
+def bench_presets(
+    dataset: str, data_dir: str | None, steps: int, rounds: int, as_json: bool
+) -> None:
+    """Measure an epoch of every preset in turn and print it as a multiple of SASRec's."""
+    check_counts(steps, rounds)
+    locate(dataset, Path(data_dir) if data_dir else None)
+    subjects = preset_subjects(presets())
+    found = measure_all(subjects, dataset, data_dir, steps, rounds, progress)
+    print(f"{dataset}, prefix, {rounds} rounds, medians; epochs are extrapolated from timed steps")
+    print(preset_table(found))
+    if as_json:
+        print(json.dumps({"dataset": dataset, "epoch_over_sasrec": multiples(found)}))
+
+
+def bench_scale(interactions: int, items: int, steps: int, folder: Path, as_json: bool) -> None:
+    """Measure the growth with interactions and items and print, write and plot it."""
+    check_counts(steps, 1)
+    found = scale(interactions, items, steps, folder, in_process, progress)
+    print("SASRec, sampled softmax with 1,024 negatives, lazy rows; made-up histories of 10 items")
+    print(growth_table(found))
+    print(f"-> {folder / 'scale.json'}, {folder / 'scale.png'}")
+    if as_json:
+        print(json.dumps([vars(one) for one in found]))
+
+
+def check_counts(steps: int, rounds: int) -> None:
+    if steps < 1 or rounds < 1:
+        raise UsageError("--steps and --rounds must be at least 1")
 
 
 def progress(line: str) -> None:

@@ -19,6 +19,7 @@ SUBJECTS: dict[str, Subject] = {
     "RecBole SASRec": Subject("SASRec", recbole=True),
     "SASRec prefix": Subject("sasrec"),
     "CL4SRec prefix": Subject("cl4srec", evaluate=False),
+    "DuoRec prefix": Subject("duorec", evaluate=False),
     "SASRec sequence": Subject("sasrec", "sequence", evaluate=False),
     "CL4SRec sequence": Subject("cl4srec", "sequence", evaluate=False),
 }
@@ -77,6 +78,8 @@ def middle(measured: list[Measured]) -> Measured:
         prepare_seconds=median("prepare_seconds"),
         evaluate_seconds=median("evaluate_seconds"),
         peak_mb=median("peak_mb"),
+        start_seconds=median("start_seconds"),
+        prepare_mb=median("prepare_mb"),
         shares=first.shares,
         matmul_flops=first.matmul_flops,
     )
@@ -109,6 +112,7 @@ def ratios(found: dict[str, list[Measured]], rate: float) -> dict[str, float]:
         "contrast_step_sequence": over(
             "CL4SRec sequence", "SASRec sequence", lambda m: m.step_seconds
         ),
+        "duorec_step_prefix": over("DuoRec prefix", "SASRec prefix", lambda m: m.step_seconds),
         "peak_memory": over("SASRec prefix", "RecBole SASRec", lambda m: m.peak_mb),
         "of_bound": round(ours.matmul_flops / rate / (ours.step_seconds * ours.steps), 3),
     }

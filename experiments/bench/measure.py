@@ -41,6 +41,8 @@ class Measured:
     prepare_seconds: float
     evaluate_seconds: float | None
     peak_mb: float  # net of imports
+    start_seconds: float = 0.0  # of what is mined as an epoch starts
+    prepare_mb: float = 0.0  # highest while preparing, net of imports
     shares: dict[str, float] = field(default_factory=dict)
     matmul_flops: float = 0.0  # of an epoch, real positions only
 
@@ -82,17 +84,19 @@ def measure_ours(subject: Subject, dataset: str, data_dir: str | None, steps: in
     config, spec = resolve(None, list(settings.items()))
     imported = memory_mb("VmRSS")
     run = prepare(config, spec)
+    prepare_mb = memory_mb("VmHWM") - imported
     model: Any = run.model
     optimizer = Optimizer(run.model, config.train)
     rng = Generator(device=run.device).manual_seed(0)
     batches = endless(lambda epoch: run.batches.epoch(epoch))
+    start_seconds = start_of_epoch(model, rng)
 
     def step() -> None:
         with torch.profiler.record_function("data"):
             batch = next(batches)
-        model.train()
         optimizer.descend(model.losses(batch, rng).total)
 
+    model.train()
     seconds = time_steps(step, steps)
     evaluate_seconds = None
     if subject.evaluate:
@@ -107,9 +111,19 @@ def measure_ours(subject: Subject, dataset: str, data_dir: str | None, steps: in
         prepare_seconds=run.prepare_seconds,
         evaluate_seconds=evaluate_seconds,
         peak_mb=peak,
-        shares=shares(step, max(3, steps // 4), subject.trace),
+        start_seconds=start_seconds,
+        prepare_mb=prepare_mb,
+        shares=shares(model, step, max(3, steps // 4), subject.trace),
         matmul_flops=epoch_flops(config, run.batches.rows, run.histories.num_items),
     )
+
+
+def start_of_epoch(model: Any, rng: Any) -> float:
+    """Seconds of mining the model as an epoch starts, the second time: buffers are there."""
+    model.start_epoch(1, rng)
+    started = time.perf_counter()
+    model.start_epoch(2, rng)
+    return time.perf_counter() - started
 
 
 def endless(epoch: Callable[[int], Iterator[Any]]) -> Iterator[Any]:
@@ -123,8 +137,9 @@ def endless(epoch: Callable[[int], Iterator[Any]]) -> Iterator[Any]:
 PARTS = ("data", "contrast", "encoder", "output layer", "backward", "optimizer")
 
 
-def shares(step: Callable[[], None], count: int, trace: str | None) -> dict[str, float]:
+def shares(model: Any, step: Callable[[], None], count: int, trace: str | None) -> dict[str, float]:
     """Share of a step spent in each part that the code names, from a profile of some steps."""
+    model.train()
     from torch.profiler import ProfilerActivity, profile
 
     with profile(activities=[ProfilerActivity.CPU]) as profiled:

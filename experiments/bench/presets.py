@@ -1,0 +1,43 @@
+"""What every preset costs: its epoch as a multiple of SASRec's."""
+
+from __future__ import annotations
+
+from statistics import median
+
+from experiments.bench.measure import Measured, Subject
+
+BASE = "sasrec"
+
+
+def preset_subjects(names: list[str]) -> dict[str, Subject]:
+    """Every preset under the same protocol, SASRec first."""
+    ordered = [BASE, *(name for name in names if name != BASE)]
+    return {name: Subject(name, "prefix", evaluate=False) for name in ordered}
+
+
+def epoch_seconds(measured: Measured) -> float:
+    """An epoch with what is mined as it starts."""
+    return measured.start_seconds + measured.step_seconds * measured.steps
+
+
+def multiples(found: dict[str, list[Measured]]) -> dict[str, float]:
+    """Each preset's epoch over SASRec's of the same round: the median over the rounds."""
+    base = [epoch_seconds(measured) for measured in found[BASE]]
+    return {name: round(median(ratios_to(base, some)), 2) for name, some in found.items()}
+
+
+def ratios_to(base: list[float], some: list[Measured]) -> list[float]:
+    """Round by round."""
+    return [epoch_seconds(m) / seconds for m, seconds in zip(some, base, strict=True)]
+
+
+def preset_table(found: dict[str, list[Measured]]) -> str:
+    """A row a preset."""
+    lines = [f"{'':<16}{'step ms':>9}{'mine s':>8}{'epoch s':>9}{'x SASRec':>10}"]
+    times = multiples(found)
+    for name, some in found.items():
+        step = median(m.step_seconds for m in some) * 1e3
+        mine = median(m.start_seconds for m in some)
+        epoch = median(epoch_seconds(m) for m in some)
+        lines.append(f"{name:<16}{step:9.1f}{mine:8.1f}{epoch:9.1f}{times[name]:10.2f}")
+    return "\n".join(lines)

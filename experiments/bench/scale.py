@@ -1,0 +1,138 @@
+"""How time and memory grow with interactions and with items, on made-up data."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from experiments.bench.measure import Measured, Subject
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+LENGTH = 10  # interactions of each user
+SAMPLED = {"loss": "sampled_softmax", "negatives": 1024}
+SUBJECT = Subject("sasrec", evaluate=False, fields={"next_item": SAMPLED, "train.lazy_rows": True})
+
+
+@dataclass(frozen=True)
+class Case:
+    """One size of data."""
+
+    interactions: int
+    items: int
+
+
+@dataclass(frozen=True)
+class Grown:
+    """What one size cost; memory is net of imports."""
+
+    interactions: int
+    items: int
+    prepare_seconds: float
+    prepare_mb: float
+    step_ms: float
+    epoch_seconds: float
+    peak_mb: float
+
+
+def cases(interactions: int, items: int) -> list[Case]:
+    """1, 10 and 100 times the interactions, and 1, 10 and 100 times the items."""
+    more_interactions = [Case(interactions * by, items) for by in (1, 10, 100)]
+    more_items = [Case(10 * interactions, items * by) for by in (10, 100)]
+    return [*more_interactions, *more_items]
+
+
+def scale(
+    interactions: int,
+    items: int,
+    steps: int,
+    folder: Path,
+    measure: Callable[[Subject, str, str | None, int], Measured],
+    say: Callable[[str], None],
+) -> list[Grown]:
+    """Measure each size in a process of its own and write scale.json and scale.png to `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    found = []
+    for case in cases(interactions, items):
+        say(f"{case.interactions:,} interactions, {case.items:,} items")
+        with tempfile.TemporaryDirectory() as data:
+            write_random(Path(data) / "random.txt", case)
+            found.append(grown(case, measure(SUBJECT, "random", data, steps)))
+    (folder / "scale.json").write_text(json.dumps([asdict(one) for one in found], indent=1))
+    plot(found, folder / "scale.png")
+    return found
+
+
+def grown(case: Case, measured: Measured) -> Grown:
+    return Grown(
+        case.interactions,
+        case.items,
+        measured.prepare_seconds,
+        measured.prepare_mb,
+        measured.step_seconds * 1e3,
+        measured.step_seconds * measured.steps,
+        measured.peak_mb,
+    )
+
+
+def write_random(path: Path, case: Case, seed: int = 0) -> None:
+    """Users of LENGTH interactions each, items drawn by popularity like rank^-0.8; every item
+    occurs."""
+    rng = np.random.default_rng(seed)
+    weights = np.arange(1, case.items + 1) ** -0.8
+    running = np.cumsum(weights / weights.sum())
+    drawn = 1 + np.searchsorted(running, rng.random(case.interactions)).clip(max=case.items - 1)
+    drawn[: case.items] = 1 + rng.permutation(case.items)[: case.interactions]
+    rng.shuffle(drawn)
+    users = drawn[: len(drawn) // LENGTH * LENGTH].reshape(-1, LENGTH)
+    numbered = np.column_stack([np.arange(1, len(users) + 1), users])
+    with path.open("w") as file:
+        for part in np.array_split(numbered, max(1, len(numbered) // 100_000)):
+            file.writelines(" ".join(map(str, row)) + "\n" for row in part.tolist())
+
+
+def growth_table(found: list[Grown]) -> str:
+    """A row a size."""
+    lines = [
+        f"{'interactions':>14}{'items':>11}{'prepare s':>11}{'prepare MB':>12}{'step ms':>9}"
+        f"{'epoch s':>9}{'peak MB':>9}"
+    ]
+    lines += [
+        f"{g.interactions:14,}{g.items:11,}{g.prepare_seconds:11.1f}{g.prepare_mb:12.0f}"
+        f"{g.step_ms:9.1f}{g.epoch_seconds:9.0f}{g.peak_mb:9.0f}"
+        for g in found
+    ]
+    return "\n".join(lines)
+
+
+def plot(found: list[Grown], path: Path) -> None:
+    """Four panels, both axes logarithmic: a straight line of slope 1 is linear growth."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    fewest_items = min(g.items for g in found)
+    middle = sorted(g.interactions for g in found if g.items == fewest_items)[1]
+    by_interactions = [g for g in found if g.items == fewest_items]
+    by_items = [g for g in found if g.interactions == middle]
+    figure, axes = pyplot.subplots(1, 4, figsize=(14, 3.2), layout="constrained")
+    panels: list[tuple[str, list[Grown], str, str]] = [
+        ("interactions", by_interactions, "prepare_seconds", "preparation, s"),
+        ("interactions", by_interactions, "peak_mb", "peak memory, MB"),
+        ("items", by_items, "step_ms", "training step, ms"),
+        ("items", by_items, "peak_mb", "peak memory, MB"),
+    ]
+    for axis, (across, some, figure_of, label) in zip(axes, panels, strict=True):
+        rows: list[dict[str, Any]] = [asdict(g) for g in some]
+        axis.plot([r[across] for r in rows], [r[figure_of] for r in rows], marker="o")
+        axis.set(xscale="log", yscale="log", xlabel=across, ylabel=label)
+        axis.grid(alpha=0.3)
+    figure.savefig(path, dpi=100)
+    pyplot.close(figure)
