@@ -62,6 +62,7 @@ def parser() -> Parser:
     add_export(commands)
     add_data(commands)
     add_bench(commands)
+    add_inspect(commands)
     add_list(commands)
     return top
 
@@ -154,6 +155,19 @@ def add_bench(commands: Any) -> None:
     add_json(made)
 
 
+def add_inspect(commands: Any) -> None:
+    about = "a history and its views side by side; how often an operator changes nothing"
+    made = add(commands, "inspect", run.inspect, about)
+    made.set_defaults(fields=True)
+    made.epilog = FIELDS_HELP
+    made.add_argument("--model", help="a preset [cl4srec]")
+    made.add_argument("--dataset", help="a known data set or a file's stem in DIR [ml-100k]")
+    made.add_argument("--data-dir", metavar="DIR", help="folder of the data files")
+    made.add_argument("--seed", help="decides the views [0]")
+    made.add_argument("--user", metavar="ID", help="the data file's user id [the first of them]")
+    add_plugin(made)
+
+
 def add_list(commands: Any) -> None:
     about = "operators, tasks, losses, encoders, presets, data sets, studies"
     made = add(commands, "list", run.show_list, about)
@@ -162,7 +176,7 @@ def add_list(commands: Any) -> None:
 
 def add_plugin(made: Parser) -> None:
     made.add_argument(
-        "--plugin", action="append", default=[], type=Path, metavar="FILE.py",
+        "--plugin", action="append", default=[], metavar="FILE.py|MODULE",
         help="a Python file with OPERATORS or TASKS of its own",
     )  # fmt: skip
 
@@ -175,7 +189,7 @@ def overrides(arguments: argparse.Namespace, rest: list[str]) -> list[tuple[str,
     """The fields that were set, in order: top-level ones first, then --dotted.key=value."""
     set_fields = []
     if arguments.fields:
-        given = {name: getattr(arguments, name) for name in TOP_LEVEL}
+        given = {name: vars(arguments).get(name) for name in TOP_LEVEL}
         set_fields = [
             (name, text if name in NAMES else plain(text))
             for name, text in given.items()

@@ -186,10 +186,21 @@ def show_list(arguments: argparse.Namespace) -> None:
     print("\n".join(listing(arguments.plugin)))
 
 
-def load_plugins(paths: list[Path]) -> None:
-    """Register the operators and tasks of files outside the repository."""
-    if paths:
+def inspect(arguments: argparse.Namespace) -> None:
+    """A history and its views side by side."""
+    load_plugins(arguments.plugin)
+    from experiments.resolve import resolve
+    from experiments.side_by_side import side_by_side
+    from experiments.train import prepare
+
+    config, spec = resolve(None, arguments.overrides)
+    print("\n".join(side_by_side(prepare(config, spec), arguments.user)))
+
+
+def load_plugins(names: list[str]) -> None:
+    """Register the operators and tasks of files or modules outside the repository."""
+    if names:
         from experiments.plugin import load_plugin
 
-        for path in paths:
-            load_plugin(path)
+        for name in names:
+            load_plugin(name)

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import ast
+import re
+import textwrap
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from experiments.errors import UsageError
+from experiments.plugin import plugin_file
 
 ROOT = Path(__file__).parent.parent
 CATALOGUES = {  # heading: the file that holds a catalogue, and the catalogue's name
@@ -19,35 +23,86 @@ CATALOGUES = {  # heading: the file that holds a catalogue, and the catalogue's 
 YAMLS = {"presets": "presets", "data sets": "datasets", "studies": "studies"}
 
 
-def listing(plugins: list[Path]) -> list[str]:
-    """Lines of text: a heading for each kind, then a line for each name."""
+SHARED = {  # heading: fields that all, or many, of its entries have
+    "tasks": [
+        ("(every task)", "models/tasks/task.py", "Task"),
+        ("(contrasts)", "models/tasks/contrast_fields.py", "ContrastFields"),
+    ],
+    "encoders": [("(every encoder)", "models/encoders/encoder.py", "EncoderConfig")],
+}
+SOURCE = re.compile(
+    r"arXiv:[0-9]{4}\.[0-9]{4,5}|[A-Z][a-z]+ (?:et al\. |& [A-Z][a-z]+ )?(?:19|20)\d\d"
+)
+WIDTH = 18  # of a name
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One name: what it is, its fields with their defaults, and where it comes from."""
+
+    name: str
+    about: str
+    fields: str = ""
+    source: str = ""
+
+    def lines(self) -> list[str]:
+        details = "  ".join(part for part in (self.fields, self.source) if part)
+        wrapped = textwrap.wrap(details, 96 - WIDTH, break_long_words=False)
+        return [
+            f"  {self.name:<{WIDTH}}{self.about}".rstrip(),
+            *(" " * (WIDTH + 4) + line for line in wrapped),
+        ]
+
+
+def listing(plugins: list[str]) -> list[str]:
+    """Lines of text: a heading for each kind, then each name with its fields and source."""
     lines = []
     for heading, (file, catalogue) in CATALOGUES.items():
         entries = list(catalogue_entries(ROOT / file, catalogue))
         for plugin in plugins:
-            entries += list(catalogue_entries(plugin, catalogue))
+            entries += list(catalogue_entries(plugin_file(plugin), catalogue))
+        entries += [
+            class_entry(name, class_definition(parse(ROOT / place), cls))
+            for name, place, cls in SHARED.get(heading, [])
+        ]
         lines += section(heading, entries)
     for heading, folder in YAMLS.items():
         paths = sorted((ROOT / "experiments" / folder).rglob("*.yaml"))
-        lines += section(heading, [(path.stem, first_comment(path)) for path in paths])
+        lines += section(heading, [yaml_entry(path) for path in paths])
     return lines
 
 
-def section(heading: str, entries: list[tuple[str, str]]) -> list[str]:
-    return [f"{heading}:", *(f"  {name:<18}{about}".rstrip() for name, about in entries)]
+def section(heading: str, entries: list[Entry]) -> list[str]:
+    return [f"{heading}:", *(line for entry in entries for line in entry.lines())]
 
 
-def catalogue_entries(file: Path, catalogue: str) -> Iterator[tuple[str, str]]:
-    """(name, "claim  field=default ...") for each entry of a catalogue's dict literal."""
+def catalogue_entries(file: Path, catalogue: str) -> Iterator[Entry]:
+    """One for each key of a catalogue's dict literal."""
     tree = parse(file)
     for name, cls in dict_literal(tree, catalogue):
-        definition = class_definition(tree, cls)
-        if definition is None:
-            yield name, ""
-            continue
-        about = (ast.get_docstring(definition) or "").split("\n")[0]
-        fields = " ".join(f"{field}={default}" for field, default in own_fields(definition))
-        yield name, f"{about}  {fields}".rstrip()
+        yield class_entry(name, class_definition(tree, cls))
+
+
+def class_entry(name: str, definition: ast.ClassDef | None) -> Entry:
+    """From a class's docstring and dataclass fields."""
+    if definition is None:
+        return Entry(name, "")
+    text = ast.get_docstring(definition) or ""
+    fields = " ".join(f"{field}={default}" for field, default in own_fields(definition))
+    return Entry(name, text.split("\n")[0], fields, source(text))
+
+
+def yaml_entry(path: Path) -> Entry:
+    """From the comment a YAML file begins with."""
+    text = path.read_text(encoding="utf-8")
+    comment = "\n".join(line for line in text.splitlines() if line.startswith("#"))
+    return Entry(path.stem, comment.split("\n")[0].removeprefix("#").strip(), "", source(comment))
+
+
+def source(text: str) -> str:
+    """The papers that a text names, each once: [arXiv:2010.14395]."""
+    found = dict.fromkeys(SOURCE.findall(" ".join(text.split())))
+    return f"[{', '.join(found)}]" if found else ""
 
 
 def parse(file: Path) -> ast.Module:
@@ -88,9 +143,3 @@ def own_fields(definition: ast.ClassDef) -> Iterator[tuple[str, str]]:
             continue
         if node.value and not ast.unparse(node.annotation).startswith("ClassVar"):
             yield node.target.id, ast.unparse(node.value)
-
-
-def first_comment(path: Path) -> str:
-    """A YAML file's first line, which says what it is."""
-    first = path.read_text(encoding="utf-8").split("\n", 1)[0]
-    return first.removeprefix("#").strip() if first.startswith("#") else ""

@@ -1,46 +1,70 @@
-"""Operators and tasks from a file outside the repository."""
+"""Operators and tasks from outside the repository: a file, or an installed package."""
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import sys
 from pathlib import Path
 from typing import Any
 
-from augment import OPERATORS
 from experiments.errors import UsageError
-from models.tasks import TASKS
-
-CATALOGUES: dict[str, dict[str, Any]] = {"OPERATORS": OPERATORS, "TASKS": TASKS}
 
 
-def load_plugin(path: Path) -> None:
-    """Run a Python file and add its OPERATORS and TASKS dicts to the catalogues.
+def load_plugin(name: str) -> None:
+    """Run a Python file or import a module and add its OPERATORS and TASKS to the catalogues.
 
-    It runs with your rights: name only files you trust.  UsageError when it does not load,
+    name: FILE.py, or the dotted name of a module that can be imported.
+    It runs with your rights: name only what you trust.  UsageError when it does not load,
     declares nothing, or takes a name that is taken.
     """
-    module = load_module(path)
-    found = {name: getattr(module, name) for name in CATALOGUES if hasattr(module, name)}
+    from augment import OPERATORS
+    from models.tasks import TASKS
+
+    catalogues: dict[str, dict[str, Any]] = {"OPERATORS": OPERATORS, "TASKS": TASKS}
+    module = load_module(name)
+    found = {key: getattr(module, key) for key in catalogues if hasattr(module, key)}
     if not found:
-        raise UsageError(f"--plugin {path}: declares neither OPERATORS nor TASKS")
-    for catalogue, entries in found.items():
-        for name, cls in entries.items():
-            taken = CATALOGUES[catalogue].setdefault(name, cls)
+        raise UsageError(f"--plugin {name}: declares neither OPERATORS nor TASKS")
+    for key, entries in found.items():
+        for entry, cls in entries.items():
+            taken = catalogues[key].setdefault(entry, cls)
             if taken is not cls and taken.__module__ != cls.__module__:
-                raise UsageError(f"--plugin {path}: {catalogue} has a {name!r} already")
-            CATALOGUES[catalogue][name] = cls
+                raise UsageError(f"--plugin {name}: {key} has a {entry!r} already")
+            catalogues[key][entry] = cls
 
 
-def load_module(path: Path) -> Any:
-    spec = importlib.util.spec_from_file_location(f"plugin_{path.stem}", path)
-    if spec is None or spec.loader is None or not path.is_file():
-        raise UsageError(f"--plugin {path}: is not a Python file")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[module.__name__] = module  # dataclasses look their module up there
+def plugin_file(name: str) -> Path:
+    """The source file of a plug-in; UsageError when there is none."""
+    if is_file_name(name):
+        if not Path(name).is_file():
+            raise UsageError(f"--plugin {name}: is not a Python file")
+        return Path(name)
     try:
+        spec = importlib.util.find_spec(name)
+    except (ImportError, ValueError):
+        spec = None
+    if spec is None or spec.origin is None:
+        raise UsageError(f"--plugin {name}: is neither a FILE.py nor a module that can be imported")
+    return Path(spec.origin)
+
+
+def is_file_name(name: str) -> bool:
+    return name.endswith(".py") or "/" in name
+
+
+def load_module(name: str) -> Any:
+    path = plugin_file(name)
+    try:
+        if not is_file_name(name):
+            return importlib.import_module(name)
+        spec = importlib.util.spec_from_file_location(f"plugin_{path.stem}", path)
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[module.__name__] = module  # dataclasses look their module up there
         spec.loader.exec_module(module)
     except Exception as error:
         reason = " ".join(str(error).split())
-        raise UsageError(f"--plugin {path}: {type(error).__name__}: {reason}") from error
+        raise UsageError(f"--plugin {name}: {type(error).__name__}: {reason}") from error
     return module

@@ -2,12 +2,28 @@
 
 import os
 
+import pytest
 from hypothesis import settings
+
+# Before torch is imported: on tensors this small its threads only wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 settings.register_profile(
     "repeatable", derandomize=True, deadline=None, max_examples=30, database=None
 )
 settings.load_profile("repeatable")
 
-# Before torch is imported: on tensors this small its threads only wait for each other.
-os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--plugin", action="append", default=[], metavar="FILE.py|MODULE",
+        help="run the contract tests on its operators and tasks too",
+    )  # fmt: skip
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Before collection: the contract tests are parametrised over the catalogues."""
+    for name in config.getoption("--plugin"):
+        from experiments.plugin import load_plugin
+
+        load_plugin(name)

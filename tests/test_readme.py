@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -39,6 +41,20 @@ def test_the_task_from_outside_the_repository_trains(tmp_path: Path) -> None:
     history = (tmp_path / "o" / "history.jsonl").read_text()
     assert "contrast/earlier_self/accuracy" in history
     assert "contrast/augmented_views/identity_rate/drop_first" in history
+
+
+@pytest.mark.slow
+def test_the_contract_tests_run_on_the_task_from_outside(tmp_path: Path) -> None:
+    plugin = tmp_path / "my_tasks.py"
+    plugin.write_text(next(block for block in BLOCKS if block.startswith("# my_tasks.py")))
+    contract = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/contract"]
+    done = subprocess.run(
+        [*contract, "--plugin", str(plugin), "-k", "drop_first or earlier_self", "-v"],
+        cwd=ROOT, capture_output=True, text=True, timeout=600,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-3000:]
+    for name in ("test_operators.py", "test_tasks.py"):
+        assert name in done.stdout
 
 
 @pytest.mark.slow

@@ -57,7 +57,10 @@ def memory_mb(which: str) -> float:
 
 
 def time_steps(step: Callable[[], None], count: int) -> float:
-    """Seconds of a step after a warm-up: the mean, since batches of long histories cost more."""
+    """Seconds of a step after a warm-up: the mean, since batches of long histories cost more.
+
+    Where steps repeat after `count`, each is timed once, whatever the warm-up took.
+    """
     for _ in range(WARM_UP):
         step()
     started = time.perf_counter()
@@ -88,7 +91,8 @@ def measure_ours(subject: Subject, dataset: str, data_dir: str | None, steps: in
     model: Any = run.model
     optimizer = Optimizer(run.model, config.train)
     rng = Generator(device=run.device).manual_seed(0)
-    batches = endless(lambda epoch: run.batches.epoch(epoch))
+    steps = min(steps, len(run.batches))
+    batches = endless(lambda _: run.batches.sample(steps))
     start_seconds = start_of_epoch(model, rng)
 
     def step() -> None:

@@ -160,8 +160,25 @@ class TrainingBatches:
 
     def epoch(self, number: int) -> Iterator[Batch]:
         """The order of the epoch goes to the device once; a batch moves nothing."""
+        yield from self.assembled(self.plan(number))
+
+    def sample(self, count: int) -> Iterator[Batch]:
+        """`count` batches of the first epoch, evenly spaced from short to long histories.
+
+        They cost on average what all of them do, so an epoch can be told from a few steps.
+        """
+        parts = self.plan(1)
+        by_length = np.argsort([self.rows.length[part].max() for part in parts], kind="stable")
+        count = min(count, len(parts))
+        chosen = by_length[(2 * np.arange(count) + 1) * len(parts) // (2 * count)]
+        yield from self.assembled([parts[i] for i in np.sort(chosen)])
+
+    def plan(self, number: int) -> list[IntArray]:
+        """Row numbers of each batch of an epoch."""
         rng = np.random.default_rng((self.seed, number))
-        parts = plan(self.rows.length, self.batch_size, self.bucket_pool, rng)
+        return plan(self.rows.length, self.batch_size, self.bucket_pool, rng)
+
+    def assembled(self, parts: list[IntArray]) -> Iterator[Batch]:
         order = torch.from_numpy(np.concatenate(parts)).to(self.items.device)
         for index, part in zip(torch.split(order, [len(p) for p in parts]), parts, strict=True):
             yield assemble(self.items, self.resident, index, self.rows, part)

@@ -214,3 +214,13 @@ def test_buckets_of_like_lengths_reduce_the_padding():
 def test_batches_of_like_lengths_come_in_random_order():
     widths = [b.histories.width for b in batches_of([30] * 10, batch_size=16, pool=32).epoch(1)]
     assert widths != sorted(widths)
+
+
+def test_a_sample_of_batches_spreads_over_all_lengths() -> None:
+    lengths = np.random.default_rng(0).integers(1, 41, 400)
+    rows = Rows(np.zeros_like(lengths), lengths, np.arange(400))
+    batches = TrainingBatches(torch.ones(41, dtype=torch.int64), rows, 8, 10, 0, CPU)
+    every = sorted(batch.histories.width for batch in batches.epoch(1))
+    some = sorted(batch.histories.width for batch in batches.sample(10))
+    assert some == every[2::5]
+    assert len(list(batches.sample(99))) == len(batches) == 50

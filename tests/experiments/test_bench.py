@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,13 @@ import pytest
 
 from experiments.bench.bound import epoch_flops
 from experiments.bench.compare import SUBJECTS, ratios, seconds_per_target
-from experiments.bench.measure import WARM_UP, Measured, time_steps
+from experiments.bench.measure import WARM_UP, Measured, Subject, time_steps
+from experiments.bench.presets import multiples, preset_subjects, preset_table
+from experiments.bench.scale import Case, cases, growth_table, scale, write_random
 from experiments.cli import main
 from experiments.config import Config
 from experiments.data.batches import Rows
+from experiments.resolve import presets
 from models.encoders import SelfAttentionConfig
 
 
@@ -30,6 +34,7 @@ def test_ratios_compare_seconds_a_target_pair_by_pair_and_take_the_median_round(
         "RecBole SASRec": [figures(2.0, evaluate=12.0, peak=400.0)] * 3,
         "SASRec prefix": [figures(0.2), figures(0.1), figures(0.4)],
         "CL4SRec prefix": [figures(0.3), figures(0.15), figures(0.8)],
+        "DuoRec prefix": [figures(0.5), figures(0.25), figures(0.8)],
         "SASRec sequence": [figures(1.0, targets=1000)] * 3,
         "CL4SRec sequence": [figures(1.5, targets=1000)] * 3,
     }
@@ -39,6 +44,7 @@ def test_ratios_compare_seconds_a_target_pair_by_pair_and_take_the_median_round(
         "evaluate": 12.0,
         "contrast_step_prefix": 1.5,
         "contrast_step_sequence": 1.5,
+        "duorec_step_prefix": 2.5,
         "peak_memory": 0.25,
         "of_bound": 0.5,
     }
@@ -71,6 +77,53 @@ def test_matrix_products_of_one_history_are_counted_as_by_hand(whole: bool) -> N
     output = 2 * 4 * 7 * (3 if whole else 1)
     expected = 3 * (every + (every if whole else last) + output)
     assert epoch_flops(config, rows, num_items=7) == expected
+
+
+def test_an_epoch_of_a_preset_holds_what_is_mined_and_is_compared_round_by_round() -> None:
+    found = {
+        "sasrec": [figures(0.1), figures(0.2), figures(0.1)],
+        "iclrec": [replace(figures(0.2), start_seconds=1.0), figures(0.5), figures(0.1)],
+    }
+    assert multiples(found) == {"sasrec": 1.0, "iclrec": 2.5}
+    assert "2.50" in preset_table(found).splitlines()[2]
+
+
+def test_every_preset_is_measured_under_one_protocol_sasrec_first() -> None:
+    subjects = preset_subjects(presets())
+    assert list(subjects)[0] == "sasrec"
+    assert set(subjects) == set(presets())
+    assert {subject.protocol for subject in subjects.values()} == {"prefix"}
+
+
+def test_growth_is_measured_by_factors_of_ten_from_one_size() -> None:
+    sizes = [(case.interactions, case.items) for case in cases(2000, 100)]
+    more_interactions = [(2000, 100), (20_000, 100), (200_000, 100)]
+    assert sizes == [*more_interactions, (20_000, 1000), (20_000, 10_000)]
+
+
+def test_made_up_data_has_its_size_and_every_item(tmp_path: Path) -> None:
+    write_random(tmp_path / "random.txt", Case(interactions=2000, items=150))
+    rows = [list(map(int, line.split())) for line in (tmp_path / "random.txt").open()]
+    assert [row[0] for row in rows] == list(range(1, 201))
+    assert {len(row) for row in rows} == {11}
+    assert {item for row in rows for item in row[1:]} == set(range(1, 151))
+
+
+def test_growth_is_a_table_a_plot_and_a_record(tmp_path: Path) -> None:
+    asked: list[str | None] = []
+
+    def measure(subject: Subject, dataset: str, data_dir: str | None, steps: int) -> Measured:
+        assert (Path(str(data_dir)) / f"{dataset}.txt").exists()
+        asked.append(data_dir)
+        return replace(figures(0.01 * steps), prepare_mb=5.0)
+
+    found = scale(100, 10, 2, tmp_path / "out", measure, lambda line: None)
+    assert len(found) == len(asked) == 5
+    assert [len(line) for line in growth_table(found).splitlines()] == [75] * 6
+    record = json.loads((tmp_path / "out" / "scale.json").read_text())
+    assert record[-1]["items"] == 1000
+    assert record[0]["step_ms"] == pytest.approx(20.0)
+    assert (tmp_path / "out" / "scale.png").read_bytes().startswith(b"\x89PNG")
 
 
 @pytest.mark.slow
