@@ -30,9 +30,9 @@ SHARED = {  # heading: fields that all, or many, of its entries have
     ],
     "encoders": [("(every encoder)", "models/encoders/encoder.py", "EncoderConfig")],
 }
-SOURCE = re.compile(
-    r"arXiv:[0-9]{4}\.[0-9]{4,5}|[A-Z][a-z]+ (?:et al\. |& [A-Z][a-z]+ )?(?:19|20)\d\d"
-)
+PAPER = r"arXiv:\d{4}\.\d{4,5}|doi:[\w./-]+\w"
+AUTHORS = r"[A-Z][a-z]+ (?:et al\. |& [A-Z][a-z]+ )?(?:19|20)\d\d"
+SOURCE = re.compile(f"{PAPER}|{AUTHORS}")
 WIDTH = 18  # of a name
 
 

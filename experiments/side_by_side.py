@@ -103,9 +103,7 @@ def rates(run: Run, model: SASRec, rng: Generator) -> list[str]:
     rows = run.batches.rows
     some = np.random.default_rng(run.config.seed).permutation(len(rows))[:SAMPLE]
     batch = make_batch(run.batches.items, rows, np.sort(some), run.device)
-    lines = [
-        f"identity rate, the share of views equal to their history, over {len(some)} examples:"
-    ]
+    lines = [f"identity rate (share of views equal to their history) over {len(some)} examples:"]
     for task in model.contrastive_tasks():
         lines += [f"  {task.name:<20}{line}" for line in rates_of(task, batch, rng)]
     return lines if len(lines) > 1 else []

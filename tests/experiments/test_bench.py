@@ -90,7 +90,7 @@ def test_an_epoch_of_a_preset_holds_what_is_mined_and_is_compared_round_by_round
 
 def test_every_preset_is_measured_under_one_protocol_sasrec_first() -> None:
     subjects = preset_subjects(presets())
-    assert list(subjects)[0] == "sasrec"
+    assert next(iter(subjects)) == "sasrec"
     assert set(subjects) == set(presets())
     assert {subject.protocol for subject in subjects.values()} == {"prefix"}
 
