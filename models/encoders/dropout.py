@@ -41,4 +41,6 @@ def keep_mask(shape: torch.Size, p: float, dtype: torch.dtype) -> Tensor:
     bits = words.view(kind)[:count].view(shape)
     if not narrow:
         bits = bits.to(torch.int32)  # uint16 has no comparison on a CPU
-    return (bits >= dropped).to(dtype).mul_(levels / (levels - dropped))
+    kept = torch.empty(shape, dtype=dtype)
+    torch.ge(bits, dropped, out=kept)  # 0 or 1, without a pass over booleans
+    return kept.mul_(levels / (levels - dropped))

@@ -14,6 +14,8 @@ BLOCK = 800_000
 three matrix products of a block that stays in the cache run at 110 to 165 GFLOP/s, those of
 a whole batch of 256 at 45 to 100."""
 
+ALL = slice(None)
+
 
 def cross_entropy(
     states: Tensor,
@@ -21,16 +23,19 @@ def cross_entropy(
     targets: Tensor,
     weights: Tensor | None = None,
     label_smoothing: float = 0.0,
+    real: slice = ALL,
 ) -> Tensor:
     """Softmax cross-entropy over the full catalogue, averaged over the targets.
 
     states:  [T, d] history representations; T >= 1.
-    items:   [I, d] embeddings of the real items; padding and [mask] are not among them.
-    targets: [T] int64 rows of `items`.
+    items:   [I, d] embeddings of the real items.
+    targets: [T] int64 rows of `items[real]`.
     weights: [T] a factor for each target's loss, without gradient; the mean is over T all the
              same, where torch divides by the sum of the weights.
     label_smoothing: share of the target's probability that is spread over all items, as torch
              does it (Szegedy et al. 2016, arXiv:1512.00567, section 7).
+    real:    the rows of `items` that are items, where padding or [mask] stand in the same table;
+             the others get a gradient of 0.  To cut them off before would cost a copy.
     Returns a scalar in nats; ln(I) when the states carry no information.
 
     The scores [T, I] are made block by block and turned into gradients at once, in place, so
@@ -38,9 +43,10 @@ def cross_entropy(
     adds to the loss its share of what the target's score is above the mean score, and the mean
     score is the state's product with the mean item.
     """
-    loss: Tensor = CatalogueCrossEntropy.apply(states, items, targets, weights)  # type: ignore[no-untyped-call]
+    loss: Tensor = CatalogueCrossEntropy.apply(states, items, targets, weights, real)  # type: ignore[no-untyped-call]
     if label_smoothing == 0.0:
         return loss
+    items = items[real]
     above_mean = F.embedding(targets, items) - items.mean(dim=0)  # [T, d]
     lead = (states * above_mean).sum(dim=1)  # [T]
     return loss + label_smoothing * (lead if weights is None else weights * lead).mean()
@@ -49,67 +55,80 @@ def cross_entropy(
 class CatalogueCrossEntropy(Function):
     """Cross-entropy of states @ items.T whose forward pass also makes the gradients.
 
-    d loss / d scores = weight * (softmax(scores) - one_hot(target)) / T.  The weight is one
-    factor a row, so it goes to the products with the scores instead of the scores.
+    d loss / d scores = weight * (softmax(scores) - one_hot(target)) / T.  weight / T is one
+    factor a row, so it goes to the products with the scores instead of the scores.  Under
+    autocast the factors of each product are rounded to its type; sums stay in float32.
     """
 
     @staticmethod
     def forward(
-        ctx: Any, states: Tensor, items: Tensor, targets: Tensor, weights: Tensor | None
+        ctx: Any,
+        states: Tensor,
+        table: Tensor,
+        targets: Tensor,
+        weights: Tensor | None,
+        real: slice,
     ) -> Tensor:
-        kind = states.device.type
-        if torch.is_autocast_enabled(kind):
-            with torch.autocast(kind, enabled=False):
-                low = torch.get_autocast_dtype(kind)
-                return low_precision(ctx, states, items, targets, weights, low)
-        grad_states, grad_items = torch.empty_like(states), torch.zeros_like(items)
-        weighted = states if weights is None else states * weights[:, None]
-        total = states.new_zeros(())
-        rows = max(1, BLOCK // len(items))
-        for start in range(0, len(targets), rows):
-            block = slice(start, start + rows)
-            scores = torch.mm(states[block], items.T)  # [rows, I]
-            cost = softmax_error(scores, targets[block, None])  # [rows]
-            total += (cost if weights is None else cost * weights[block]).sum()
-            torch.mm(scores, items, out=grad_states[block])
-            grad_items.addmm_(scores.T, weighted[block])
+        grad_states, grad_table = torch.empty_like(states), torch.empty_like(table)
+        grad_items = only(grad_table, real)
+        share = states.new_full((len(targets), 1), 1.0 / len(targets))
         if weights is not None:
-            grad_states *= weights[:, None]
-        ctx.save_for_backward(grad_states, grad_items)
-        ctx.count = len(targets)
-        return total / len(targets)
+            share = share * weights[:, None]
+        low = product_type(states)
+        factors = (states.to(low), table[real].to(low), (states * share).to(low))
+        with torch.autocast(states.device.type, enabled=False):
+            cost = gradients_in_blocks(*factors, targets, grad_states, grad_items)
+        ctx.save_for_backward(grad_states.mul_(share), grad_table)
+        return (cost * share[:, 0]).sum()
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None, None]:
-        grad_states, grad_items = ctx.saved_tensors
-        scale = grad / ctx.count
-        return grad_states * scale, grad_items * scale, None, None
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
+        grad_states, grad_table = ctx.saved_tensors
+        if grad.device.type == "cpu" and grad.item() == 1.0:  # the whole table is not rewritten
+            return grad_states, grad_table, None, None, None
+        return grad_states * grad, grad_table * grad, None, None, None
 
 
-def low_precision(
-    ctx: Any,
+def only(table: Tensor, real: slice) -> Tensor:
+    """The real rows of a table, after all others were set to 0."""
+    first, last, _ = real.indices(len(table))
+    table[:first] = 0.0
+    table[last:] = 0.0
+    return table[real]
+
+
+def product_type(states: Tensor) -> torch.dtype:
+    """What matrix products are made in: autocast's type, or the states' own."""
+    kind = states.device.type
+    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else states.dtype
+
+
+def gradients_in_blocks(
     states: Tensor,
     items: Tensor,
+    shares: Tensor,
     targets: Tensor,
-    weights: Tensor | None,
-    dtype: torch.dtype,
+    grad_states: Tensor,
+    grad_items: Tensor,
 ) -> Tensor:
-    """The same with the factors of each product rounded to `dtype`; sums stay in float32."""
-    low_states, low_items = states.to(dtype), items.to(dtype)
-    grad_states, grad_items = torch.empty_like(states), torch.zeros_like(items)
-    cost = states.new_empty(len(states))
+    """Fill d cost / d states and the shares' sum of d cost / d items; returns the costs [T]."""
+    cost = grad_states.new_empty(len(targets))
     rows = max(1, BLOCK // len(items))
+    exact = states.dtype == grad_states.dtype
     for start in range(0, len(targets), rows):
         block = slice(start, start + rows)
-        scores = torch.mm(low_states[block], low_items.T).float()  # [rows, I]
+        scores = torch.mm(states[block], items.T).to(grad_states.dtype)  # [rows, I]
         cost[block] = softmax_error(scores, targets[block, None])
-        error = (scores if weights is None else scores * weights[block, None]).to(dtype)
-        grad_states[block] = torch.mm(error, low_items)
-        grad_items += torch.mm(error.T, low_states[block])
-    ctx.save_for_backward(grad_states, grad_items)
-    ctx.count = len(targets)
-    return (cost if weights is None else cost * weights).mean()
+        error = scores.to(states.dtype)
+        if exact:
+            torch.mm(error, items, out=grad_states[block])
+            torch.addmm(grad_items, error.T, shares[block], beta=min(start, 1), out=grad_items)
+        else:
+            grad_states[block] = torch.mm(error, items)
+            product = torch.mm(error.T, shares[block])
+            grad_items.copy_(product) if start == 0 else grad_items.add_(product)
+    return cost
 
 
 def softmax_error(scores: Tensor, target: Tensor) -> Tensor:

@@ -56,7 +56,8 @@ class CrossEntropy(NextItemLoss):
     def forward(self, states: Tensor, items: Items, targets: Tensor, rng: Generator) -> Tensor:
         rows = targets - 1
         weights = None if self.class_weight == "none" else self.get_buffer("weights")[rows]
-        return cross_entropy(states, items.all(), rows, weights, self.label_smoothing)
+        real = slice(1, items.num + 1)
+        return cross_entropy(states, items.weight, rows, weights, self.label_smoothing, real)
 
 
 @dataclass(eq=False, repr=False)
