@@ -31,7 +31,7 @@ SHARED = {  # heading: fields that all, or many, of its entries have
     "encoders": [("(every encoder)", "models/encoders/encoder.py", "EncoderConfig")],
 }
 PAPER = r"arXiv:\d{4}\.\d{4,5}|doi:[\w./-]+\w"
-AUTHORS = r"[A-Z][a-z]+ (?:et al\. |& [A-Z][a-z]+ )?(?:19|20)\d\d"
+AUTHORS = r"[A-Z][A-Za-z]+ (?:et al\. |& [A-Z][A-Za-z]+ )?(?:19|20)\d\d"
 SOURCE = re.compile(f"{PAPER}|{AUTHORS}")
 WIDTH = 18  # of a name
 
@@ -142,4 +142,9 @@ def own_fields(definition: ast.ClassDef) -> Iterator[tuple[str, str]]:
         if not (isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)):
             continue
         if node.value and not ast.unparse(node.annotation).startswith("ClassVar"):
-            yield node.target.id, ast.unparse(node.value)
+            yield node.target.id, default(ast.unparse(node.value))
+
+
+def default(text: str) -> str:
+    """A default as a reader would write it: Made() for field(default_factory=Made)."""
+    return re.sub(r"^field\(default_factory=(\w+)\)$", r"\1()", text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -102,6 +103,7 @@ def modules_after(*arguments: str) -> tuple[str, set[str]]:
         (["--encoder.kind=[gru]"], "encoder.kind: unknown"),
         (["--config", "none.yaml"], "none.yaml: cannot be read"),
         (["--plugin", "none.py"], "none.py: is not a Python file"),
+        (["--plugin", "no.such.module"], "no.such.module: is neither a FILE.py nor a module"),
     ],
 )
 def test_a_mistake_is_told_in_one_line_and_leaves_nothing(arguments, told, data, tmp_path, capsys):
@@ -255,14 +257,19 @@ def test_the_list_names_everything_there_is(capsys):
 
 def test_everything_in_the_list_says_what_it_is(capsys):
     assert main(["list"]) == 0
-    for line in capsys.readouterr().out.splitlines():
-        assert not line.startswith(" ") or len(line.split()) > 2
+    entries = [line for line in capsys.readouterr().out.splitlines() if re.match(r"  \S", line)]
+    assert len(entries) > 30
+    assert all(len(line.split()) > 2 for line in entries)
 
 
 def test_the_list_shows_what_can_be_configured_and_nothing_else(capsys):
     assert main(["list"]) == 0
-    line = next(row for row in capsys.readouterr().out.splitlines() if row.startswith("  bce "))
-    assert line.endswith("each of its negatives.  negatives=1")
+    lines = capsys.readouterr().out.splitlines()
+    at = next(number for number, line in enumerate(lines) if line.startswith("  bce "))
+    assert lines[at].endswith("each of its negatives.")
+    assert lines[at + 1].split("  ")[-2:] == [
+        "negatives=1", "[Kang & McAuley 2018, arXiv:1808.09781]"
+    ]  # fmt: skip
 
 
 def test_a_plugins_operator_is_listed_and_used(data, tmp_path, capsys):
@@ -279,7 +286,9 @@ def test_a_plugins_operator_is_listed_and_used(data, tmp_path, capsys):
     )
     try:
         assert main(["list", "--plugin", str(plugin)]) == 0
-        assert "keep_all          Changes nothing.  share=1.0" in capsys.readouterr().out
+        printed = capsys.readouterr().out.splitlines()
+        at = printed.index("  keep_all          Changes nothing.")
+        assert printed[at + 1].strip() == "share=1.0"
         arguments = ["--plugin", str(plugin), "--model", "cl4srec", "--epochs", "1", *SMALL]
         operators = "--contrast.0.operators=[keep_all, crop]"
         train(data, tmp_path / "run", *arguments, operators)
@@ -314,3 +323,26 @@ def test_json_is_the_last_line_of_stdout_and_the_result(data, tmp_path):
     assert (done.returncode, done.stderr) == (0, "")
     result = json.loads(done.stdout.splitlines()[-1])
     assert result == read_json(tmp_path / "run" / "result.json")
+
+
+def test_a_plugin_may_be_a_module_that_can_be_imported(data, tmp_path, monkeypatch, capsys):
+    package = tmp_path / "outside" / "kept"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text(
+        "from dataclasses import dataclass\n"
+        "@dataclass(frozen=True)\n"
+        "class Same:\n"
+        '    """Changes nothing at all."""\n'
+        "    def __call__(self, seqs, rng):\n"
+        "        return seqs\n"
+        'OPERATORS = {"same": Same}\n'
+    )
+    monkeypatch.syspath_prepend(str(tmp_path / "outside"))
+    try:
+        assert main(["list", "--plugin", "kept"]) == 0
+        assert "same              Changes nothing at all." in capsys.readouterr().out
+        operators = "--contrast.0.operators=[same, crop]"
+        arguments = ["--plugin", "kept", "--model", "cl4srec", "--epochs", "1", *SMALL]
+        train(data, tmp_path / "run", *arguments, operators)
+    finally:
+        OPERATORS.pop("same", None)
