@@ -7,6 +7,7 @@ from models.tasks.contrastive import ContrastiveTask
 from models.tasks.dropout_twin import DropoutTwin
 from models.tasks.intents import Intents
 from models.tasks.item_features import FeatureTask, ItemFeatures
+from models.tasks.recent_self import RecentSelf
 from models.tasks.same_target import SameTarget
 from models.tasks.same_user import SameUser
 from models.tasks.task import (
@@ -25,6 +26,7 @@ TASKS: dict[str, type[Task]] = {
     "augmented_views": AugmentedViews,
     "same_target": SameTarget,
     "dropout_twin": DropoutTwin,
+    "recent_self": RecentSelf,
     "alignment": Alignment,
     "same_user": SameUser,
     "user_item": UserItem,
