@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 from collections.abc import Iterator
 from typing import Protocol
 
@@ -18,7 +19,7 @@ from experiments.recbole_models import RecBoleModel
 from experiments.resolve import RECBOLE
 from models.baselines import BASELINES, Popularity, RepeatLast
 from models.sasrec import Catalogue, Losses, SASRec
-from models.tasks import Batch, FeatureTask, Task
+from models.tasks import Batch, FeatureTask, ItemFeatures, Task
 
 RECBOLE_FIELDS = {
     "USER_ID_FIELD": "user_id",
@@ -31,6 +32,8 @@ RECBOLE_FIELDS = {
 
 class Trainable(Protocol):
     """What the trainer asks of a model, next to being a torch module."""
+
+    def objectives(self) -> int: ...
 
     def start_epoch(self, epoch: int, rng: Generator) -> None: ...
 
@@ -82,4 +85,13 @@ def with_features(task: Task, histories: Histories, spec: DatasetSpec) -> Task:
     ]
     task = copy.deepcopy(task)
     task.take_features(found)
+    task.sha256 = sha256_of(found)
     return task
+
+
+def sha256_of(features: list[ItemFeatures]) -> str:
+    """Of the numbers that a task is given, wherever they were read from."""
+    digest = hashlib.sha256()
+    for one in features:
+        digest.update(one.vectors.numpy().tobytes() + one.known.numpy().tobytes())
+    return digest.hexdigest()

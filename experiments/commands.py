@@ -32,7 +32,7 @@ def train(arguments: argparse.Namespace) -> None:
         folder = RunFolder(out)
         if leads():
             folder.check_free()
-    if finished is None and int(os.environ.get("WORLD_SIZE", "1")) > 1:
+    if finished is None and processes() > 1:
         from experiments.distributed import train_together
 
         finished = train_together(config, spec, folder, arguments.resume)
@@ -46,7 +46,13 @@ def train(arguments: argparse.Namespace) -> None:
 
 def leads() -> bool:
     """True but for the second and later processes that torchrun starts."""
-    return int(os.environ.get("RANK", "0")) == 0
+    return processes() == 1 or os.environ.get("RANK", "0") == "0"
+
+
+def processes() -> int:
+    """How many torchrun started; 1 without it."""
+    count = os.environ.get("WORLD_SIZE", "1")
+    return int(count) if count.isdecimal() else 1
 
 
 def resumed(
@@ -102,12 +108,12 @@ def reload(arguments: argparse.Namespace) -> Run:
     moved = arguments.data_dir
     config, spec = resolve(folder.config, [("data_dir", str(moved.absolute()))] if moved else [])
     from experiments.checkpoint import load_weights
-    from experiments.train import prepare
+    from experiments.train import check_origins, prepare
 
     run = prepare(config, spec)
     result = folder.read_result()
-    if result is not None and result["data_sha256"] != run.histories.sha256:
-        raise UsageError(f"{spec.path}: the run was trained on another version of the data")
+    if result is not None:
+        check_origins(folder.result, result, run)
     load_weights(folder.weights, run.model)
     return run
 
@@ -171,6 +177,10 @@ def bench(arguments: argparse.Namespace) -> None:
         arguments.dataset, arguments.steps, arguments.rounds, arguments.json
     )  # fmt: skip
     data_dir = str(arguments.data_dir.absolute()) if arguments.data_dir else None
+    if arguments.trace and (arguments.scale or arguments.presets):
+        raise UsageError("--trace: goes with neither --presets nor --scale")
+    if arguments.scale and arguments.data_dir:
+        raise UsageError("--data-dir: --scale makes its data up")
     if arguments.scale:
         command.bench_scale(200_000, 10_000, steps, arguments.to, as_json)
     elif arguments.presets:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import platform
 import resource
 import subprocess
 import sys
+from collections.abc import Iterator
 from importlib.metadata import version
 
 import torch
@@ -55,9 +57,11 @@ def versions() -> dict[str, str]:
 def choose_device(name: str) -> torch.device:
     """auto is a GPU when there is one, the process's own under torchrun; UsageError for a device
     that is not there."""
-    if name == "auto":
-        own = int(os.environ.get("LOCAL_RANK", "0"))
-        return torch.device("cuda", own) if torch.cuda.is_available() else torch.device("cpu")
+    if name == "auto" and not torch.cuda.is_available():
+        return torch.device("cpu")
+    if name in ("auto", "cuda") and torch.cuda.is_available():
+        own = int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count()
+        return torch.device("cuda", own)
     try:
         device = torch.device(name)
     except RuntimeError:
@@ -71,11 +75,20 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
-def choose_precision(name: str, device: torch.device) -> None:
-    """Let float32 products of NVIDIA GPUs use TF32, or not; UsageError for tf32 elsewhere."""
+def check_precision(name: str, device: torch.device) -> None:
+    """UsageError for tf32 on anything but a GPU."""
     if name == "tf32" and device.type != "cuda":
         raise UsageError("train.precision: tf32 is of NVIDIA GPUs; this run is on a CPU")
+
+
+@contextlib.contextmanager
+def products_in(name: str) -> Iterator[None]:
+    """Let float32 products of NVIDIA GPUs use TF32 for a while, if that is the name."""
     torch.set_float32_matmul_precision("high" if name == "tf32" else "highest")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision("highest")
 
 
 def device_name(device: torch.device) -> str:

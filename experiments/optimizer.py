@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.profiler import record_function
 
 from experiments.config import TrainConfig
+from experiments.errors import UsageError
 from models.sasrec import SASRec
 from models.shard import ALONE, Shard
 
@@ -51,6 +52,8 @@ class Optimizer:
         return {str(number): part.state_dict() for number, part in enumerate(self.parts)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        if len(state) != len(self.parts):
+            raise UsageError("state.pt: its optimiser is of another kind, or of an older version")
         for number, part in enumerate(self.parts):
             part.load_state_dict(state[str(number)])
 

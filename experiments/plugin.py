@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 import importlib
 import importlib.util
 import sys
@@ -27,11 +29,21 @@ def load_plugin(name: str) -> None:
     if not found:
         raise UsageError(f"--plugin {name}: declares neither OPERATORS nor TASKS")
     for key, entries in found.items():
+        check_entries(name, key, entries)
         for entry, cls in entries.items():
             taken = catalogues[key].setdefault(entry, cls)
             if taken is not cls and taken.__module__ != cls.__module__:
                 raise UsageError(f"--plugin {name}: {key} has a {entry!r} already")
             catalogues[key][entry] = cls
+
+
+def check_entries(name: str, key: str, entries: Any) -> None:
+    """UsageError for anything but a dict of names and dataclasses."""
+    if not isinstance(entries, dict):
+        raise UsageError(f"--plugin {name}: {key} must be a dict of names and classes")
+    for entry, cls in entries.items():
+        if not (isinstance(cls, type) and dataclasses.is_dataclass(cls)):
+            raise UsageError(f"--plugin {name}: {key}[{entry!r}] is no dataclass")
 
 
 def plugin_file(name: str) -> Path:
@@ -42,8 +54,11 @@ def plugin_file(name: str) -> Path:
         return Path(name)
     try:
         spec = importlib.util.find_spec(name)
-    except (ImportError, ValueError):
+    except ModuleNotFoundError:
         spec = None
+    except Exception as error:  # of the package around it, which is imported to find it
+        reason = " ".join(str(error).split())
+        raise UsageError(f"--plugin {name}: {type(error).__name__}: {reason}") from error
     if spec is None or spec.origin is None:
         raise UsageError(f"--plugin {name}: is neither a FILE.py nor a module that can be imported")
     return Path(spec.origin)
@@ -58,13 +73,14 @@ def load_module(name: str) -> Any:
     try:
         if not is_file_name(name):
             return importlib.import_module(name)
-        spec = importlib.util.spec_from_file_location(f"plugin_{path.stem}", path)
+        unique = hashlib.sha256(str(path.absolute()).encode()).hexdigest()[:12]
+        spec = importlib.util.spec_from_file_location(f"plugin_{path.stem}_{unique}", path)
         assert spec is not None
         assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)
         sys.modules[module.__name__] = module  # dataclasses look their module up there
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         reason = " ".join(str(error).split())
         raise UsageError(f"--plugin {name}: {type(error).__name__}: {reason}") from error
     return module

@@ -26,6 +26,7 @@ from experiments.errors import UsageError
 from experiments.recbole_config import RecBoleConfig, quiet, recbole_config, write_atomic_file
 from experiments.resolve import RECBOLE
 from experiments.typed import unknown
+from models.baselines import blocks
 from models.sasrec import Losses
 from models.tasks import Batch
 
@@ -76,6 +77,10 @@ class RecBoleModel(nn.Module):
         check_scores(name, hosted, device)
         return hosted
 
+    def objectives(self) -> int:
+        """The loss has one part."""
+        return 1
+
     def start_epoch(self, epoch: int, rng: Generator) -> None:
         """Nothing is mined."""
 
@@ -95,9 +100,8 @@ class RecBoleModel(nn.Module):
 
     def score_blocks(self, histories: Sequences, rows: int) -> Iterator[Tensor]:
         """[<= rows, num_items] at a time, each scored by RecBole's model on its own."""
-        for start in range(0, len(histories), rows):
-            some = slice(start, start + rows)
-            yield self.scores(Sequences(histories.items[some], histories.lengths[some]))[:, 1:]
+        for some in blocks(histories, rows):
+            yield self.scores(some)[:, 1:]
 
     def interaction(self, histories: Sequences) -> Any:
         """RecBole's batch: lists padded to the full length, in RecBole's numbering."""

@@ -18,7 +18,12 @@ if TYPE_CHECKING:
 
 
 def write_result(
-    folder: RunFolder, run: Run, identity: Identity, valid: Evaluation, test: Evaluation
+    folder: RunFolder,
+    run: Run,
+    identity: Identity,
+    origins: dict[str, Any],
+    valid: Evaluation,
+    test: Evaluation,
 ) -> dict[str, Any]:
     """Write ranks.npz, then result.json, whose presence says that the run is finished."""
     progress = run.progress
@@ -30,7 +35,7 @@ def write_result(
     seconds["total"] = sum(seconds.values())
     result = {
         "dataset": identity.dataset,
-        "data_sha256": identity.data_sha256,
+        **origins,
         "model": identity.model,
         "seed": identity.seed,
         "config_sha256": identity.config_sha256,

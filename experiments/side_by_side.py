@@ -10,7 +10,7 @@ from augment import MASK, Sequences
 from experiments.data.batches import make_batch
 from experiments.data.histories import Histories, IntArray
 from experiments.errors import UsageError
-from experiments.train import Run
+from experiments.train import Run, epoch_seeds
 from models.sasrec import SASRec, identity_rates
 from models.tasks import Batch, ItemVectors, OwnState, Task, View, Wanted
 
@@ -27,7 +27,7 @@ def side_by_side(run: Run, user: str | None) -> list[str]:
     model = run.model
     if not isinstance(model, SASRec):
         raise UsageError(f"inspect: {run.config.model} makes no views")
-    rng = Generator(device=run.device).manual_seed(run.config.seed)
+    rng = Generator(device=run.device).manual_seed(epoch_seeds(run.config.seed, 1)[1])
     model.start_epoch(1, rng)
     model.train()
     row = row_of(run, user)
@@ -36,9 +36,6 @@ def side_by_side(run: Run, user: str | None) -> list[str]:
     lines = [f"user {name} of {run.histories.name}: what the next-item loss reads, and each view"]
     columns = [("history", shown(batch.histories, run.histories))]
     columns += [("what follows", ids(run.histories, batch.targets))]
-    read = model.augment(batch, rng)
-    if read is not batch:
-        columns.append(("augmented input", shown(read.histories, run.histories)))
     notes = []
     for task in model.contrastive_tasks():
         for number, one in enumerate(task.views(batch, rng), 1):
@@ -47,6 +44,9 @@ def side_by_side(run: Run, user: str | None) -> list[str]:
                 columns.append((title, shown(one.sequences, run.histories)))
             else:
                 notes.append(f"{task.name} {number}: {described(one)}")
+    read = model.augment(batch, rng)
+    if read is not batch:
+        columns.append(("augmented input", shown(read.histories, run.histories)))
     return [*lines, *table(columns), *notes, "", *rates(run, model, rng)]
 
 
@@ -105,7 +105,7 @@ def rates(run: Run, model: SASRec, rng: Generator) -> list[str]:
     batch = make_batch(run.batches.items, rows, np.sort(some), run.device)
     lines = [f"identity rate (share of views equal to their history) over {len(some)} examples:"]
     for task in model.contrastive_tasks():
-        lines += [f"  {task.name:<20}{line}" for line in rates_of(task, batch, rng)]
+        lines += [f"  {task.name:<20}{line}" for line in rates_of(task, task.share(batch), rng)]
     return lines if len(lines) > 1 else []
 
 

@@ -8,6 +8,7 @@ import random
 import sys
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,7 @@ from experiments.data.batches import (
 )
 from experiments.data.catalogue import DatasetSpec, load
 from experiments.data.histories import Histories
-from experiments.environment import choose_device, choose_precision, commit, keep_memory
+from experiments.environment import check_precision, choose_device, commit, keep_memory, products_in
 from experiments.errors import UsageError
 from experiments.evaluate import Evaluation, evaluate
 from experiments.optimizer import Optimizer, gradient_norms
@@ -37,6 +38,7 @@ from experiments.track import Identity, Tracker
 from models.baselines import Popularity, RepeatLast
 from models.sasrec import SASRec
 from models.shard import ALONE, Shard
+from models.tasks import FeatureTask
 
 SELECTION = "ndcg@10"  # of validation, seen items excluded
 
@@ -88,7 +90,7 @@ def prepare(config: Config, spec: DatasetSpec, shard: Shard = ALONE) -> Run:
     keep_memory()
     started = time.perf_counter()
     device = choose_device(config.train.device)
-    choose_precision(config.train.precision, device)
+    check_precision(config.train.precision, device)
     histories = load(spec)
     train_items = train_split(histories)
     make_rows = prefix_rows if config.protocol == "prefix" else sequence_rows
@@ -107,6 +109,8 @@ def prepare(config: Config, spec: DatasetSpec, shard: Shard = ALONE) -> Run:
         model.shard = shard
         model.sparse_rows = config.train.lazy_rows
         model.bfloat16 = config.train.precision == "bfloat16"
+    elif config.train.precision != "float32" and trained(model):
+        raise UsageError(f"train.precision: {config.model} is trained in float32")
     if shard.count > 1 and config.train.lazy_rows:
         raise UsageError("train.lazy_rows: several processes exchange whole gradients; use one")
     if shard.count > 1 and not isinstance(model, SASRec):
@@ -156,7 +160,7 @@ def train(
             fit(run, optimizer, tracker, folder)
             load_weights(folder.weights, run.model)
         valid, test = run.evaluate("valid"), run.evaluate("test")
-        result = write_result(folder, run, identity, valid, test)
+        result = write_result(folder, run, identity, origins(run), valid, test)
         tracker.test(flat_metrics("test", test))
         tracker.ranks(test.ranked, test.excluded)
         where = tracker.finish()
@@ -185,7 +189,8 @@ def fit(run: Run, optimizer: Optimizer, tracker: Tracker, folder: RunFolder) -> 
     config, progress = run.config, run.progress
     while progress.epoch < config.epochs and progress.waited < config.train.patience:
         progress.epoch += 1
-        record = train_epoch(run, optimizer)
+        with products_in(config.train.precision):
+            record = train_epoch(run, optimizer)
         improved = False
         last = progress.epoch == config.epochs
         if last or progress.epoch % config.train.evaluate_every == 0:
@@ -224,6 +229,7 @@ def train_epoch(run: Run, optimizer: Optimizer) -> dict[str, float]:
     model.start_epoch(progress.epoch, rng)
     model.train()
     seen: dict[str, list[Tensor]] = {}
+    normed = False
     batches = tqdm(
         run.batches.epoch(progress.epoch),
         total=len(run.batches),
@@ -235,8 +241,9 @@ def train_epoch(run: Run, optimizer: Optimizer) -> dict[str, float]:
         diagnose = number % config.train.diagnose_every == 0
         losses = model.losses(batch, rng, diagnose)
         metrics = losses.metrics
-        if number == 0 and len(losses.parts) > 1:
+        if not normed and len(losses.parts) == model.objectives() > 1:
             metrics = {**metrics, **gradient_norms(losses.parts, model, run.shard)}
+            normed = True
         if diagnose or run.device.type == "cpu":  # asking a GPU makes it wait
             check_finite(losses.metrics["train/loss"], progress.epoch, number)
         optimizer.descend(losses.total, run.shard)
@@ -301,10 +308,30 @@ def state_of(run: Run, optimizer: Optimizer) -> dict[str, Any]:
     return {
         "epoch": run.progress.epoch,
         "progress": dataclasses.asdict(run.progress),
-        "data_sha256": run.histories.sha256,
+        **origins(run),
         "model": run.model.state_dict(),
         "optimizer": optimizer.state_dict(),
     }
+
+
+def origins(run: Run) -> dict[str, Any]:
+    """What the run reads, and by how many processes: a resumed run must agree."""
+    tasks = run.model.contrastive_tasks() if isinstance(run.model, SASRec) else []
+    features = {task.name: task.sha256 for task in tasks if isinstance(task, FeatureTask)}
+    return {
+        "data_sha256": run.histories.sha256,
+        "features_sha256": features,
+        "processes": run.shard.count,
+    }
+
+
+def check_origins(path: Path, record: dict[str, Any], run: Run) -> None:
+    """UsageError when a record is of other data or of other item features."""
+    now = origins(run)
+    if record["data_sha256"] != now["data_sha256"]:
+        raise UsageError(f"{path}: the run was trained on another version of the data")
+    if record.get("features_sha256", {}) != now["features_sha256"]:
+        raise UsageError(f"{path}: the run was trained with other item features")
 
 
 def restore(run: Run, optimizer: Optimizer | None, folder: RunFolder) -> None:
@@ -313,8 +340,12 @@ def restore(run: Run, optimizer: Optimizer | None, folder: RunFolder) -> None:
         folder.keep_history(0)
         return
     state = load_state(folder.state)
-    if state["data_sha256"] != run.histories.sha256:
-        raise UsageError(f"{folder.state}: the run was trained on another version of the data")
+    check_origins(folder.state, state, run)
+    if state.get("processes") != run.shard.count:
+        raise UsageError(
+            f"{folder.state}: the run is of {state.get('processes')} processes, this is "
+            f"{run.shard.count}; their dropout differs"
+        )
     put_weights(folder.state, run.model, state["model"])
     optimizer.load_state_dict(state["optimizer"])
     run.progress = Progress(**state["progress"])

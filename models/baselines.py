@@ -26,7 +26,8 @@ class Popularity(nn.Module):
 
     def score_blocks(self, histories: Sequences, rows: int) -> Iterator[Tensor]:
         """[<= rows, num_items] at a time."""
-        yield from torch.split(self.scores(histories)[:, 1:], rows)
+        for some in blocks(histories, rows):
+            yield self.scores(some)[:, 1:]
 
 
 class RepeatLast(nn.Module):
@@ -48,7 +49,15 @@ class RepeatLast(nn.Module):
 
     def score_blocks(self, histories: Sequences, rows: int) -> Iterator[Tensor]:
         """[<= rows, num_items] at a time."""
-        yield from torch.split(self.scores(histories)[:, 1:], rows)
+        for some in blocks(histories, rows):
+            yield self.scores(some)[:, 1:]
+
+
+def blocks(histories: Sequences, rows: int) -> Iterator[Sequences]:
+    """The histories, at most `rows` at a time."""
+    for start in range(0, len(histories), rows):
+        part = slice(start, start + rows)
+        yield Sequences(histories.items[part], histories.lengths[part])
 
 
 BASELINES: dict[str, type[Popularity] | type[RepeatLast]] = {

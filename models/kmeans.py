@@ -36,6 +36,8 @@ def kmeans(
         raise ValueError(f"clusters must be at least 1, got {clusters}")
     if start is not None and len(start) > clusters:
         raise ValueError(f"start must have at most {clusters} rows, got {len(start)}")
+    if not points.isfinite().all():
+        raise FloatingPointError("a representation is not finite, so nothing can be clustered")
     centroids = seeds(points, clusters, rng, start)
     nearest = assign_all(points, centroids)
     for _ in range(iterations):
@@ -63,7 +65,11 @@ def seeds(points: Tensor, clusters: int, rng: Generator, start: Tensor | None) -
         weight = distance if chosen else torch.ones_like(distance)
         if weight.max() == 0:
             break
-        chosen.append(points[torch.multinomial(weight, 1, generator=rng)[0]])
+        running = weight.double().cumsum(dim=0)  # multinomial ends at 2^24 points
+        at = torch.rand((), dtype=torch.float64, generator=rng, device=rng.device) * running[-1]
+        chosen.append(
+            points[torch.searchsorted(running, at, right=True).clamp(max=len(points) - 1)]
+        )
         distance = distance.minimum(squared_distance(points, chosen[-1]))
     return torch.stack(chosen)
 

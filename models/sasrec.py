@@ -101,6 +101,8 @@ class SASRec(SequentialRecommender):  # type: ignore[misc]  # RecBole is not typ
             copy.deepcopy(task) for task in config["contrast"] if task.weight > 0.0
         )
         self.rng = Generator(device=config["device"]).manual_seed(config["seed"])
+        self.own = Generator(device=config["device"])  # negatives of one of several processes
+        self.started = False
         self.mined = train_histories(dataset)
         self.register_buffer("user_rows", user_rows(dataset), persistent=False)
         self.next_item.fit(self.mined)
@@ -121,7 +123,8 @@ class SASRec(SequentialRecommender):  # type: ignore[misc]  # RecBole is not typ
     def start_epoch(self, epoch: int, rng: Generator) -> None:
         """Let the tasks mine the model as it stands.  Leaves it in evaluation mode."""
         self.eval()
-        self.rng.manual_seed(rng.initial_seed() + self.shard.rank)
+        self.own.manual_seed(rng.initial_seed() + 1 + self.shard.rank)
+        self.started = True
         weight = self.item_embedding.weight.detach()
         snapshot = Snapshot(
             Items(weight, self.num_items).all(), self.encode, self.mined, self.max_seq_length
@@ -129,6 +132,10 @@ class SASRec(SequentialRecommender):  # type: ignore[misc]  # RecBole is not typ
         for task in self.contrastive_tasks():
             task.start_epoch(epoch, snapshot, rng)
         self.augment.start_epoch(epoch, snapshot.items)
+
+    def objectives(self) -> int:
+        """Parts that the loss of a batch has, at most."""
+        return len(self.tasks) + (not isinstance(self.next_item, NoNextItem))
 
     def losses(self, batch: Batch, rng: Generator, diagnose: bool = False) -> Losses:
         """Next-item loss plus each task's weighted loss, from one pass over batch and views.
@@ -150,6 +157,8 @@ class SASRec(SequentialRecommender):  # type: ignore[misc]  # RecBole is not typ
         read = self.augment(batch, rng) if self.training and predicts else batch
         everywhere = batch.labels is not None or "mean" in pooled
         requests = [Request(read.histories, "all" if everywhere else "last")] if own else []
+        if pooled and read is not batch:  # the tasks' own states are of the history itself
+            requests.append(Request(batch.histories, "all" if everywhere else "last"))
         views = [one for one in wanted if isinstance(one, View)]
         longest = self.max_seq_length
         requests += [Request(v.sequences, v.pooling, v.positions or longest) for v in views]
@@ -157,6 +166,9 @@ class SASRec(SequentialRecommender):  # type: ignore[misc]  # RecBole is not typ
         with record_function("encoder"), self.autocast(batch.histories.device):
             encoded = iter(encode_together(self.encoder, self.embed, requests))
         states = OwnStates(next(encoded), requests[0].sequences) if own else None
+        unchanged_input = states
+        if pooled and read is not batch:
+            unchanged_input = OwnStates(next(encoded), requests[1].sequences)
         parts: dict[str, Tensor] = {}
         metrics: dict[str, Tensor] = {}
         if predicts and states is not None:
@@ -168,7 +180,7 @@ class SASRec(SequentialRecommender):  # type: ignore[misc]  # RecBole is not typ
                 metrics["train/augment/identity_rate"] = rate
         with record_function("contrast"):
             for task, rows, some in asked:
-                mine = [self.answer(one, encoded, states, batch, rows) for one in some]
+                mine = [self.answer(one, encoded, unchanged_input, batch, rows) for one in some]
                 result = task.loss(mine, rows)
                 parts[task.name] = task.weight * result.value / self.shard.count
                 metrics |= self.record(task, result, some, mine, rows, diagnose)
@@ -219,7 +231,7 @@ class SASRec(SequentialRecommender):  # type: ignore[misc]  # RecBole is not typ
 
     def own_rng(self, rng: Generator) -> Generator:
         """Where negatives come from: processes that share a batch draw theirs apart."""
-        return rng if self.shard.count == 1 else self.rng
+        return rng if self.shard.count == 1 else self.own
 
     @torch.no_grad()
     def record(
@@ -280,7 +292,15 @@ class SASRec(SequentialRecommender):  # type: ignore[misc]  # RecBole is not typ
         return self.represent(Sequences(item_seq, item_seq_len))
 
     def calculate_loss(self, interaction: Any) -> Tensor:
-        """One scalar: RecBole would add every entry of a tuple to the loss."""
+        """One scalar: RecBole would add every entry of a tuple to the loss.
+
+        RecBole's Trainer does not say when an epoch starts: what tasks mine of the model is
+        mined once, before the first step.
+        """
+        if not self.started:
+            training = self.training
+            self.start_epoch(1, self.rng)
+            self.train(training)
         users = self.get_buffer("user_rows")[interaction[self.USER_ID]]
         batch = Batch(self.histories(interaction), interaction[self.POS_ITEM_ID], users)
         return self.losses(batch, self.rng).total
@@ -302,6 +322,7 @@ def count_labels(labels: Tensor) -> NDArray[np.int64]:
 
 def identity_rates(histories: Sequences, views: list[View]) -> dict[str, Tensor]:
     """Share of views equal to their input: over all, and for each operator that drew some."""
+    views = [view for view in views if view.sequences is not histories]  # meant to be the same
     if not views:
         return {}
     each = [identity_rate(v.made_from or histories, v.sequences) for v in views]

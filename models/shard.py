@@ -60,10 +60,10 @@ class Shard:
         """Replace every gradient by its sum over the processes, in one exchange."""
         if self.count == 1:
             return
-        grads = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
-        total = self.sum(torch.cat([grad.flatten() for grad in grads]))
-        parts = torch.split(total, [p.numel() for p in parameters])
-        for parameter, part in zip(parameters, parts, strict=True):
+        used = [p for p in parameters if p.grad is not None]  # the same in every process
+        grads = [p.grad.flatten() for p in used if p.grad is not None]
+        parts = torch.split(self.sum(torch.cat(grads)), [p.numel() for p in used])
+        for parameter, part in zip(used, parts, strict=True):
             parameter.grad = part.view_as(parameter)
 
 

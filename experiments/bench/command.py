@@ -22,7 +22,8 @@ from experiments.bench.scale import growth_table, scale
 from experiments.data.catalogue import locate
 from experiments.environment import versions
 from experiments.errors import UsageError
-from experiments.resolve import presets
+from experiments.resolve import presets, resolve
+from experiments.train import prepare
 
 MEANING = {
     "train_prefix": "RecBole's seconds a target over ours, same training rows",
@@ -86,7 +87,11 @@ def bench_presets(
     """Measure an epoch of every preset in turn and print it as a multiple of SASRec's."""
     check_counts(steps, rounds)
     locate(dataset, Path(data_dir) if data_dir else None)
-    subjects = preset_subjects(presets())
+    subjects = {
+        name: subject
+        for name, subject in preset_subjects(presets()).items()
+        if can_be_built(name, dataset, data_dir)
+    }
     found = measure_all(subjects, dataset, data_dir, steps, rounds, progress)
     print(f"{dataset}, prefix, {rounds} rounds, medians; epochs are extrapolated from timed steps")
     print(preset_table(found))
@@ -103,6 +108,18 @@ def bench_scale(interactions: int, items: int, steps: int, folder: Path, as_json
     print(f"-> {folder / 'scale.json'}, {folder / 'scale.png'}")
     if as_json:
         print(json.dumps([vars(one) for one in found]))
+
+
+def can_be_built(preset: str, dataset: str, data_dir: str | None) -> bool:
+    """False, and a line, for a preset that this data set lacks something for."""
+    fields = [("model", preset), ("dataset", dataset)]
+    where = [] if data_dir is None else [("data_dir", data_dir)]
+    try:
+        prepare(*resolve(None, [*fields, *where]))
+    except UsageError as error:
+        print(f"left out: {error}")
+        return False
+    return True
 
 
 def check_counts(steps: int, rounds: int) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from experiments.bench.measure import Measured, Subject
+from experiments.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,7 +58,10 @@ def scale(
     say: Callable[[str], None],
 ) -> list[Grown]:
     """Measure each size in a process of its own and write scale.json and scale.png to `folder`."""
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"--to {folder}: cannot be written ({error.strerror})") from None
     found = []
     for case in cases(interactions, items):
         say(f"{case.interactions:,} interactions, {case.items:,} items")

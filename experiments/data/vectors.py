@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError
-from safetensors.numpy import load_file
+from safetensors.torch import load_file
 
 from experiments.data.source import read_text
 from experiments.errors import UsageError
@@ -66,13 +66,15 @@ def read_npy(path: Path) -> NDArray[Any]:
         table: NDArray[Any] = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise UsageError(f"{path}: not readable as .npy ({error})") from None
+    if not isinstance(table, np.ndarray):
+        raise UsageError(f"{path}: holds several arrays; save one with numpy.save")
     return table
 
 
 def read_safetensors(path: Path) -> NDArray[Any]:
     """The only tensor of the file."""
     try:
-        tensors = load_file(path)
+        tensors = {name: tensor.float().numpy() for name, tensor in load_file(path).items()}
     except (OSError, SafetensorError) as error:
         raise UsageError(f"{path}: not readable as safetensors ({error})") from None
     if len(tensors) != 1:

@@ -30,7 +30,7 @@ def score_against_others(
     """
     others = draw_others(targets, items.num, negatives, rng)
     positive = (states * items.vectors(targets)).sum(dim=1)  # [T]
-    negative = torch.einsum("td,tkd->tk", states, items.vectors(others))
+    negative = torch.einsum("td,tkd->tk", states, items.vectors(others)).to(states.dtype)
     return positive, negative
 
 

@@ -68,8 +68,8 @@ class SampledSoftmax(NextItemLoss):
         positive = (states * items.vectors(targets)).sum(dim=1)  # [T]
         if self.corrected == "all":
             positive = positive - self.log_count(targets)
-        offset = -self.log_count(drawn).to(states.dtype)  # [k]
-        negative = torch.addmm(offset, states, items.vectors(drawn).T)  # [T, k]
+        product = torch.mm(states, items.vectors(drawn).T)  # [T, k]
+        negative = product.to(states.dtype) - self.log_count(drawn)  # in float32, all of it
         negative = negative.masked_fill_(targets[:, None] == drawn, float("-inf"))
         rest = negative.logsumexp(dim=1)  # [T]
         return -F.logsigmoid(positive - rest).mean()

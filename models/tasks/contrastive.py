@@ -29,11 +29,13 @@ class Beyond:
     vectors: [K, d]
     present: [K] bool; False where a place is still empty.
     same:    [B, K] bool; pairs that agree in what `left_out` names.
+    own:     [B, K] bool; a row and a view of its own user: no negative, and no positive either.
     """
 
     vectors: Tensor
     present: Tensor
     same: Tensor
+    own: Tensor
 
 
 @dataclass(eq=False, repr=False)
@@ -97,15 +99,16 @@ class ContrastiveTask(ContrastFields):
         labels = self.labels(batch.targets, batch.users)
         if self.queue is not None:
             same = agree(labels, self.queue.labels)
-            return Beyond(self.queue.keys, self.queue.filled(), same)
+            return Beyond(self.queue.keys, self.queue.filled(), same, torch.zeros_like(same))
         if self.negatives != "random":
             return None
         if not more:
             raise ValueError("negatives: random needs a task that says its views in `pair`")
         drawn = self.drawn_users
         theirs = self.labels(torch.zeros_like(drawn), drawn)  # 0: no row's target
-        same = agree(labels, theirs) | agree(batch.users[:, None], drawn[:, None])
-        return Beyond(more[0], torch.ones_like(drawn, dtype=torch.bool), same)
+        own = agree(batch.users[:, None], drawn[:, None])
+        present = torch.ones_like(drawn, dtype=torch.bool)
+        return Beyond(more[0], present, agree(labels, theirs), own)
 
     # Who is whose negative -------------------------------------------------------------------
 
@@ -141,7 +144,7 @@ class ContrastiveTask(ContrastFields):
         if beyond is None:
             return positive, negative
         alike = (beyond.same & beyond.present).repeat(2, 1)  # [2B, K]
-        others = (~beyond.same & beyond.present).repeat(2, 1)
+        others = (~beyond.same & ~beyond.own & beyond.present).repeat(2, 1)
         more = alike if supervised else torch.zeros_like(alike)
         return torch.cat([positive, more], dim=1), torch.cat([negative, others], dim=1)
 

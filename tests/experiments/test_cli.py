@@ -346,3 +346,44 @@ def test_a_plugin_may_be_a_module_that_can_be_imported(data, tmp_path, monkeypat
         train(data, tmp_path / "run", *arguments, operators)
     finally:
         OPERATORS.pop("same", None)
+
+
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [
+        ("TASKS = ['a']", "TASKS must be a dict of names and classes"),
+        ("OPERATORS = {'same': lambda seqs, rng: seqs}", "OPERATORS['same'] is no dataclass"),
+        ("raise SystemExit(0)", "SystemExit: 0"),
+        ("1 / 0", "ZeroDivisionError: division by zero"),
+        ("x = 1", "declares neither OPERATORS nor TASKS"),
+    ],
+)
+def test_a_plugin_that_is_wrong_is_told_in_one_line(source, told, tmp_path, capsys):
+    plugin = tmp_path / "wrong.py"
+    plugin.write_text(source)
+    assert told in error(capsys, "train", "--plugin", str(plugin))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--model=recbole:GRU4Rec", "--train.precision=bfloat16"],
+        ["--model=recbole:GRU4Rec", "--train.lazy_rows=true"],
+    ],
+)
+def test_what_a_hosted_model_would_not_do_is_refused(arguments, data, capsys):
+    place = ["--dataset", "planted", "--data-dir", str(data)]
+    assert "train." in error(capsys, "train", *place, *arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--scale", "--trace", "t.json"], "--trace: goes with neither"),
+        (["--presets", "--trace", "t.json"], "--trace: goes with neither"),
+        (["--scale", "--data-dir", "."], "--data-dir: --scale makes its data up"),
+        (["--scale", "--to", "README.md/x"], "--to README.md/x: cannot be written"),
+    ],
+)
+def test_a_bench_refuses_what_it_would_not_read(arguments, told, capsys):
+    assert told in error(capsys, "bench", *arguments)

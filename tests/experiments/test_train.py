@@ -20,6 +20,7 @@ from experiments.evaluate import metrics
 from models.sasrec import SASRec
 from tests.experiments.small_data import (
     FAST,
+    ITEMS,
     RUN_FILES,
     SMALL,
     planted,
@@ -557,3 +558,17 @@ def test_a_folder_without_a_run_is_told_in_one_line(command, tmp_path, capsys):
     (tmp_path / "config.yaml").write_text("model: sasrec\n")
     assert main([command, str(tmp_path), *more]) == 2
     assert "no model yet" in capsys.readouterr().err
+
+
+def test_a_run_is_not_resumed_with_other_item_features(data, tmp_path, capsys):
+    vectors = np.random.default_rng(0).normal(size=(ITEMS, 4)).astype(np.float32)
+    file, out = tmp_path / "features.npy", tmp_path / "run"
+    np.save(file, vectors)
+    fields = ["--model=alignment", f"--contrast.0.features={file}", "--epochs=1", *SMALL]
+    result = train(data, out, *fields)
+    assert list(result["features_sha256"]) == ["alignment"]
+    assert main(["train", "--out", str(out), "--resume", "--epochs=2"]) == 0
+    np.save(file, vectors[::-1])
+    assert main(["train", "--out", str(out), "--resume", "--epochs=3"]) == 2
+    assert "the run was trained with other item features" in capsys.readouterr().err
+    assert main(["evaluate", str(out)]) == 2

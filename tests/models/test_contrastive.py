@@ -77,9 +77,11 @@ def reference(
                 positives.append(logit)
             elif j < 2 * batch and j % batch == i % batch:
                 continue
-            elif same or (task.negatives == "random" and user == labels[i][1] and j >= 2 * batch):
+            elif same:
                 if task.same_as == "positive":
                     positives.append(logit)
+            elif task.negatives == "random" and user == labels[i][1]:
+                continue  # one's own view is no negative, and no positive that was asked for
             elif (
                 (task.negatives == "random" and j >= 2 * batch)
                 or (task.negatives == "other_cluster" and not together)

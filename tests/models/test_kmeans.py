@@ -142,7 +142,8 @@ def test_impossible_numbers_are_named(clusters: int, start: Tensor | None, told:
 
 
 @quiet
-def test_points_without_a_number_end() -> None:
+def test_points_without_a_number_are_refused() -> None:
     points = torch.tensor([[0.0], [float("nan")], [1.0]])
     start = torch.tensor([[0.0], [5.0], [9.0]])
-    kmeans(points, 3, generator(0), start)
+    with pytest.raises(FloatingPointError, match="a representation is not finite"):
+        kmeans(points, 3, generator(0), start)

@@ -7,11 +7,12 @@ import torch
 import torch.nn.functional as F
 
 from augment import MASK, Crop, Mask, Reorder
+from models.augmented_input import AugmentConfig
 from models.encoders import ENCODERS, EncoderConfig, GRUConfig, SelfAttentionConfig
 from models.encoders.passes import Request, encode_together
 from models.losses.next_item import NoNextItem
 from models.sasrec import SASRec
-from models.tasks import TASKS, AugmentedViews, Batch, Task
+from models.tasks import TASKS, AugmentedViews, Batch, DropoutTwin, Task
 from tests.histories import counting, generator, padded
 from tests.models.tiny import (
     Protocol,
@@ -243,3 +244,16 @@ def test_planted_structure_is_found(kind: str, contrast: list[Task]) -> None:
     model = build_model(LEARNERS[kind], contrast, train)
     train_steps(model, train, "prefix", steps=250, size=64, learning_rate=0.01)
     assert cycles_understood(model, train, longest=10) > 0.95
+
+
+def test_a_task_hears_the_history_itself_where_the_input_is_augmented() -> None:
+    """A twin without dropout is the very same state, whatever the next-item loss reads."""
+    model = build_model(
+        encoder_config("self_attention", dropout=0.0),
+        [DropoutTwin(name="it")],
+        TRAIN,
+        augment=AugmentConfig(probability=1.0, operators=(Mask(ratio=1.0),)),
+    )
+    losses = model.train().losses(some_batch(), generator(0), diagnose=True)
+    assert losses.metrics["contrast/it/positive_similarity"].item() == pytest.approx(1.0)
+    assert losses.metrics["train/augment/identity_rate"].item() < 0.5
