@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -19,8 +20,8 @@ class Intents(Task):
     """Contrast each history with the centroid of its cluster against all other centroids.
 
     Intent contrast of ICLRec (arXiv:2202.02519): as each epoch starts, training
-    histories are clustered by k-means; a row's intent is the centroid nearest to its own
-    representation.  The negatives are the other centroids, all distinct, as in ProtoNCE
+    histories are clustered by k-means; a row's intent is the centroid of its cluster, by
+    `intent_of`.  The negatives are the other centroids, all distinct, as in ProtoNCE
     (arXiv:2005.04966), so there is no false negative to mask.  Departs from ICLRec's code,
     whose anchors are the two augmented views and whose negatives are the views and centroids
     of the other rows, where rows of one intent have to be masked.
@@ -34,6 +35,9 @@ class Intents(Task):
     """dot, or cosine.  Centroids have unit length either way, as in ICLRec's code."""
     pooling: Pooling = "mean"
     """Representation of a history, for the clusters and for the contrast."""
+    intent_of: Literal["row", "user"] = "row"
+    """row: the centroid nearest to the row's own representation, as ICLRec's code asks.  user: the
+    one that the user's whole training history fell to, which may say what a short row cannot."""
     warm_start: bool = False
     """Begin k-means from the centroids of the epoch before, which are then saved with the model;
     else from newly drawn seeds, as ICLRec's code does."""
@@ -64,18 +68,22 @@ class Intents(Task):
         return [OwnState(self.pooling)]
 
     def loss(self, encoded: list[Tensor], batch: Batch) -> TaskLoss:
-        losses = [F.cross_entropy(*self.logits(encoded[0], one)) for one in self.centroids()]
+        losses = [F.cross_entropy(*self.logits(encoded[0], one, batch)) for one in self.centroids()]
         return TaskLoss(torch.stack(losses).mean())
 
-    def logits(self, states: Tensor, one: Prototypes) -> tuple[Tensor, Tensor]:
+    def logits(self, states: Tensor, one: Prototypes, batch: Batch) -> tuple[Tensor, Tensor]:
         """Similarities [B, K] to all centroids, -inf where there is none, and the own one [B]."""
+        one.check_mined()
         unit = F.normalize(one.vectors, dim=1)
         logits = similarities(states, unit, self.similarity) / self.temperature
-        return logits.masked_fill(~one.used, float("-inf")), one.nearest(states.detach())
+        logits = logits.masked_fill(~one.used, float("-inf"))
+        if self.intent_of == "user":
+            return logits, one.of_user[batch.users]
+        return logits, one.nearest(states.detach())
 
     def diagnose(self, encoded: list[Tensor], batch: Batch) -> dict[str, Tensor]:
         """accuracy: rows most similar to their own centroid; intents: how many a batch holds."""
-        found = [self.logits(encoded[0], one) for one in self.centroids()]
+        found = [self.logits(encoded[0], one, batch) for one in self.centroids()]
         right = [(logits.argmax(dim=1) == own).float().mean() for logits, own in found]
         held = [torch.zeros_like(logits[0]).scatter(0, own, 1.0).sum() for logits, own in found]
         return {"accuracy": torch.stack(right).mean(), "intents": torch.stack(held).mean()}
@@ -91,6 +99,7 @@ class Prototypes(nn.Module):
 
     vectors: Tensor
     used: Tensor
+    of_user: Tensor  # [U]: where each training history fell in this epoch
 
     def __init__(self, clusters: int, dim: int, saved: bool) -> None:
         super().__init__()
@@ -102,15 +111,17 @@ class Prototypes(nn.Module):
     def mine(self, histories: Tensor, rng: Generator) -> None:
         """Cluster histories [U, d] anew."""
         start = self.vectors[self.used] if self.continued else None
-        found, _ = kmeans(histories, len(self.used), rng, start)
+        found, self.of_user = kmeans(histories, len(self.used), rng, start)
         self.vectors.zero_()
         self.vectors[: len(found)] = found
         self.used.copy_(torch.arange(len(self.used), device=found.device) < len(found))
         self.mined = True
 
-    def nearest(self, states: Tensor) -> Tensor:
-        """[B]: the centroid nearest to each state [B, d]."""
+    def check_mined(self) -> None:
         if not self.mined:
             raise RuntimeError("intents are found as an epoch starts: call start_epoch first")
+
+    def nearest(self, states: Tensor) -> Tensor:
+        """[B]: the centroid nearest to each state [B, d]."""
         distance = squared_distances(states, self.vectors).masked_fill(~self.used, float("inf"))
         return distance.argmin(dim=1)
