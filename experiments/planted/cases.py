@@ -1,0 +1,88 @@
+"""In which world, and with which fields, each task is compared with SASRec."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from experiments.planted.worlds import CLUSTERS
+
+SETTINGS: dict[str, Any] = {
+    "model": "sasrec",
+    "protocol": "prefix",
+    "epochs": 20,
+    "encoder": {
+        "dim": 32,
+        "inner": 64,
+        "layers": 1,
+        "heads": 2,
+        "max_length": 10,
+        "dropout": 0.3,
+        "attention_dropout": 0.3,
+    },
+    "next_item": {"loss": "bce", "negatives": 1},
+    "train": {
+        "batch_size": 256,
+        "learning_rate": 4e-3,
+        "patience": 20,
+        "bucket_pool": 1,
+        "device": "cpu",
+    },
+    "track": {"mode": "disabled"},
+}
+"""Both sides of every comparison: all 20 epochs are trained, and validation picks one.  The loss is
+SASRec's original one, which tells a target from one item at a time."""
+
+COSINE = {"similarity": "cosine", "temperature": 0.2}
+APART = {"left_out": ["user", "cluster"], "clusters": CLUSTERS}
+"""One row in 15 is after the same as the anchor: the model's own clusters say which they are,
+and they are not pushed away."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is added to SASRec, where, and why it ought to help there."""
+
+    world: str
+    because: str
+    fields: dict[str, Any] = field(default_factory=dict)
+
+
+CASES: dict[str, Case] = {
+    "same_user": Case(
+        "noisy_clusters",
+        "two parts of one history share no item, only the group",
+        {"weight": 0.3, **COSINE},
+    ),
+    "augmented_views": Case(
+        "noisy_clusters",
+        "halves of one history share the group, and the noise only by chance",
+        {
+            "weight": 0.3,
+            "pooling": "mean",
+            "operators": [{"operator": "crop", "keep": 0.5}, {"operator": "mask", "ratio": 0.5}],
+            **COSINE,
+            **APART,
+        },
+    ),
+    "same_target": Case(
+        "noisy_clusters",
+        "histories without a common item that lead to one target are of one group, mostly",
+        {"weight": 0.3, "pooling": "mean", "left_out": ["user", "target"], **COSINE},
+    ),
+    "dropout_twin": Case(
+        "noisy_clusters",
+        "histories of different clusters are pushed apart, which the loss has few negatives for",
+        {"weight": 0.2, "pooling": "mean", **COSINE, **APART},
+    ),
+    "user_item": Case(
+        "noisy_clusters",
+        "targets are rare, and one negative a target says little; all of the batch's say more",
+        {"weight": 1.0},
+    ),
+    "alignment": Case(
+        "attributes",
+        "items too rare to be placed by who has them are placed by their attributes",
+        {"weight": 0.5, **COSINE},
+    ),
+}
