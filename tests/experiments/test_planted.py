@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 
 from experiments.planted.cases import CASES
-from experiments.planted.compare import Outcome, Verdict, compare, table, verdict
+from experiments.planted.compare import Outcome, Verdict, as_record, compare, table, verdict
 from experiments.planted.worlds import CLUSTERS, ITEMS, NOISE, WORLDS, World, noisy_clusters
 from models.tasks import TASKS
 
 SEEDS = range(5)
+NOT_SHOWN = {"intents"}
+"""Says experiments/planted/cases.py why."""
 
 
 def own_items(world: World) -> np.ndarray:
@@ -52,7 +54,7 @@ def test_a_choice_is_of_the_users_group_unless_it_is_noise(name: str) -> None:
 def test_the_order_of_a_history_says_nothing() -> None:
     world = noisy_clusters(0, users=3000, shortest=6, longest=6)
     by_place = own_items(world).reshape(3000, 6).mean(axis=0)
-    assert by_place.max() - by_place.min() < 0.04
+    assert by_place.max() - by_place.min() < 0.06
 
 
 def test_attributes_name_the_group_and_one_thing_that_means_nothing() -> None:
@@ -98,6 +100,19 @@ def test_the_table_has_a_row_a_task() -> None:
     ]
 
 
-def test_every_task_has_its_case_or_is_said_to_have_none() -> None:
-    assert set(CASES) == set(TASKS)
+def test_every_task_has_its_case_and_every_world_its_task() -> None:
+    assert set(CASES) == set(TASKS) - NOT_SHOWN
     assert {case.world for case in CASES.values()} == set(WORLDS)
+
+
+def test_a_record_says_which_code_and_data_made_it() -> None:
+    one = Outcome("attributes", "alignment", {"weight": 0.5}, 2, 0.1, 0.2, 7, {"commit": "abc"})
+    line = as_record(one)
+    assert (line["fields"], line["seed"], line["commit"]) == ({"weight": 0.5}, 2, "abc")
+
+
+@pytest.mark.slow
+def test_each_task_beats_sasrec_of_the_same_loss_where_it_must() -> None:
+    found = compare(CASES, SEEDS, lambda one: None)
+    print(table(found))
+    assert {one.task for one in found if one.difference > 0.0 and one.p < 0.05} == set(CASES)
