@@ -18,7 +18,7 @@ from models.tasks import TASKS
 
 RECORD = REPOSITORY / "experiments" / "results" / "planted.jsonl"
 NOT_SHOWN = {"intents"}
-"""Says experiments/planted/cases.py why."""
+"""experiments/planted/cases.py says why."""
 
 
 def own_items(world: World) -> NDArray[np.bool_]:
