@@ -9,17 +9,13 @@ augmented_views gained too where that was tried (three seeds), dropout_twin, sam
 user_item did not; the last has then the same optimum as the loss itself.  In worlds of a few very
 popular items or of chains, where item i is followed by i + 1, dropout_twin made SASRec worse.
 
-Intents has no case: what it gains is too little for five seeds.  The best that was found is
-`weight: 0.1, clusters: [15, 40]` with cosine and temperature .2 in noisy_clusters of 500 users
-and histories of 8 to 12.  Test NDCG@10 there rose by .0060 on seeds 100 to 104 (p = .17), .0073
-on seeds 0 to 4 (.0682 to .0756, p = .083) and .0096 on seeds 5 to 14 (.0687 to .0783, p = .016),
-two-sided and paired; nothing was chosen on the last two.  Everywhere else (noise .2 to .4, 15 to 60
-groups, 300 to 800 users, 15 to 200 centroids, weights .05 to 1, temperatures .1 to .5, mean and
-last, warm starts) weights of .1 or less moved it by -.005 to +.013 without validation and test
-agreeing beyond chance, and under this loss weights from .2 on mostly took away from a tenth to
-more than half of it.
-Its centroid is picked by the very state that is pulled to it, so what it sharpens is whatever
-grouping the model has, right or wrong.
+Intents gained where a row's intent is that of its user's whole history (intent_of: user), and where
+histories are long enough for k-means to find the groups.  With the centroid nearest to the row's
+own state, as ICLRec's code takes it, nothing that was tried helped beyond chance on five seeds: in
+noisy_clusters and its like (noise .2 to .4, 15 to 60 groups, 300 to 600 users), 15 to 200
+centroids, weights .05 to 1, temperatures .1 to .5, mean and last, warm starts, both losses.  That
+centroid is picked by the very state that is pulled to it, so what it sharpens is whatever grouping
+the model has, right or wrong.  Weights of .3 and more mostly cost, either way.
 """
 
 from __future__ import annotations
@@ -101,6 +97,16 @@ CASES: dict[str, Case] = {
         "noisy_clusters",
         "targets are rare, and one negative a target says little; all of the batch's say more",
         {"weight": 1.0},
+    ),
+    "recent_self": Case(
+        "noisy_clusters",
+        "the newest half and the whole share the group; the noise of the older half does not count",
+        {"weight": 0.3, "pooling": "mean", **COSINE, **APART},
+    ),
+    "intents": Case(
+        "longer_histories",
+        "a whole history tells the group that a short row does not",
+        {"weight": 0.1, "clusters": [CLUSTERS, 40], "intent_of": "user", **COSINE},
     ),
     "alignment": Case(
         "attributes",

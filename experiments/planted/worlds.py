@@ -61,6 +61,11 @@ def noisy_clusters(seed: int, users: int = 600, shortest: int = 5, longest: int 
     return World(without_repeats(share, lengths, rng), user_cluster, item_cluster, {})
 
 
+def longer_histories(seed: int) -> World:
+    """The same groups in histories of 8 to 12: long enough for clusters of users to be found."""
+    return noisy_clusters(seed, users=500, shortest=8, longest=12)
+
+
 def attributes_of_rare_items(seed: int) -> World:
     """The same groups in histories of 4 or 5; each item's attributes name its group.
 
@@ -86,5 +91,6 @@ def without_repeats(share: Floats, lengths: Ints, rng: Generator) -> list[Ints]:
 
 WORLDS: dict[str, Callable[[int], World]] = {
     "noisy_clusters": noisy_clusters,
+    "longer_histories": longer_histories,
     "attributes": attributes_of_rare_items,
 }
