@@ -17,8 +17,6 @@ from experiments.run_folder import REPOSITORY
 from models.tasks import TASKS
 
 RECORD = REPOSITORY / "experiments" / "results" / "planted.jsonl"
-NOT_SHOWN = {"intents"}
-"""experiments/planted/cases.py says why."""
 
 
 def own_items(world: World) -> NDArray[np.bool_]:
@@ -104,7 +102,7 @@ def test_the_table_has_a_row_a_task() -> None:
 
 
 def test_every_task_has_its_case_and_every_world_its_task() -> None:
-    assert set(CASES) == set(TASKS) - NOT_SHOWN
+    assert set(CASES) == set(TASKS)
     assert {case.world for case in CASES.values()} == set(WORLDS)
 
 

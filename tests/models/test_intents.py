@@ -10,9 +10,9 @@ import torch
 
 from models.losses.info_nce import Similarity
 from models.sasrec import SASRec
-from models.tasks import Batch, Intents
+from models.tasks import Batch, Intents, Sizes
 from models.tasks.intents import Prototypes
-from tests.histories import counting, generator
+from tests.histories import counting, generator, padded
 from tests.models.tiny import build_model, cyclic_histories, encoder_config, train_steps
 
 TRAIN = cyclic_histories(users=30, num_items=12, longest=14)
@@ -135,3 +135,19 @@ def test_before_an_epoch_there_are_no_intents() -> None:
 def test_a_field_out_of_range_is_named(fields: dict[str, Any], told: str) -> None:
     with pytest.raises(ValueError, match=told):
         Intents(**fields)
+
+
+def test_the_intent_may_be_that_of_the_user_s_whole_history() -> None:
+    """Whatever the row itself looks like."""
+    task = Intents(clusters=(2,), similarity="cosine", temperature=0.5, intent_of="user")
+    task.prepare(Sizes(2, 4, 5, 3))
+    (one,) = task.centroids()
+    one.mine(torch.tensor([[1.0, 0.0], [1.0, 0.1], [0.0, 1.0]]), generator(0))
+    rows = Batch(padded([[1], [1]]), torch.tensor([2, 2]), torch.tensor([2, 0]))
+    states = torch.tensor([[1.0, 0.0], [1.0, 0.0]])
+    logits, own = task.logits(states, one, rows)
+    assert own.tolist() == [int(one.of_user[2]), int(one.of_user[0])]
+    assert own[0] != own[1]
+    expected = torch.nn.functional.cross_entropy(logits, own)
+    torch.testing.assert_close(task.loss([states], rows).value, expected)
+    assert expected > torch.nn.functional.cross_entropy(logits, one.nearest(states))
