@@ -92,7 +92,8 @@ def measure_ours(subject: Subject, dataset: str, data_dir: str | None, steps: in
     optimizer = Optimizer(run.model, config.train)
     rng = Generator(device=run.device).manual_seed(0)
     steps = min(steps, len(run.batches))
-    batches = endless(lambda _: run.batches.sample(steps))
+    parts = run.batches.sample(steps)
+    batches = endless(lambda _: run.batches.assembled(parts))
     start_seconds = start_of_epoch(model, rng)
 
     def step() -> None:

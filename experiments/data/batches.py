@@ -162,16 +162,16 @@ class TrainingBatches:
         """The order of the epoch goes to the device once; a batch moves nothing."""
         yield from self.assembled(self.plan(number))
 
-    def sample(self, count: int) -> Iterator[Batch]:
-        """`count` batches of the first epoch, evenly spaced from short to long histories.
+    def sample(self, count: int) -> list[IntArray]:
+        """Row numbers of `count` batches of the first epoch, evenly spaced by length.
 
-        They cost on average what all of them do, so an epoch can be told from a few steps.
+        The batches cost on average what all of them do, so an epoch can be told from a few steps.
         """
         parts = self.plan(1)
         by_length = np.argsort([self.rows.length[part].max() for part in parts], kind="stable")
         count = min(count, len(parts))
         chosen = by_length[(2 * np.arange(count) + 1) * len(parts) // (2 * count)]
-        yield from self.assembled([parts[i] for i in np.sort(chosen)])
+        return [parts[i] for i in np.sort(chosen)]
 
     def plan(self, number: int) -> list[IntArray]:
         """Row numbers of each batch of an epoch."""
@@ -179,6 +179,7 @@ class TrainingBatches:
         return plan(self.rows.length, self.batch_size, self.bucket_pool, rng)
 
     def assembled(self, parts: list[IntArray]) -> Iterator[Batch]:
+        """The batches of these rows, one after the other."""
         order = torch.from_numpy(np.concatenate(parts)).to(self.items.device)
         for index, part in zip(torch.split(order, [len(p) for p in parts]), parts, strict=True):
             yield assemble(self.items, self.resident, index, self.rows, part)

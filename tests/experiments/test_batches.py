@@ -221,6 +221,6 @@ def test_a_sample_of_batches_spreads_over_all_lengths() -> None:
     rows = Rows(np.zeros_like(lengths), lengths, np.arange(400))
     batches = TrainingBatches(torch.ones(41, dtype=torch.int64), rows, 8, 10, 0, CPU)
     every = sorted(batch.histories.width for batch in batches.epoch(1))
-    some = sorted(batch.histories.width for batch in batches.sample(10))
+    some = sorted(batch.histories.width for batch in batches.assembled(batches.sample(10)))
     assert some == every[2::5]
-    assert len(list(batches.sample(99))) == len(batches) == 50
+    assert len(batches.sample(99)) == len(batches) == 50
