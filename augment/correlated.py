@@ -8,7 +8,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from augment.correlation import Counted, counted_neighbours, embedding_neighbours
+from augment.correlation import Counted, embedding_neighbours
+from augment.neighbour_cache import cached_neighbours
 from augment.neighbours import Neighbours, better_of
 from augment.operator import CorrelatedOperator, Operator, bind
 from augment.sequences import TrainHistories
@@ -66,7 +67,7 @@ class CorrelatedItems:
             return
         counted = COUNTED[self.correlation.similar]
         self.known = torch.unique(train.items)
-        self.counted = counted_neighbours(train, self.correlation.neighbours, counted)
+        self.counted = cached_neighbours(train, self.correlation.neighbours, counted)
         self.table = self.counted
 
     def start_epoch(self, epoch: int, vectors: Tensor) -> None:
