@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -30,7 +31,8 @@ def test_the_task_from_outside_the_repository_trains(tmp_path: Path) -> None:
 
     plugin = tmp_path / "my_tasks.py"
     plugin.write_text(next(block for block in BLOCKS if block.startswith("# my_tasks.py")))
-    contrast = re.search(r"--contrast='(.*?)'", (ROOT / "README.md").read_text(), re.S)
+    text = (ROOT / "README.md").read_text()
+    contrast = re.search(r"--plugin my_tasks.py .*?--contrast='(.*?)'", text, re.S)
     assert contrast is not None
     command = ["train", "--plugin", str(plugin), "--model", "sasrec", "--out", str(tmp_path / "o")]
     try:
@@ -41,6 +43,20 @@ def test_the_task_from_outside_the_repository_trains(tmp_path: Path) -> None:
     history = (tmp_path / "o" / "history.jsonl").read_text()
     assert "contrast/earlier_self/accuracy" in history
     assert "contrast/augmented_views/identity_rate/drop_first" in history
+
+
+def method_commands() -> list[str]:
+    """The commands under Methods that train or inspect, as they stand."""
+    text = (ROOT / "README.md").read_text().split("## Methods")[1].split("## Speed")[0]
+    block = re.findall(r"```\n(.*?)```", text, re.S)[0]
+    return [line.removeprefix("python run.py ") for line in block.splitlines()]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", method_commands())
+def test_every_command_under_methods_runs(command: str, tmp_path: Path) -> None:
+    out = [] if command.startswith("inspect") else ["--out", str(tmp_path / "run"), *TINY]
+    assert main([*shlex.split(command), *out]) == 0
 
 
 @pytest.mark.slow
