@@ -10,6 +10,7 @@ import numpy as np
 from experiments.checkpoint import write_atomically, write_json
 from experiments.environment import device_name, peak_rss_mb, versions
 from experiments.evaluate import Evaluation
+from experiments.groups import group_metrics
 from experiments.run_folder import RunFolder
 from experiments.track import Identity
 
@@ -52,6 +53,7 @@ def write_result(
         "users": run.histories.num_users,
         "targets_seen": {"valid": valid.targets_seen, "test": test.targets_seen},
         "metrics": {"valid": valid.metrics(), "test": test.metrics()},
+        "groups": group_metrics(test, run.histories),
     }
     save_ranks(folder.ranks, run, test)
     write_json(folder.result, result)

@@ -115,6 +115,15 @@ def test_the_best_epochs_diagnostics_are_kept_without_its_validation(run: RunFol
     assert not [key for key in line if key in others or key.startswith("best/valid")]
 
 
+def test_the_groups_of_a_line_hold_every_test_user(run: RunFolder) -> None:
+    line = finished_line(run, ABOUT)
+    for name in ("length", "popularity"):
+        rows = line[f"groups/{name}"]
+        assert sum(row["users"] for row in rows) == line["users"]
+        hits = sum(row["users"] * row["ranked/hr@10"] for row in rows)
+        assert hits / line["users"] == pytest.approx(line["test/ranked/hr@10"])
+
+
 def test_the_configuration_of_a_line_has_no_place_in_it(run: RunFolder) -> None:
     config = finished_line(run, ABOUT)["config"]
     assert config == {
