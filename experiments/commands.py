@@ -85,11 +85,14 @@ def report(result: dict[str, Any], folder: Path, as_json: bool) -> None:
     """The metrics of a finished run, and what can be done with it."""
     from experiments.result import table
 
-    print(f"\ntest, at the best epoch {result['best_epoch']} of {result['epochs']}:")
-    print(table(result["metrics"]["test"]))
-    seen = result["targets_seen"]["test"]
+    split = "test" if "test" in result["metrics"] else "valid"
+    print(f"\n{split}, at the best epoch {result['best_epoch']} of {result['epochs']}:")
+    print(table(result["metrics"][split]))
+    seen = result["targets_seen"][split]
     if seen:
-        print(f"{seen} of {result['users']} test items were seen before: misses when excluded")
+        print(f"{seen} of {result['users']} {split} items were seen before: misses when excluded")
+    if split == "valid":
+        print("test was not looked at (evaluate.test: false)")
     seconds = result["seconds"]
     print(f"{seconds['total']:.0f} s, of which training {seconds['train']:.0f} s -> {folder}")
     if as_json:

@@ -7,6 +7,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from experiments.data.interactions import Ties
 from experiments.errors import UsageError
 from experiments.track import TrackConfig
 from experiments.typed import build, to_tree
@@ -66,6 +67,8 @@ class EvaluateConfig:
 
     block: int = 800_000
     """Scores held at once, at most: users times items.  3 MB stay in a processor's cache."""
+    test: bool = True
+    """Look at the test split when training ends.  A search by validation leaves it false."""
 
     def __post_init__(self) -> None:
         if self.block < 1:
@@ -86,6 +89,9 @@ class Config:
     """Passes over the training examples, at most."""
     protocol: Protocol = "prefix"
     """prefix: an example for every prefix.  sequence: one for every window, all positions."""
+    ties: Ties = "file"
+    """Interactions of one user at the same time: in file order, or shuffled, in an order drawn
+    from seed 0 (a sensitivity check: on data with day-granular times it changes targets)."""
     data_dir: str | None = None
     """Folder of the data files."""
     encoder: EncoderConfig = field(default_factory=SelfAttentionConfig)

@@ -33,8 +33,8 @@ def target_counts(histories: Histories) -> IntArray:
     """[U] occurrences of each user's test item in the training split."""
     train = train_split(histories).items.numpy()
     counts = np.bincount(train, minlength=histories.num_items + 1)
-    counts_of: IntArray = counts[histories.items[histories.offsets[1:] - HELD_OUT["test"]]]
-    return counts_of
+    found: IntArray = counts[histories.items[histories.offsets[1:] - HELD_OUT["test"]]]
+    return found
 
 
 def by(values: IntArray, starts: tuple[int, ...], test: Evaluation) -> list[dict[str, Any]]:

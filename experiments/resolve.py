@@ -16,7 +16,7 @@ from models.baselines import BASELINES
 PRESETS = Path(__file__).parent / "presets"
 RECBOLE = "recbole:"
 NAMED = {"encoder": "kind", "next_item": "loss"}  # may be given by a bare name, for its defaults
-COMMON_FIELDS = ("model", "dataset", "seed", "data_dir", "evaluate", "track")
+COMMON_FIELDS = ("model", "dataset", "seed", "data_dir", "ties", "evaluate", "track")
 
 
 def presets() -> list[str]:

@@ -24,9 +24,13 @@ def write_result(
     identity: Identity,
     origins: dict[str, Any],
     valid: Evaluation,
-    test: Evaluation,
+    test: Evaluation | None,
 ) -> dict[str, Any]:
-    """Write ranks.npz, then result.json, whose presence says that the run is finished."""
+    """Write ranks.npz, then result.json, whose presence says that the run is finished.
+
+    test: None where the configuration says not to look at it: then there is no ranks.npz.
+    """
+    splits = {"valid": valid} if test is None else {"valid": valid, "test": test}
     progress = run.progress
     seconds = {
         "prepare": run.prepare_seconds,
@@ -51,11 +55,12 @@ def write_result(
         "targets_per_second": round(progress.targets / max(progress.train_seconds, 1e-9), 1),
         "peak_rss_mb": peak_rss_mb(),
         "users": run.histories.num_users,
-        "targets_seen": {"valid": valid.targets_seen, "test": test.targets_seen},
-        "metrics": {"valid": valid.metrics(), "test": test.metrics()},
-        "groups": group_metrics(test, run.histories),
+        "targets_seen": {name: found.targets_seen for name, found in splits.items()},
+        "metrics": {name: found.metrics() for name, found in splits.items()},
     }
-    save_ranks(folder.ranks, run, test)
+    if test is not None:
+        result["groups"] = group_metrics(test, run.histories)
+        save_ranks(folder.ranks, run, test)
     write_json(folder.result, result)
     return result
 

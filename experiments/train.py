@@ -1,4 +1,4 @@
-"""One run: train, validate, keep the best, look at test once."""
+"""One run: train, validate, keep the best, look at test once, or not at all."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def prepare(config: Config, spec: DatasetSpec, shard: Shard = ALONE) -> Run:
     started = time.perf_counter()
     device = choose_device(config.train.device)
     check_precision(config.train.precision, device)
-    histories = load(spec)
+    histories = load(spec, config.ties)
     train_items = train_split(histories)
     make_rows = prefix_rows if config.protocol == "prefix" else sequence_rows
     rows = make_rows(train_items, config.encoder.max_length)
@@ -159,10 +159,12 @@ def train(
         else:
             fit(run, optimizer, tracker, folder)
             load_weights(folder.weights, run.model)
-        valid, test = run.evaluate("valid"), run.evaluate("test")
+        valid = run.evaluate("valid")
+        test = run.evaluate("test") if config.evaluate.test else None
         result = write_result(folder, run, identity, origins(run), valid, test)
-        tracker.test(flat_metrics("test", test))
-        tracker.ranks(test.ranked, test.excluded)
+        if test is not None:
+            tracker.test(flat_metrics("test", test))
+            tracker.ranks(test.ranked, test.excluded)
         where = tracker.finish()
     if where:
         print(f"tracked: {where}")

@@ -13,6 +13,7 @@ from experiments.errors import UsageError
 
 if TYPE_CHECKING:
     from experiments.data.histories import Histories
+    from experiments.data.interactions import Ties
 
 FOLDER = Path(__file__).parent.parent / "datasets"
 
@@ -81,14 +82,15 @@ def locate(name: str, data_dir: Path | None) -> DatasetSpec:
     return DatasetSpec(name, _unregistered_file(name, folder))
 
 
-def load(spec: DatasetSpec) -> Histories:
-    """Read a located data set.
+def load(spec: DatasetSpec, ties: Ties = "file") -> Histories:
+    """Read a located data set; ties as for `read`.
 
-    Errors: UsageError when the file is malformed, or is not what its declaration expects.
+    Errors: UsageError when the file is malformed, is not what its declaration expects, or
+    has no times for ties to be shuffled.
     """
     from experiments.data.read import read
 
-    histories = read(spec.path, spec.name)
+    histories = read(spec.path, spec.name, ties=ties)
     check(histories, spec)
     return histories
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,9 @@ from experiments.errors import UsageError
 BoolArray = NDArray[np.bool_]
 StrArray = NDArray[np.str_]
 TimeArray = NDArray[Any]  # int64 or float64
+Ties = Literal["file", "shuffled"]
 
+TIES_SEED = 0  # not the run's: the data set is the same for all of them
 SHORTEST = 3  # a test target, a validation target, and one item to predict them from
 
 
@@ -66,6 +68,22 @@ class Interactions:
         times = None if self.times is None else self.times[chosen]
         return replace(
             self, users=users, items=items, user_ids=user_ids, item_ids=item_ids, times=times
+        )
+
+    def with_ties_shuffled(self) -> Interactions:
+        """Draw the order of each user's interactions at the same time, always the same one.
+
+        Errors: UsageError when the file holds no times.
+        """
+        if self.times is None:
+            raise UsageError(
+                f"ties: {self.source} has no times, only an order, so nothing in it is known to "
+                "be at the same time; leave ties at file"
+            )
+        drawn = np.random.default_rng(TIES_SEED).permutation(len(self.items))
+        order = np.lexsort((drawn, self.times, self.users))  # [N]
+        return replace(
+            self, users=self.users[order], items=self.items[order], times=self.times[order]
         )
 
     def trainable(self) -> Interactions:

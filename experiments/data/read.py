@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from experiments.data.histories import Histories
-from experiments.data.interactions import Interactions
+from experiments.data.interactions import Interactions, Ties
 from experiments.data.layout import Columns
 from experiments.data.read_text import read_text
 
@@ -26,9 +26,14 @@ def read_interactions(path: Path, columns: Columns | None = None) -> Interaction
     return read_table(path, columns)
 
 
-def read(path: Path, name: str, columns: Columns | None = None) -> Histories:
+def read(path: Path, name: str, columns: Columns | None = None, ties: Ties = "file") -> Histories:
     """The histories of data set `name`: users with at least three interactions.
 
-    Errors: as `read_interactions`; UsageError when no user has three.
+    ties: the order of one user's interactions at the same time, the file's or a drawn one.
+    Errors: as `read_interactions`; UsageError when no user has three, and for ties to be
+    shuffled in a file without times.
     """
-    return read_interactions(path, columns).histories(name)
+    interactions = read_interactions(path, columns)
+    if ties == "shuffled":
+        interactions = interactions.with_ties_shuffled()
+    return interactions.histories(name)

@@ -21,6 +21,7 @@ from tests.experiments.small_data import planted, write_text
 
 MODELS = [*presets(), "popularity", "repeat-last", "recbole:GRU4Rec"]
 CHOICES = {  # another value for every field that takes one of some words
+    "ties": "shuffled",
     "protocol": "sequence",
     "encoder.kind": "gru",
     "encoder.norm": "pre",
@@ -479,7 +480,7 @@ def test_a_baseline_refuses_what_it_would_not_read(model, key):
 
 def test_a_baseline_takes_what_it_reads():
     config = configured(
-        ("seed", 1), ("encoder.max_length", 5), ("track.mode", "disabled"), model="popularity"
+        ("seed", 1), ("encoder.max_length", 5), ("ties", "shuffled"), model="popularity"
     )
     assert config.encoder.max_length == 5
 

@@ -260,6 +260,86 @@ def test_the_test_split_is_looked_at_once(data, tmp_path, monkeypatch):
     assert looked == ["valid"] * (EPOCHS + 1) + ["test"]
 
 
+def test_a_run_that_must_not_look_at_test_does_not(data, run, tmp_path, monkeypatch, capsys):
+    looked: list[str] = []
+    evaluate = training.evaluate
+
+    def noting(*arguments: Any) -> Any:
+        looked.append(arguments[2])
+        return evaluate(*arguments)
+
+    monkeypatch.setattr(training, "evaluate", noting)
+    out = tmp_path / "run"
+    result = train(data, out, *CL4SREC, "--evaluate.test=false")
+    assert set(looked) == {"valid"}
+    assert sorted(f.name for f in out.iterdir()) == [f for f in RUN_FILES if f != "ranks.npz"]
+    assert "groups" not in result
+    assert list(result["targets_seen"]) == ["valid"]
+    assert result["metrics"] == {"valid": read_json(run / "result.json")["metrics"]["valid"]}
+    printed = capsys.readouterr().out
+    assert "valid, at the best epoch" in printed
+    assert "test was not looked at (evaluate.test: false)" in printed
+    assert main(["evaluate", str(out), "--split", "test", "--json"]) == 0  # still possible later
+    test = json.loads(capsys.readouterr().out.splitlines()[-1])["test"]
+    assert test == read_json(run / "result.json")["metrics"]["test"]
+
+
+# the order of what happened at the same time ----------------------------------------------------
+
+
+def write_days(folder: Path) -> None:
+    """folder/days.inter: of each user, four interactions a day, in the order of the items."""
+    rows = [
+        f"{user}\t{item}\t{day}"
+        for user, items in enumerate(planted(60, 12, 12), start=1)
+        for day in range(3)
+        for item in sorted(items[4 * day : 4 * day + 4])
+    ]
+    header = "user_id:token\titem_id:token\ttimestamp:float"
+    (folder / "days.inter").write_text("\n".join([header, *rows]) + "\n")
+
+
+def test_shuffled_ties_are_another_experiment_on_the_same_data(tmp_path, capsys):
+    write_days(tmp_path)
+    inter = ("--model", "popularity", "--track.mode=disabled")
+    runs = {
+        (ties, seed): train(
+            tmp_path, tmp_path / f"{ties}{seed}", *inter, f"--ties={ties}", f"--seed={seed}",
+            dataset="days",
+        )
+        for ties in ("file", "shuffled") for seed in (0, 1)
+    }  # fmt: skip
+    file, shuffled = runs["file", 0], runs["shuffled", 0]
+    assert file["data_sha256"] == shuffled["data_sha256"]
+    assert file["config_sha256"] != shuffled["config_sha256"]
+    assert file["metrics"] != shuffled["metrics"]
+    assert shuffled["metrics"] == runs["shuffled", 1]["metrics"]  # no matter of the run's seed
+
+
+def test_a_run_with_shuffled_ties_is_read_again_with_them(tmp_path, capsys):
+    write_days(tmp_path)
+    out = tmp_path / "run"
+    result = train(
+        tmp_path, out, "--model", "sasrec", "--epochs=2", *FAST, "--ties=shuffled", dataset="days"
+    )
+    assert main(["evaluate", str(out), "--json"]) == 0
+    again = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert again == {"test": result["metrics"]["test"]}
+    assert continued(tmp_path, out, "--epochs=3") == 0
+    train(tmp_path, tmp_path / "at-once", "--model", "sasrec", "--epochs=3", *FAST,
+          "--ties=shuffled", dataset="days")  # fmt: skip
+    assert ranks(out) == ranks(tmp_path / "at-once")
+
+
+def test_ties_of_a_file_without_times_cannot_be_shuffled(data, tmp_path, capsys):
+    arguments = ["--dataset", "planted", "--data-dir", str(data), "--out", str(tmp_path / "run")]
+    assert main(["train", *arguments, "--ties=shuffled"]) == 2
+    error = capsys.readouterr().err
+    assert f"ties: {data / 'planted.txt'} has no times" in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "run").exists()
+
+
 # continuation -----------------------------------------------------------------------------------
 
 

@@ -50,6 +50,35 @@ def test_rows_are_sorted_by_time_and_ties_keep_the_order_of_the_file(tmp_path):
     assert found.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+@given(
+    rows=st.lists(
+        st.tuples(st.integers(1, 3), st.integers(1, 9), st.integers(1, 3)), min_size=1, max_size=40
+    )
+)
+@one_file
+def test_shuffled_ties_move_nothing_but_what_is_at_the_same_time(tmp_path, rows):
+    path = table(tmp_path, ATOMIC + "".join(f"{u}\t{i}\t1\t{t}\n" for u, i, t in rows))
+    before, after = (read_interactions(path), read_interactions(path).with_ties_shuffled())
+    assert after.users.tolist() == before.users.tolist()
+    assert after.times.tolist() == before.times.tolist()
+    moments = [list(zip(x.users, x.times, x.items, strict=True)) for x in (before, after)]
+    assert sorted(moments[0]) == sorted(moments[1])
+    again = read_interactions(path).with_ties_shuffled()
+    assert again.items.tolist() == after.items.tolist()
+
+
+def test_shuffled_ties_are_in_another_order_of_the_same_file(tmp_path):
+    rows = "".join(f"u\t{i}\t1\t{9 - i // 10}\n" for i in range(30))
+    path = table(tmp_path, ATOMIC + rows)
+    file, shuffled = read(path, "x"), read(path, "x", ties="shuffled")
+    assert items_of(file, "u") == [str(i) for i in [*range(20, 30), *range(10, 20), *range(10)]]
+    assert items_of(shuffled, "u") != items_of(file, "u")
+    for start in (0, 10, 20):
+        day = slice(start, start + 10)
+        assert sorted(items_of(shuffled, "u")[day]) == sorted(items_of(file, "u")[day])
+    assert shuffled.sha256 == file.sha256
+
+
 def test_columns_may_come_in_any_order(tmp_path):
     rows = "1\ta\t7\tu\n2\tb\t7\tu\n3\tc\t7\tu\n"
     path = table(tmp_path, "timestamp:float\titem_id:token\tx:float\tuser_id:token\n" + rows)
