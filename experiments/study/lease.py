@@ -15,6 +15,7 @@ import os
 import socket
 import threading
 import uuid
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -88,6 +89,10 @@ class Leases:
         finally:
             self._own.unlink()
         return Lease(self, key, number + 1, note)
+
+    def tries(self) -> Counter[str]:
+        """How many leases there have been on each key."""
+        return Counter(name.rpartition(".")[0] for name in os.listdir(self.folder))
 
     def path(self, key: str, number: int) -> Path:
         return self.folder / f"{key}.{number}"

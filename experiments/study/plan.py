@@ -8,7 +8,7 @@ import shlex
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from functools import lru_cache
+from functools import cache
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -111,7 +111,15 @@ def resolved(fields: list[tuple[str, Any]], data_dir: Path | None) -> tuple[Conf
     return resolve(None, [*fields, *where])
 
 
-data_sha256 = lru_cache(maxsize=None)(fingerprint)
+def data_sha256(path: Path) -> str:
+    """Of a data file; read again only when it has changed."""
+    status = path.stat()
+    return fingerprint_of(path, status.st_mtime_ns, status.st_size)
+
+
+@cache
+def fingerprint_of(path: Path, changed: int, size: int) -> str:
+    return fingerprint(path)
 
 
 def features_sha256(config: Config, spec: DatasetSpec) -> str:

@@ -40,8 +40,9 @@ class Record:
                 self._lines, offset = {}, 0
             file.seek(offset)
             whole, _, _ = file.read().rpartition(b"\n")
-        for number, text in enumerate(whole.split(b"\n") if whole else [], start=1):
-            line = self._parsed(text, f"{self.path}, line {number + len(self._lines)}")
+        texts = whole.split(b"\n") if whole else []
+        for number, text in enumerate(texts, start=len(self._lines) + 1):
+            line = self._parsed(text, f"{self.path}, line {number}")
             self._lines[line["trial"]] = line
         self._read = (status.st_ino, offset + len(whole) + bool(whole))
         return self._lines

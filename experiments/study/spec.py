@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
 from experiments.errors import UsageError
 from experiments.study.ranges import Range
-from experiments.typed import build
+from experiments.typed import build, unknown
 from experiments.yaml_file import read_tree
 
 STUDIES = Path(__file__).parent.parent / "studies"
@@ -87,12 +87,16 @@ class Study:
                 raise ValueError(f"grid.{key} must have at least one value")
         if self.search and (self.random or self.grid or self.variants):
             raise ValueError("search: goes with neither random, grid nor variants")
-        fields = [*self.set, *self.grid, *(key for some in self.variants.values() for key in some)]
+        varied = [*self.set, *self.grid, *(key for some in self.variants.values() for key in some)]
         for part in (self.random, self.search):
-            fields += list(part.ranges) if part else []
-        for key in fields:
+            varied += list(part.ranges) if part else []
+        for key in varied:
             if key.split(".")[0] in NO_AXIS:
                 raise ValueError(f"{key}: not a field to vary; base, datasets and seeds say it")
+
+
+KEYS = [one.name for one in fields(Study) if one.name not in ("name", "question")]
+"""What a study file may say; its name is the file's, its question the first comment."""
 
 
 def texts(values: tuple[Any, ...]) -> frozenset[str]:
@@ -102,9 +106,9 @@ def texts(values: tuple[Any, ...]) -> frozenset[str]:
 def read_study(path: Path) -> Study:
     """A study from its file; UsageError for anything unknown, missing or out of range."""
     tree = read_tree(path)
-    for key in ("name", "question"):
-        if key in tree:
-            raise UsageError(f"{path}: {key}: the file's name and its first comment say that")
+    for key in tree:
+        if key not in KEYS:
+            raise UsageError(f"{path}: {key}: {unknown(key, KEYS)}")
     if isinstance(tree.get("base"), str):
         tree["base"] = [tree["base"]]
     for key in ("base", "datasets"):

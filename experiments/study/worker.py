@@ -21,7 +21,7 @@ from experiments.track import TrackConfig, group_name
 from experiments.train import Pruned, train
 
 POLL = 2.0  # seconds between looks at what others have
-DEATHS = 5  # of processes in one and the same epoch of a trial, until it counts as failed
+DEATHS = 10  # of processes in one and the same epoch of a trial, until it counts as failed
 
 
 class LeaseLost(Exception):
@@ -52,12 +52,13 @@ class Worker:
         """Until every trial is on record; waits for those that other workers have."""
         while open_trials := self.open_trials():
             if not any(self.take(trial) for trial in open_trials):
-                time.sleep(POLL)
+                time.sleep(POLL)  # others have them all
 
     def open_trials(self) -> list[Trial]:
-        """Those without a line."""
-        known = self.folder.record.lines()
-        return [trial for trial in self.trials if trial.id not in known]
+        """Those without a line; first the ones that were begun least often, in their order."""
+        known, tries = self.folder.record.lines(), self.leases.tries()
+        left = [trial for trial in self.trials if trial.id not in known]
+        return sorted(left, key=lambda trial: tries[trial.id])
 
     def take(self, trial: Trial) -> bool:
         """Train and record a trial; False when another worker has it."""

@@ -143,10 +143,10 @@ def test_a_pruned_line_knows_validation_and_nothing_of_test(run: RunFolder) -> N
 
 def test_a_failed_line_has_its_error_in_one_line() -> None:
     error = FloatingPointError("the loss is nan\n in epoch 1")
-    line = failed_line(ABOUT, "beauty", "cl4srec", 3, error)
+    line = failed_line(ABOUT, error)
     assert line["error"] == "FloatingPointError: the loss is nan in epoch 1"
-    assert (line["status"], line["dataset"], line["seed"]) == ("failed", "beauty", 3)
-    assert failed_line(ABOUT, "beauty", "cl4srec", 3, "a\nb")["error"] == "a b"
+    assert line["status"] == "failed"
+    assert failed_line(ABOUT, "a\nb")["error"] == "a b"
 
 
 def test_a_run_without_a_result_is_not_finished(tmp_path) -> None:

@@ -1,0 +1,115 @@
+"""Of any number of workers one has a trial, until it gives it back, is gone or falls silent."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, replace
+
+import pytest
+
+from experiments.study.lease import Leases, Owner
+
+LONG_AGO = 1_000_000.0  # seconds since 1970
+
+
+@pytest.fixture
+def leases(tmp_path) -> Leases:
+    return Leases(tmp_path / "leases")
+
+
+def write(leases: Leases, owner: Owner, note: str = "") -> None:
+    """The first lease on `trial`, as its owner would have left it."""
+    path = leases.path("trial", 1)
+    path.write_text(json.dumps({**asdict(owner), "note": note}))
+
+
+def test_of_many_who_claim_at_once_one_gets_the_lease(leases):
+    def claim(_: int) -> bool:
+        return Leases(leases.folder).claim("trial") is not None
+
+    with ThreadPoolExecutor(16) as pool:
+        assert sum(pool.map(claim, range(64))) == 1
+
+
+def test_leases_on_different_keys_do_not_hinder_each_other(leases):
+    assert leases.claim("a") is not None
+    assert leases.claim("b") is not None
+
+
+def test_a_lease_that_was_given_back_can_be_had_at_once(leases):
+    first = leases.claim("trial")
+    with first:
+        assert leases.claim("trial") is None
+    second = leases.claim("trial")
+    assert second is not None
+    assert second.number == 2
+
+
+def test_a_lease_is_given_back_when_its_owner_is_interrupted(leases):
+    with pytest.raises(KeyboardInterrupt), leases.claim("trial"):
+        raise KeyboardInterrupt
+    assert leases.claim("trial") is not None
+
+
+def test_the_lease_of_a_process_that_is_gone_can_be_had_at_once(leases):
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    write(leases, replace(Owner.this(), pid=ended.pid))
+    assert leases.claim("trial") is not None
+
+
+def test_a_process_with_the_number_of_one_that_is_gone_is_not_taken_for_it(leases):
+    write(leases, replace(Owner.this(), started="1"))
+    assert leases.claim("trial") is not None
+
+
+@pytest.mark.parametrize("owner", ["elsewhere", "unreadable"])
+def test_a_lease_whose_owner_cannot_be_looked_at_lasts_until_it_falls_silent(owner, leases):
+    write(leases, Owner("elsewhere", "another machine", 1, "1"))
+    path = leases.path("trial", 1)
+    if owner == "unreadable":
+        path.write_text("")
+    assert leases.claim("trial") is None
+    os.utime(path, (LONG_AGO, LONG_AGO))
+    assert leases.claim("trial") is not None
+
+
+def test_silence_is_measured_by_the_clock_of_the_file_system(leases, monkeypatch):
+    write(leases, Owner("elsewhere", "another machine", 1, "1"))
+    monkeypatch.setattr(time, "time", lambda: LONG_AGO * 1e6)  # this machine's clock is wrong
+    assert leases.claim("trial") is None
+
+
+def test_an_owner_shows_life_while_it_works(tmp_path):
+    leases = Leases(tmp_path, seconds=0.06)
+    with leases.claim("trial") as lease:
+        path = leases.path("trial", lease.number)
+        os.utime(path, (LONG_AGO, LONG_AGO))
+        while path.stat().st_mtime == LONG_AGO:  # ends with the first sign of life
+            time.sleep(0.01)
+
+
+def test_a_worker_that_was_asleep_finds_that_another_took_over_and_does_not_disturb_it(leases):
+    asleep = leases.claim("trial")
+    os.utime(leases.path("trial", 1), (LONG_AGO, LONG_AGO))
+    awake = leases.claim("trial")
+    assert not asleep.held()
+    assert awake.held()
+    with asleep:
+        pass
+    assert awake.held()
+    assert leases.claim("trial") is None
+
+
+def test_who_comes_after_learns_what_those_before_noted_unless_they_gave_it_back(leases):
+    with leases.claim("trial", note="given back"):
+        pass
+    for note in ("one", "two"):
+        leases.claim("trial", note)
+        os.utime(leases.path("trial", max(leases.numbers("trial"))), (LONG_AGO, LONG_AGO))
+    assert leases.claim("trial").lost() == ["one", "two"]

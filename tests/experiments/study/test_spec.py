@@ -1,0 +1,108 @@
+"""A study file is read whole, or refused with one line that says what is wrong in it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from experiments.errors import UsageError
+from experiments.study.ranges import Range
+from experiments.study.spec import STUDIES, read_study
+
+SMALLEST = "# Does it help?\nbase: cl4srec\ndatasets: [beauty]\n"
+RANDOM = SMALLEST + "random: {draws: 1, ranges: "
+
+
+def written(folder, text):
+    path = folder / "helps.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_the_first_comment_is_the_question_and_the_file_the_name(tmp_path):
+    study = read_study(written(tmp_path, SMALLEST))
+    assert (study.name, study.question) == ("helps", "Does it help?")
+    assert (study.base, study.datasets, study.seeds) == (("cl4srec",), ("beauty",), (0,))
+
+
+def test_a_study_of_this_repository_is_called_by_its_path():
+    path = next(STUDIES.glob("quick/*.yaml"))
+    assert read_study(path).name == f"quick/{path.stem}"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("base: cl4srec\n", "datasets is missing"),
+        ("datasets: [beauty]\n", "base is missing"),
+        (SMALLEST + "gird: {a: [1]}\n", "unknown 'gird' (did you mean 'grid'?)"),
+        (SMALLEST + "name: other\n", "name: unknown 'name'"),
+        (SMALLEST + "seeds: []\n", "seeds must name at least one"),
+        (SMALLEST + "seeds: [1, 1]\n", "seeds names one twice: 1, 1"),
+        (SMALLEST + "seeds: [one]\n", "seeds.0: expected an integer, got 'one'"),
+        (SMALLEST + "grid: {contrast.0.weight: []}\n", "grid.contrast.0.weight must have"),
+        (SMALLEST + "grid: {seed: [1]}\n", "seed: not a field to vary"),
+        (SMALLEST + "grid: [1]\n", "grid: expected keys and values"),
+        (SMALLEST + "random: {draws: 0, ranges: {a: {low: 0, high: 1}}}\n", "draws must be"),
+        (RANDOM + "{}}\n", "ranges must name at least one field"),
+        (RANDOM + "{a: {low: 1}}}\n", "random.ranges.a.high must be"),
+        (RANDOM + "{a: {low: 0, high: 1, log: true}}}\n", "log: needs"),
+        (SMALLEST + "search: {trials: 1, pruner: best, ranges: {}}\n", "unknown 'best'"),
+        (
+            SMALLEST + "grid: {epochs: [1]}\nsearch: {trials: 1, ranges: {a: {low: 0, high: 1}}}\n",
+            "search: goes with neither random, grid nor variants",
+        ),
+        ("[]", "expected keys and values"),
+    ],
+)  # fmt: skip
+def test_a_mistake_in_a_study_is_one_line_with_its_place(text, told, tmp_path):
+    path = written(tmp_path, text)
+    with pytest.raises(UsageError) as error:
+        read_study(path)
+    message = str(error.value)
+    assert message.startswith(f"{path}: ")
+    assert told in message
+    assert "\n" not in message
+
+
+numbers = st.floats(1e-3, 1e3)
+
+
+@given(low=numbers, high=numbers, log=st.booleans(), seed=st.integers(0, 99))
+def test_draws_lie_in_their_range(low, high, log, seed):
+    low, high = sorted((low, high))
+    value = Range(low=low, high=high, log=log).draw(np.random.default_rng(seed))
+    assert low <= value <= high
+
+
+@given(low=st.integers(1, 50), count=st.integers(0, 50), log=st.booleans(), seed=st.integers(0, 99))
+def test_draws_between_integers_are_integers(low, count, log, seed):
+    value = Range(low=low, high=low + count, log=log).draw(np.random.default_rng(seed))
+    assert isinstance(value, int)
+    assert low <= value <= low + count
+
+
+def test_steps_reach_both_ends_and_nothing_between_them():
+    rng = np.random.default_rng(0)
+    drawn = {Range(low=0.1, high=0.6, step=0.1).draw(rng) for _ in range(200)}
+    assert drawn == {0.1, 0.2, 0.3, 0.4, 0.5, 0.6}
+
+
+def test_a_logarithmic_range_has_as_many_draws_below_its_geometric_mean_as_above():
+    rng = np.random.default_rng(0)
+    drawn = [Range(low=1e-4, high=1e-2, log=True).draw(rng) for _ in range(2000)]
+    assert abs(np.mean(np.array(drawn) < 1e-3) - 0.5) < 0.04
+
+
+def test_choices_may_be_lists():
+    rng = np.random.default_rng(0)
+    drawn = [Range(choices=(["crop"], ["mask", "crop"])).draw(rng) for _ in range(20)]
+    assert ["crop"] in drawn
+    assert ["mask", "crop"] in drawn
+
+
+def test_choices_go_with_no_bounds():
+    with pytest.raises(ValueError, match="choices"):
+        Range(low=1, choices=(1, 2))

@@ -1,0 +1,262 @@
+"""Every trial is trained to the end once, whatever happens to the workers."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import random
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from experiments.study import worker as working
+from experiments.study.command import Where, finish, work
+from experiments.study.folder import StudyFolder, study_folder
+from experiments.study.plan import plan
+from experiments.study.spec import read_study
+from experiments.study.worker import DEATHS, Worker
+from experiments.track import TrackConfig
+from tests.experiments.small_data import planted, write_text
+
+UNTRACKED = TrackConfig(mode="disabled")
+TINY = """# Does it work?
+base: cl4srec
+datasets: [planted]
+baseline: sasrec
+set:
+  encoder.dim: 16
+  encoder.inner: 16
+  encoder.layers: 1
+  encoder.max_length: 8
+  train.batch_size: 64
+"""
+TWO = TINY + "  epochs: 2\n"
+TWELVE = TINY + "  epochs: 4\nseeds: [0, 1, 2]\ngrid: {contrast.0.temperature: [0.1, 0.5, 1.0]}\n"
+
+
+def begun(folder: Path, text: str) -> tuple[Path, StudyFolder]:
+    """A study file next to its data, and its folder with a manifest."""
+    write_text(folder, "planted", planted())
+    file = folder / "tiny.yaml"
+    file.write_text(text)
+    study = read_study(file)
+    place = study_folder(study.name, folder / "out")
+    place.open(study, text, plan(study, folder))
+    return file, place
+
+
+def a_worker(place: StudyFolder, said: list[str] | None = None) -> Worker:
+    return Worker(place, place.path.parent, UNTRACKED, (said if said is not None else []).append)
+
+
+def metrics(place: StudyFolder) -> dict[str, dict[str, Any]]:
+    """What is measured, by trial; not what differs from one repetition to the next."""
+    kept = (
+        "valid/",
+        "test/",
+        "best/",
+        "curve/",
+        "hits/",
+        "groups/",
+        "best_epoch",
+        "epochs",
+        "config",
+    )
+    return {
+        trial: {
+            key: value
+            for key, value in line.items()
+            if key.startswith(kept) and key != "curve/seconds"
+        }
+        for trial, line in place.record.lines().items()
+    }
+
+
+def test_a_study_is_worked_off_and_every_trial_recorded_with_all_of_its_facts(tmp_path):
+    _, place = begun(tmp_path, TWO)
+    said: list[str] = []
+    a_worker(place, said).work()
+    lines = list(place.record.lines().values())
+    assert [line["variant"] for line in lines] == ["sasrec", "cl4srec"]
+    assert [line["baseline"] for line in lines] == [None, "sasrec"]
+    assert [line["status"] for line in lines] == ["finished"] * 2
+    assert all(line["study"] == "tiny" and line["question"] == "Does it work?" for line in lines)
+    assert all("data_dir" not in line["config"] for line in lines)
+    assert [text.split()[0] for text in said] == ["finished"] * 2
+    log = place.log(lines[0]["trial"]).read_text()
+    assert "epoch   2" in log
+
+
+def test_nothing_is_trained_again(tmp_path, monkeypatch):
+    _, place = begun(tmp_path, TWO)
+    a_worker(place).work()
+    before = place.record.path.read_bytes()
+    monkeypatch.setattr(working, "train", None)
+    a_worker(place).work()
+    assert place.record.path.read_bytes() == before
+
+
+def test_a_trial_that_fails_is_recorded_with_its_error_and_does_not_stop_the_others(
+    tmp_path, monkeypatch, capsys
+):
+    _, place = begun(tmp_path, TWO)
+
+    def broken(config, *rest, **named):
+        if config.model == "sasrec":
+            raise FloatingPointError("the loss is nan")
+        return ordinary(config, *rest, **named)
+
+    ordinary = working.train
+    monkeypatch.setattr(working, "train", broken)
+    a_worker(place).work()
+    failed, finished = place.record.lines().values()
+    assert (failed["status"], failed["variant"]) == ("failed", "sasrec")
+    assert failed["error"] == "FloatingPointError: the loss is nan"
+    assert finished["status"] == "finished"
+    assert "Traceback" in place.log(failed["trial"]).read_text()
+    with pytest.raises(Exception, match="1 of 2 trials failed"):
+        finish(read_study(tmp_path / "tiny.yaml"), place)
+
+
+def test_failed_trials_are_trained_again_when_that_is_asked_for(tmp_path, monkeypatch):
+    _, place = begun(tmp_path, TWO)
+    with monkeypatch.context() as patch:
+        patch.setattr(working, "train", None)  # not callable
+        a_worker(place).work()
+    assert {line["status"] for line in place.record.lines().values()} == {"failed"}
+    place.forget_failed()
+    a_worker(place).work()
+    assert [line["status"] for line in place.record.lines().values()] == ["finished"] * 2
+
+
+@pytest.mark.parametrize("epoch", [1, 2, 3, 4])
+def test_a_trial_that_is_taken_over_after_any_epoch_ends_as_if_nothing_had_happened(
+    epoch, tmp_path, monkeypatch
+):
+    """With early stopping: patience counts on where it was."""
+    text = TINY + "  epochs: 9\n  train.patience: 1\n  train.learning_rate: 0.02\n"
+    _, undisturbed = begun(tmp_path / "one", text)
+    a_worker(undisturbed).work()
+    stopped = [line["epochs"] for line in undisturbed.record.lines().values()]
+    assert all(epochs < 9 for epochs in stopped)
+
+    def killed(config, spec, folder, resume, watch):
+        def until(record):
+            goes_on = watch(record)
+            if record["epoch"] == epoch + 1:
+                raise KeyboardInterrupt
+            return goes_on
+
+        return ordinary(config, spec, folder, resume=resume, watch=until)
+
+    ordinary = working.train
+    _, disturbed = begun(tmp_path / "two", text)
+    with monkeypatch.context() as patch:
+        patch.setattr(working, "train", killed)
+        for _ in range(2):
+            try:
+                a_worker(disturbed).work()
+            except KeyboardInterrupt:
+                continue
+    a_worker(disturbed).work()
+    assert metrics(disturbed) == metrics(undisturbed)
+
+
+def test_a_worker_that_was_asleep_leaves_its_trial_to_the_one_that_took_over(tmp_path, monkeypatch):
+    _, place = begun(tmp_path, TWO)
+
+    def overtaken(config, spec, folder, resume, watch):
+        trial = folder.path.name
+        taken = place.leases().path(trial, 2)
+        taken.write_text(place.leases().path(trial, 1).read_text())
+        return ordinary(config, spec, folder, resume=resume, watch=watch)
+
+    ordinary = working.train
+    monkeypatch.setattr(working, "train", overtaken)
+    worker = a_worker(place)
+    first = worker.trials[0]
+    assert worker.take(first)
+    assert place.record.lines() == {}
+    assert place.run(first.id).read_history() == []
+
+
+def test_a_trial_whose_processes_die_again_and_again_in_one_epoch_counts_as_failed(tmp_path):
+    _, place = begun(tmp_path, TWO)
+    trial = place.trials()[0]
+    for _ in range(DEATHS):
+        lease = place.leases().claim(trial.id, note="after epoch 0")
+        gone = json.loads(place.leases().path(trial.id, lease.number).read_text()) | {
+            "started": "1"
+        }
+        place.leases().path(trial.id, lease.number).write_text(json.dumps(gone))
+    a_worker(place).work()
+    line = place.record.lines()[trial.id]
+    assert line["status"] == "failed"
+    assert line["error"] == f"{DEATHS} processes were killed at it after epoch 0"
+
+
+def test_a_run_that_ended_without_being_recorded_is_recorded_and_not_trained_again(
+    tmp_path, monkeypatch
+):
+    _, place = begun(tmp_path, TWO)
+    a_worker(place).work()
+    before = metrics(place)
+    place.record.path.unlink()
+    monkeypatch.setattr(working, "train", None)
+    a_worker(place).work()
+    assert metrics(place) == before
+
+
+def test_a_folder_is_of_one_study(tmp_path):
+    _, place = begun(tmp_path, TWO)
+    other = tmp_path / "other.yaml"
+    other.write_text(TWO)
+    study = read_study(other)
+    with pytest.raises(Exception, match="holds the study tiny"):
+        place.open(study, TWO, plan(study, tmp_path))
+
+
+def test_a_study_may_grow_and_is_not_continued_on_other_data(tmp_path):
+    file, place = begun(tmp_path, TWO)
+    a_worker(place).work()
+    longer = TWO + "seeds: [0, 1]\n"
+    file.write_text(longer)
+    study = read_study(file)
+    place.open(study, longer, plan(study, tmp_path))
+    assert len(a_worker(place).open_trials()) == 2
+    write_text(tmp_path, "planted", planted(seed=1))
+    with pytest.raises(Exception, match="data or defaults have changed"):
+        place.open(study, longer, plan(study, tmp_path))
+
+
+@pytest.mark.slow
+def test_workers_that_are_killed_at_random_lose_no_trial_and_record_none_twice(
+    tmp_path, monkeypatch
+):
+    """Three workers, twelve trials, ten SIGKILLs; each worker that dies is replaced."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    _, undisturbed = begun(tmp_path / "one", TWELVE)
+    a_worker(undisturbed).work()
+    file, place = begun(tmp_path / "two", TWELVE)
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["experiments.study.command"])
+    arguments = (file, Where(file.parent, place.path, UNTRACKED))
+    workers = [context.Process(target=work, args=arguments) for _ in range(3)]
+    for one in workers:
+        one.start()
+    pick = random.Random(0)
+    for _ in range(10):
+        time.sleep(pick.uniform(0.2, 0.8))
+        victim = pick.randrange(3)
+        workers[victim].kill()
+        workers[victim].join()
+        workers[victim] = context.Process(target=work, args=arguments)
+        workers[victim].start()
+    for one in workers:
+        one.join()
+    assert [one.exitcode for one in workers] == [0] * 3
+    texts = place.record.path.read_text().splitlines()
+    assert len(texts) == len(place.trials()) == 12
+    assert metrics(place) == metrics(undisturbed)
