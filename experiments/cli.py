@@ -61,6 +61,7 @@ def parser() -> Parser:
     add_recommend(commands)
     add_export(commands)
     add_data(commands)
+    add_study(commands)
     add_bench(commands)
     add_inspect(commands)
     add_list(commands)
@@ -138,6 +139,26 @@ def add_data(commands: Any) -> None:
     made.add_argument("--k-core", type=int, metavar="K", help="keep users and items with K or more")
 
 
+def add_study(commands: Any) -> None:
+    made = add(commands, "study", run.study, "train all that answers a question; resumes")
+    made.set_defaults(fields=("track",))
+    made.add_argument("file", type=Path, metavar="STUDY.yaml")
+    made.add_argument("--data-dir", type=Path, metavar="DIR", help="folder of the data files")
+    made.add_argument(
+        "--out", type=Path, metavar="DIR",
+        help="manifest, runs and record; [runs/studies/NAME, record in experiments/results]",
+    )  # fmt: skip
+    made.add_argument("--workers", type=int, metavar="N", help="processes [one a core]")
+    made.add_argument("--threads", type=int, default=1, metavar="N", help="of each worker [1]")
+    made.add_argument("--launcher", choices=["local", "slurm", "ray"], default="local")
+    made.add_argument("--retry-failed", action="store_true", help="train what failed again")
+    which = made.add_mutually_exclusive_group()
+    which.add_argument("--dry-run", action="store_true", help="list trials and their time")
+    which.add_argument("--worker", action="store_true", help="be one more worker of it")
+    which.add_argument("--wandb-sweep", action="store_true", help="write a W&B sweep instead")
+    add_plugin(made)
+
+
 def add_bench(commands: Any) -> None:
     made = add(commands, "bench", run.bench, "side by side with RecBole's own code, in one run")
     made.add_argument("--dataset", default="ml-100k", help="[ml-100k]")
@@ -188,7 +209,7 @@ def add_json(made: Parser) -> None:
 def overrides(arguments: argparse.Namespace, rest: list[str]) -> list[tuple[str, Any]]:
     """The fields that were set, in order: top-level ones first, then --dotted.key=value."""
     set_fields = []
-    if arguments.fields:
+    if arguments.fields is True:
         given = {name: vars(arguments).get(name) for name in TOP_LEVEL}
         set_fields = [
             (name, text if name in NAMES else plain(text))
@@ -199,12 +220,17 @@ def overrides(arguments: argparse.Namespace, rest: list[str]) -> list[tuple[str,
             set_fields.append(("data_dir", str(Path(arguments.data_dir).absolute())))
     for argument in rest:
         key, equals, text = argument.removeprefix("--").partition("=")
-        if not arguments.fields or not argument.startswith("--"):
+        if not takes(arguments.fields, key) or not argument.startswith("--"):
             raise UsageError(f"unknown argument {argument!r}; see `run.py COMMAND --help`")
         if not equals:
             raise UsageError(f"--{key} needs a value: write --{key}=VALUE")
         set_fields.append((key, plain(text)))
     return set_fields
+
+
+def takes(fields: bool | tuple[str, ...], key: str) -> bool:
+    """Whether a command takes this field: any, none, or those of some groups."""
+    return key.split(".")[0] in fields if isinstance(fields, tuple) else fields
 
 
 def plain(text: str) -> Any:

@@ -172,6 +172,41 @@ def data(arguments: argparse.Namespace) -> None:
     print("\n".join(lines))
 
 
+def study(arguments: argparse.Namespace) -> None:
+    """Plan a study and have workers train it; or be one of them."""
+    load_plugins(arguments.plugin)
+    from experiments.resolve import with_overrides
+    from experiments.study import command
+    from experiments.track import TrackConfig
+    from experiments.typed import build
+
+    tree = with_overrides({"track": {}}, arguments.overrides)
+    where = command.Where(
+        arguments.data_dir, arguments.out, build(TrackConfig, tree["track"], "track")
+    )
+    workers = command.check_workers(arguments.workers, arguments.threads)
+    if arguments.worker:
+        command.work(arguments.file, where)
+    elif arguments.dry_run:
+        command.dry_run(arguments.file, where, workers)
+    else:
+        command.run(
+            arguments.file, where, arguments.launcher, workers, arguments.threads,
+            arguments.retry_failed, worker_words(arguments),
+        )  # fmt: skip
+
+
+def worker_words(arguments: argparse.Namespace) -> list[str]:
+    """The command line of one worker of a study."""
+    from experiments.study.plan import as_text
+
+    words = ["study", str(arguments.file), "--worker"]
+    for flag, path in (("--data-dir", arguments.data_dir), ("--out", arguments.out)):
+        words += [flag, str(path)] if path else []
+    words += [word for name in arguments.plugin for word in ("--plugin", name)]
+    return words + [f"--{key}={as_text(value)}" for key, value in arguments.overrides]
+
+
 def bench(arguments: argparse.Namespace) -> None:
     """Time our training and evaluation next to RecBole's, all presets, or growing data."""
     from experiments.bench import command

@@ -36,10 +36,13 @@ def keep_memory() -> None:
 
 
 def commit() -> tuple[str, bool]:
-    """The commit of this code ("unknown" outside a git checkout), and whether it was changed."""
+    """The commit of this code ("unknown" outside a git checkout), and whether it was changed.
+
+    The record itself grows while a study runs: that is no change of the code.
+    """
     try:
         head = git("rev-parse", "HEAD")
-        return head, bool(git("status", "--porcelain"))
+        return head, bool(git("status", "--porcelain", "--", ".", ":!experiments/results"))
     except (OSError, subprocess.CalledProcessError):
         return "unknown", False
 

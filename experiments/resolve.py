@@ -69,16 +69,22 @@ def dataset_tree(spec: DatasetSpec, model: str) -> dict[str, Any]:
     return with_overrides({**tree, "protocol": spec.protocol}, list(spec.defaults.items()))
 
 
+def reads(model: str, key: str) -> bool:
+    """Whether a model makes use of a dotted field."""
+    group = key.split(".")[0]
+    if key == "encoder.max_length":
+        return True
+    if model in BASELINES:
+        return group in COMMON_FIELDS
+    if model.startswith(RECBOLE):
+        return group in (*COMMON_FIELDS, "epochs", "protocol", "train", "recbole")
+    return group != "recbole"
+
+
 def refuse_idle_fields(model: str, overrides: list[tuple[str, Any]]) -> None:
     """A field that this model would not read is a mistake, not a wish."""
-    used: tuple[str, ...] | None = None
-    if model in BASELINES:
-        used = COMMON_FIELDS
-    elif model.startswith(RECBOLE):
-        used = (*COMMON_FIELDS, "epochs", "protocol", "train", "recbole")
     for key, _ in overrides:
-        idle = key.startswith("recbole") if used is None else key.split(".")[0] not in used
-        if idle and key != "encoder.max_length":
+        if not reads(model, key):
             raise UsageError(f"{key}: {model} does not read this field")
 
 

@@ -407,3 +407,7 @@ def _summary(error: BaseException) -> str:
 
 def _say(line: str) -> None:
     print(f"W&B: {line}", file=sys.stderr)
+
+
+def group_name(study: str, dataset: str, variant: str) -> str:
+    return f"{study}/{dataset}/{variant}"

@@ -7,6 +7,7 @@ import math
 import random
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,12 @@ from models.shard import ALONE, Shard
 from models.tasks import FeatureTask
 
 SELECTION = "ndcg@10"  # of validation, seen items excluded
+Watch = Callable[[dict[str, float]], bool]
+"""Told every epoch's record before it is written; False ends the training there."""
+
+
+class Pruned(Exception):
+    """The watch ended the training after an epoch that is on record."""
 
 
 @dataclass
@@ -125,12 +132,17 @@ def trained(model: nn.Module) -> bool:
 
 
 def train(
-    config: Config, spec: DatasetSpec, folder: RunFolder, resume: bool, shard: Shard = ALONE
+    config: Config,
+    spec: DatasetSpec,
+    folder: RunFolder,
+    resume: bool,
+    shard: Shard = ALONE,
+    watch: Watch | None = None,
 ) -> dict[str, Any]:
     """Train until validation stops improving and write the run's folder; returns result.json.
 
     Every epoch's randomness is a function of (seed, epoch): a resumed run repeats what a run
-    that was never stopped would have done.
+    that was never stopped would have done.  Raises Pruned where the watch ends the training.
     """
     run = prepare(config, spec, shard)
     tree = config_tree(config)
@@ -157,7 +169,7 @@ def train(
         if optimizer is None:
             save_weights(folder.weights, run.model)
         else:
-            fit(run, optimizer, tracker, folder)
+            fit(run, optimizer, tracker, folder, watch or always)
             load_weights(folder.weights, run.model)
         valid = run.evaluate("valid")
         test = run.evaluate("test") if config.evaluate.test else None
@@ -186,7 +198,12 @@ def announce(run: Run, folder: RunFolder) -> None:
     )
 
 
-def fit(run: Run, optimizer: Optimizer, tracker: Tracker, folder: RunFolder) -> None:
+def always(record: dict[str, float]) -> bool:
+    """The watch that ends no training."""
+    return True
+
+
+def fit(run: Run, optimizer: Optimizer, tracker: Tracker, folder: RunFolder, watch: Watch) -> None:
     """Epochs until validation has not improved for `patience` evaluations, or all are done."""
     config, progress = run.config, run.progress
     while progress.epoch < config.epochs and progress.waited < config.train.patience:
@@ -199,12 +216,15 @@ def fit(run: Run, optimizer: Optimizer, tracker: Tracker, folder: RunFolder) -> 
             valid = run.evaluate("valid")
             record |= flat_metrics("valid", valid)
             improved = select(progress, valid.metrics()["excluded"][SELECTION])
+        goes_on = watch(record)
         folder.append_history(record)
         if improved:
             save_weights(folder.weights, run.model)
         save_state(folder.state, state_of(run, optimizer))
         tracker.epoch(record)
         print(epoch_line(record, improved), flush=True)
+        if not goes_on:
+            raise Pruned
 
 
 def select(progress: Progress, score: float) -> bool:

@@ -29,6 +29,8 @@ PLAIN = {int: "an integer", float: "a number", str: "a text", bool: "true or fal
 
 def build(hint: Any, value: Any, path: str) -> Any:
     """`value` as an instance of the type `hint`; UsageError that names `path` otherwise."""
+    if hint is Any:
+        return value
     if hint in CATALOGUES:
         return build_choice(hint, value, path)
     if dataclasses.is_dataclass(hint):
@@ -49,7 +51,7 @@ def build(hint: Any, value: Any, path: str) -> Any:
     if origin is dict:
         if not isinstance(value, dict):
             raise UsageError(f"{path}: expected keys and values, got {value!r}")
-        return dict(value)
+        return {key: build(arguments[1], item, f"{path}.{key}") for key, item in value.items()}
     return build_plain(hint, value, path)
 
 

@@ -53,8 +53,8 @@ def finished_line(folder: RunFolder, about: Mapping[str, Any]) -> Json:
     """The record of a finished run.
 
     about: what the study knows of the trial: study, question, trial, variant, axes, baseline,
-    command.  Everything else is read from the run's result.json, history.jsonl, ranks.npz and
-    config.yaml.  ValueError when there is no result.
+    command, dataset, model, seed.  Everything else is read from the run's result.json,
+    history.jsonl, ranks.npz and config.yaml.  ValueError when there is no result.
     """
     result = folder.read_result()
     if result is None:
@@ -109,15 +109,12 @@ def pruned_line(folder: RunFolder, about: Mapping[str, Any]) -> Json:
     return line | {"config": science(folder), "finished": utc(time.time())}
 
 
-def failed_line(
-    about: Mapping[str, Any], dataset: str, model: str, seed: int, error: BaseException | str
-) -> Json:
+def failed_line(about: Mapping[str, Any], error: BaseException | str) -> Json:
     """The record of a run that ended in an error: which one, and no metrics."""
     text = " ".join(str(error).split())
     if isinstance(error, BaseException):
         text = f"{type(error).__name__}: {text}" if text else type(error).__name__
-    line = {**about, "status": "failed", "dataset": dataset, "model": model, "seed": seed}
-    return line | {"error": text, "finished": utc(time.time())}
+    return {**about, "status": "failed", "error": text, "finished": utc(time.time())}
 
 
 def flat_rules(split: str, rules: dict[str, dict[str, float]]) -> Json:

@@ -1,0 +1,119 @@
+"""`run.py study`: plan, launch workers, and say what came out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from experiments.errors import RunFailed, UsageError
+from experiments.study.estimate import clock, estimate, timings
+from experiments.study.folder import RESULTS, StudyFolder, study_folder
+from experiments.study.local import cores, launch
+from experiments.study.plan import Trial, plan
+from experiments.study.spec import Study, read_study
+from experiments.study.worker import Worker
+from experiments.track import TrackConfig
+
+LAUNCHERS = {"local": launch}
+
+
+@dataclass(frozen=True)
+class Where:
+    """Where a study reads its data, works, and is tracked."""
+
+    data_dir: Path | None
+    out: Path | None
+    track: TrackConfig
+
+
+def work(file: Path, where: Where) -> None:
+    """Be one worker of a study that has been planned."""
+    folder = study_folder(read_study(file).name, where.out)
+    Worker(folder, where.data_dir, where.track, say=print_now).work()
+
+
+def print_now(line: str) -> None:
+    print(line, flush=True)
+
+
+def run(
+    file: Path,
+    where: Where,
+    launcher: str,
+    workers: int,
+    threads: int,
+    retry_failed: bool,
+    worker: list[str],
+) -> None:
+    """Plan a study, have workers train what is not on record, and say what came out.
+
+    worker: the command line of one of them.
+    """
+    study = read_study(file)
+    folder = study_folder(study.name, where.out)
+    trials = plan(study, where.data_dir)
+    folder.open(study, file.read_text(encoding="utf-8"), trials)
+    if retry_failed:
+        folder.forget_failed()
+    print_now(outlook(study, trials, folder, workers))
+    if any(trial.id not in folder.record.lines() for trial in trials):
+        LAUNCHERS[launcher](worker, workers, threads, folder)
+    finish(study, folder)
+
+
+def dry_run(file: Path, where: Where, workers: int) -> None:
+    """What would be trained, and how long it would take; nothing is written."""
+    study = read_study(file)
+    folder = study_folder(study.name, where.out)
+    trials = plan(study, where.data_dir)
+    done = folder.record.lines()
+    known = timings(RESULTS, done)
+    for trial in trials:
+        status = done[trial.id]["status"] if trial.id in done else cost(estimate(trial, known))
+        what = f"{trial.dataset}  seed {trial.seed}  {trial.variant.label}"
+        print(f"{trial.id}  {status:<10} {what}")
+    print(outlook(study, trials, folder, workers))
+
+
+def cost(seconds: float | None) -> str:
+    return "?" if seconds is None else clock(seconds)
+
+
+def outlook(study: Study, trials: list[Trial], folder: StudyFolder, workers: int) -> str:
+    """How much there is to do, and how long it will take if the record knows."""
+    done = folder.record.lines()
+    known = timings(RESULTS, done)
+    left = [estimate(trial, known) for trial in trials if trial.id not in done]
+    line = f"{study.name}: {len(trials)} trials, {len(trials) - len(left)} on record"
+    if not left:
+        return line
+    seconds = [one for one in left if one is not None]
+    line += f", {len(left)} to do with {workers} worker{'s' * (workers > 1)}"
+    if seconds:
+        line += f": about {clock(sum(seconds) / workers)}"
+    if len(seconds) < len(left):
+        line += f" ({len(left) - len(seconds)} without a similar run on record)"
+    return line
+
+
+def finish(study: Study, folder: StudyFolder) -> None:
+    """Say what failed, if anything did."""
+    lines = [folder.record.lines()[trial.id] for trial in folder.trials()]
+    failed = [line for line in lines if line["status"] == "failed"]
+    print(
+        f"{study.name}: {len(lines) - len(failed)} of {len(lines)} trials -> {folder.record.path}"
+    )
+    if failed:
+        raise RunFailed(
+            f"{len(failed)} of {len(lines)} trials failed, the first with {failed[0]['error']}; "
+            f"what they printed is in {folder.path / 'logs'}; --retry-failed trains them again"
+        )
+
+
+def check_workers(workers: int | None, threads: int) -> int:
+    """How many workers; UsageError for none."""
+    if threads < 1:
+        raise UsageError(f"--threads: must be at least 1, got {threads}")
+    if workers is not None and workers < 1:
+        raise UsageError(f"--workers: must be at least 1, got {workers}")
+    return max(1, cores() // threads) if workers is None else workers

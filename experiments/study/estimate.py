@@ -1,0 +1,52 @@
+"""How long a study's trials will take, from the record of similar ones."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from pathlib import Path
+from statistics import median
+
+from experiments.study.plan import Trial
+from experiments.study.record import Line
+
+Seconds = dict[str, tuple[float, float]]
+"""By data set, model and protocol: seconds an epoch, epochs of a training."""
+
+
+def timings(results: Path, own: dict[str, Line]) -> Seconds:
+    """Medians over the finished trials of all records in a folder, and of one more record."""
+    found: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    for line in [*own.values(), *committed(results)]:
+        if line.get("status") == "finished":
+            key = f"{line['dataset']} {line['model']} {line['config']['protocol']}"
+            epochs = max(line["epochs"], 1)
+            found[key].append((line["seconds/total"] / epochs, epochs))
+    return {
+        key: (median(seconds for seconds, _ in some), median(epochs for _, epochs in some))
+        for key, some in found.items()
+    }
+
+
+def committed(results: Path) -> list[Line]:
+    """Every line of every record; lines of other kinds of record have no status."""
+    paths = sorted(results.rglob("*.jsonl"))
+    return [json.loads(text) for path in paths for text in path.read_bytes().splitlines() if text]
+
+
+def estimate(trial: Trial, known: Seconds) -> float | None:
+    """Seconds; None where no similar run is on record.
+
+    Similar: same data set, model and protocol.  As many epochs as these had, within the limit.
+    """
+    if trial.similar not in known:
+        return None
+    seconds, epochs = known[trial.similar]
+    return seconds * min(epochs, trial.epochs)
+
+
+def clock(seconds: float) -> str:
+    """45 s, 12 min, 3.5 h."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

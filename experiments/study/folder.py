@@ -1,0 +1,99 @@
+"""Where a study works: its manifest, leases, logs, and a run folder a trial."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from experiments.checkpoint import write_json
+from experiments.errors import UsageError
+from experiments.run_folder import REPOSITORY, RunFolder
+from experiments.study.lease import Leases
+from experiments.study.plan import Trial, trial_from
+from experiments.study.record import Record
+from experiments.study.spec import Study
+
+RESULTS = REPOSITORY / "experiments" / "results"
+
+
+@dataclass(frozen=True)
+class StudyFolder:
+    """A folder that all workers of a study share, and the record they write."""
+
+    path: Path
+    record: Record
+
+    @property
+    def manifest(self) -> Path:
+        return self.path / "manifest.json"
+
+    def run(self, trial: str) -> RunFolder:
+        return RunFolder(self.path / "trials" / trial)
+
+    def log(self, trial: str) -> Path:
+        """What a trial printed."""
+        return self.path / "logs" / f"{trial}.txt"
+
+    def leases(self) -> Leases:
+        return Leases(self.path / "leases")
+
+    def open(self, study: Study, text: str, trials: list[Trial]) -> None:
+        """Write the manifest.  A study may grow or shrink; what was finished stays so.
+
+        Errors: UsageError when the folder is another study's, or when the same study now means
+        other trials: the code or the data have changed since.
+        """
+        if self.manifest.exists():
+            before = self.read()
+            if before["study"] != study.name:
+                raise UsageError(f"--out {self.path}: holds the study {before['study']}")
+            gone = {tree["id"] for tree in before["trials"]} - {trial.id for trial in trials}
+            if before["text"] == text and gone:
+                raise UsageError(
+                    f"--out {self.path}: data or defaults have changed since the study was begun "
+                    f"({len(gone)} of its trials would be others now); begin it in another folder"
+                )
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            write_json(self.manifest, manifest(study, text, trials))
+        except OSError as error:
+            raise UsageError(f"--out {self.path}: cannot be written ({error.strerror})") from None
+
+    def read(self) -> dict[str, Any]:
+        """The manifest; UsageError where there is none."""
+        try:
+            tree: dict[str, Any] = json.loads(self.manifest.read_text(encoding="utf-8"))
+            return tree
+        except (OSError, ValueError) as error:
+            raise UsageError(f"{self.manifest}: not a study's manifest ({error})") from None
+
+    def forget_failed(self) -> None:
+        """Let the failed trials be trained again, from the start."""
+        lines = self.record.lines().items()
+        failed = {trial for trial, line in lines if line["status"] == "failed"}
+        self.record.forget(failed)
+        for trial in failed:
+            shutil.rmtree(self.run(trial).path, ignore_errors=True)
+
+    def trials(self) -> list[Trial]:
+        return [trial_from(tree) for tree in self.read()["trials"]]
+
+
+def manifest(study: Study, text: str, trials: list[Trial]) -> dict[str, Any]:
+    """What workers must know of a study; text: its file."""
+    return {
+        "study": study.name,
+        "question": study.question,
+        "text": text,
+        "trials": [trial.tree() for trial in trials],
+    }
+
+
+def study_folder(name: str, out: Path | None) -> StudyFolder:
+    """--out DIR: all in DIR.  Else the work in runs/studies, the record in experiments/results."""
+    if out is not None:
+        return StudyFolder(out, Record(out / "record.jsonl"))
+    return StudyFolder(REPOSITORY / "runs" / "studies" / name, Record(RESULTS / f"{name}.jsonl"))

@@ -1,0 +1,86 @@
+"""The record of a study: a line of JSON for every trial, appended by any number of workers."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from experiments.checkpoint import write_atomically
+from experiments.errors import UsageError
+
+Line = dict[str, Any]
+
+
+class Record:
+    """A file of lines, each of one trial; a lock file beside it lets one worker write at a time."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lines: dict[str, Line] = {}
+        self._read: tuple[int, int] = (0, 0)  # which file, and how far it was read
+
+    def lines(self) -> dict[str, Line]:
+        """By trial; only what was added since the last call is read.
+
+        A last line that is not whole (a writer was killed) is left out: its trial is not done.
+        Errors: UsageError for a line that is not one of a record.
+        """
+        if not self.path.exists():
+            self._lines, self._read = {}, (0, 0)
+            return self._lines
+        with self.path.open("rb") as file:
+            status = os.fstat(file.fileno())
+            inode, offset = self._read
+            if inode != status.st_ino or offset > status.st_size:
+                self._lines, offset = {}, 0
+            file.seek(offset)
+            whole, _, _ = file.read().rpartition(b"\n")
+        for number, text in enumerate(whole.split(b"\n") if whole else [], start=1):
+            line = self._parsed(text, f"{self.path}, line {number + len(self._lines)}")
+            self._lines[line["trial"]] = line
+        self._read = (status.st_ino, offset + len(whole) + bool(whole))
+        return self._lines
+
+    def _parsed(self, text: bytes, where: str) -> Line:
+        try:
+            line = json.loads(text)
+            if isinstance(line, dict) and isinstance(line.get("trial"), str):
+                return line
+        except ValueError:
+            pass
+        raise UsageError(f"{where}: not a line of a record (a JSON object with a `trial`)")
+
+    def append(self, line: Line) -> bool:
+        """Add a trial's line, whole and on disk; False when it has one."""
+        with self.locked():
+            if line["trial"] in self.lines():
+                return False
+            self._append(json.dumps(line).encode() + b"\n")
+        return True
+
+    def forget(self, trials: set[str]) -> None:
+        """Take the lines of these trials out."""
+        with self.locked():
+            kept = [line for trial, line in self.lines().items() if trial not in trials]
+            text = "".join(json.dumps(line) + "\n" for line in kept)
+            write_atomically(self.path, lambda path: path.write_text(text, encoding="utf-8"))
+
+    def _append(self, text: bytes) -> None:
+        with self.path.open("ab") as file:
+            file.truncate(self._read[1])  # what a killed writer left of its line
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Only one process at a time is inside, on all machines that share the folder."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self.path.with_name(f".{self.path.name}.lock").open("w") as file:
+            fcntl.lockf(file, fcntl.LOCK_EX)
+            yield

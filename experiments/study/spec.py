@@ -1,0 +1,133 @@
+"""A study file: a question as YAML, read into a typed Study."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from experiments.errors import UsageError
+from experiments.study.ranges import Range
+from experiments.typed import build
+from experiments.yaml_file import read_tree
+
+STUDIES = Path(__file__).parent.parent / "studies"
+NO_AXIS = ("model", "dataset", "seed", "data_dir", "track")
+"""Fields that a study has its own keys for, or that decide nothing."""
+
+
+@dataclass(frozen=True)
+class Random:
+    """Sets of fields drawn at random: one more axis of a study."""
+
+    draws: int
+    ranges: dict[str, Range]
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.draws < 1:
+            raise ValueError(f"draws must be at least 1, got {self.draws}")
+        if not self.ranges:
+            raise ValueError("ranges must name at least one field")
+
+
+@dataclass(frozen=True)
+class Search:
+    """The best fields by validation NDCG@10, looked for by Optuna's TPE on the first seed.
+
+    The trials of a search do not look at test.  The best of each model and data set is then
+    run on all seeds.  pruner: what ends a hopeless trial after an epoch.
+    """
+
+    trials: int
+    ranges: dict[str, Range]
+    seed: int = 0
+    pruner: Literal["median", "hyperband", "none"] = "median"
+
+    def __post_init__(self) -> None:
+        if self.trials < 1:
+            raise ValueError(f"trials must be at least 1, got {self.trials}")
+        if not self.ranges:
+            raise ValueError("ranges must name at least one field")
+
+
+@dataclass(frozen=True)
+class Study:
+    """Which trainings answer a question: models x data sets x seeds x axes.
+
+    Axes are `grid` (a product of fields' values), `variants` (named sets of fields) and
+    `random`.  `set` holds fields of every trial whose model reads them.  `baseline` is the model
+    that the others are compared with: it is run with the same data sets, seeds, `set`, and those
+    axes of the grid that are not of `contrast` or `augment`.  `exclude` drops trials that match
+    all keys of one of its entries.
+    """
+
+    name: str
+    question: str
+    base: tuple[str, ...]
+    datasets: tuple[str, ...]
+    seeds: tuple[int, ...] = (0,)
+    baseline: str | None = None
+    set: dict[str, Any] = field(default_factory=dict)
+    grid: dict[str, tuple[Any, ...]] = field(default_factory=dict)
+    variants: dict[str, dict[str, Any]] = field(default_factory=dict)
+    random: Random | None = None
+    search: Search | None = None
+    exclude: tuple[dict[str, Any], ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("base", "datasets", "seeds"):
+            values = getattr(self, name)
+            if not values:
+                raise ValueError(f"{name} must name at least one")
+            if len(texts(values)) < len(values):
+                raise ValueError(f"{name} names one twice: {', '.join(map(str, values))}")
+        for key, values in self.grid.items():
+            if not values:
+                raise ValueError(f"grid.{key} must have at least one value")
+        if self.search and (self.random or self.grid or self.variants):
+            raise ValueError("search: goes with neither random, grid nor variants")
+        fields = [*self.set, *self.grid, *(key for some in self.variants.values() for key in some)]
+        for part in (self.random, self.search):
+            fields += list(part.ranges) if part else []
+        for key in fields:
+            if key.split(".")[0] in NO_AXIS:
+                raise ValueError(f"{key}: not a field to vary; base, datasets and seeds say it")
+
+
+def texts(values: tuple[Any, ...]) -> frozenset[str]:
+    return frozenset(str(value) for value in values)
+
+
+def read_study(path: Path) -> Study:
+    """A study from its file; UsageError for anything unknown, missing or out of range."""
+    tree = read_tree(path)
+    for key in ("name", "question"):
+        if key in tree:
+            raise UsageError(f"{path}: {key}: the file's name and its first comment say that")
+    if isinstance(tree.get("base"), str):
+        tree["base"] = [tree["base"]]
+    for key in ("base", "datasets"):
+        if key not in tree:
+            raise UsageError(f"{path}: {key} is missing")
+    try:
+        study: Study = build(
+            Study, {**tree, "name": name_of(path), "question": question_of(path)}, ""
+        )
+    except UsageError as error:
+        raise UsageError(f"{path}: {error}") from None
+    return study
+
+
+def name_of(path: Path) -> str:
+    """Its path below experiments/studies, such as quick/temperature; else the file's stem."""
+    whole = path.resolve()
+    if whole.is_relative_to(STUDIES):
+        return whole.relative_to(STUDIES).with_suffix("").as_posix()
+    return path.stem
+
+
+def question_of(path: Path) -> str:
+    """The first line of the comment that heads the file."""
+    first = path.read_text(encoding="utf-8").split("\n", 1)[0]
+    return first.removeprefix("#").strip() if first.startswith("#") else ""

@@ -1,0 +1,136 @@
+"""A worker: takes trials that nobody has, trains them, and records each once."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from dataclasses import replace
+from pathlib import Path
+
+from experiments.config import Config, config_sha256
+from experiments.data.catalogue import DatasetSpec
+from experiments.errors import RunFailed
+from experiments.study.folder import StudyFolder
+from experiments.study.lease import Lease
+from experiments.study.line import failed_line, finished_line, pruned_line
+from experiments.study.plan import Trial, about, resolved
+from experiments.study.record import Line
+from experiments.track import TrackConfig, group_name
+from experiments.train import Pruned, train
+
+POLL = 2.0  # seconds between looks at what others have
+DEATHS = 5  # of processes in one and the same epoch of a trial, until it counts as failed
+
+
+class LeaseLost(Exception):
+    """Another worker has taken this trial over: leave everything to it."""
+
+
+class Worker:
+    """One process of a study; any number of them share its folder.
+
+    track: where trials are tracked; group, job type and name are the study's.
+    say: told a line of text for every trial that ends.
+    """
+
+    def __init__(
+        self,
+        folder: StudyFolder,
+        data_dir: Path | None,
+        track: TrackConfig,
+        say: Callable[[str], None],
+    ) -> None:
+        self.folder, self.data_dir, self.track, self.say = folder, data_dir, track, say
+        self.leases = folder.leases()
+        manifest = folder.read()
+        self.study, self.question = manifest["study"], manifest["question"]
+        self.trials = folder.trials()
+
+    def work(self) -> None:
+        """Until every trial is on record; waits for those that other workers have."""
+        while open_trials := self.open_trials():
+            if not any(self.take(trial) for trial in open_trials):
+                time.sleep(POLL)
+
+    def open_trials(self) -> list[Trial]:
+        """Those without a line."""
+        known = self.folder.record.lines()
+        return [trial for trial in self.trials if trial.id not in known]
+
+    def take(self, trial: Trial) -> bool:
+        """Train and record a trial; False when another worker has it."""
+        epochs = len(self.folder.run(trial.id).read_history())
+        lease = self.leases.claim(trial.id, note=f"after epoch {epochs}")
+        if lease is None:
+            return False
+        with lease:
+            if trial.id not in self.folder.record.lines():  # it may have ended since the look
+                line = self.line_of(trial, lease)
+                if line is not None and self.folder.record.append(line):
+                    self.say(summary(line))
+        return True
+
+    def line_of(self, trial: Trial, lease: Lease) -> Line | None:
+        """Train, and say how it went; None when another worker took over."""
+        facts, run = about(self.study, self.question, trial), self.folder.run(trial.id)
+        last = lease.lost()[-DEATHS:]
+        if len(last) == DEATHS and last == [lease.note] * DEATHS:
+            return failed_line(facts, f"{DEATHS} processes were killed at it {lease.note}")
+        try:
+            with self.printing_to(self.folder.log(trial.id)):
+                if run.read_result() is None:
+                    self.train(trial, lease)
+            return finished_line(run, facts)
+        except LeaseLost:
+            return None
+        except Pruned:
+            return pruned_line(run, facts)
+        except Exception as error:
+            return failed_line(facts, error)
+
+    def train(self, trial: Trial, lease: Lease) -> None:
+        """From the start, or from the last epoch that a worker before this one has saved."""
+        config, spec = self.config_of(trial)
+
+        def watch(record: dict[str, float]) -> bool:
+            if not lease.held():
+                raise LeaseLost
+            return True
+
+        run = self.folder.run(trial.id)
+        train(config, spec, run, resume=run.config.exists(), watch=watch)
+
+    def config_of(self, trial: Trial) -> tuple[Config, DatasetSpec]:
+        """The trial's configuration, tracked as one of its study."""
+        config, spec = resolved(trial.overrides(), self.data_dir)
+        if config_sha256(config) != trial.config_sha256:
+            raise RunFailed("this code resolves the trial to another configuration than planned")
+        group = group_name(self.study, trial.dataset, trial.variant.label)
+        track = replace(self.track, group=group, job_type="trial", name=f"seed{trial.seed}")
+        return replace(config, track=track), spec
+
+    @contextmanager
+    def printing_to(self, path: Path) -> Iterator[None]:
+        """What is printed goes to a trial's log; so does the way an error came."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a", encoding="utf-8") as log, redirect_stdout(log), redirect_stderr(log):
+            try:
+                yield
+            except Exception:
+                traceback.print_exc()
+                raise
+
+
+def summary(line: Line) -> str:
+    """How a trial ended, in one line."""
+    what = f"{line['dataset']}  {line['variant']}  seed {line['seed']}"
+    if line["status"] == "failed":
+        return f"failed    {what}: {line['error']}"
+    numbers = f"valid NDCG@10 {line['valid/excluded/ndcg@10']:.4f}"
+    if "test/excluded/ndcg@10" in line:
+        numbers += f"  test {line['test/excluded/ndcg@10']:.4f}"
+    if "seconds/total" in line:
+        numbers += f"  {line['seconds/total']:.0f} s"
+    return f"{line['status']:<9} {what}  {numbers}"
