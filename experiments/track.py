@@ -7,6 +7,7 @@ nothing is written to stdout or outside the run's folder.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shlex
 import socket
@@ -14,7 +15,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     import numpy as np
+    from typing_extensions import Self
 
 Mode = Literal["online", "offline", "disabled"]
 AskedMode = Literal["auto", "online", "offline", "disabled"]
@@ -35,6 +37,8 @@ WANDB_MODE: dict[str, Mode] = {  # what the variable may say, and what it means 
     "disabled": "disabled",
 }
 PROBE_SECONDS = 3.0
+LONGEST_NAME = 128  # what W&B's server takes as a run's name or group
+Tables = Mapping[str, tuple[list[str], list[list[object]]]]
 
 
 @dataclass(frozen=True)
@@ -72,49 +76,34 @@ class Identity:
     config_sha256: str
 
 
-class Tracker:
+class Session:
     """One run at W&B, open from construction to `finish`; as a context manager, to the block's end.
 
-    config: where and how to track.  folder: the run's folder; wandb writes to `folder/wandb`.
-    settings: the run's resolved configuration; groups and lists of groups become dotted keys.
+    config: where and how to track; its group, job_type and name are final.  folder: wandb writes
+    to `folder/wandb`.  values: the run's config at W&B.  commit: of the code, where it is known.
 
-    Raises RuntimeError when test metrics come twice.  An error inside wandb is one line on stderr,
-    and the run goes on untracked.
+    An error inside wandb is one line on stderr, and what is tracked goes on untracked.
     """
 
     def __init__(
-        self, config: TrackConfig, folder: Path, settings: Mapping[str, object], identity: Identity
+        self,
+        config: TrackConfig,
+        folder: Path,
+        values: Mapping[str, object],
+        commit: str | None = None,
     ) -> None:
         self.mode: Mode = "disabled"
         self._run: Any = None
         self._failed = False
-        self._tested = False
         self._environment: dict[str, str | None] = {}
         if resolve_mode(config.mode, os.environ.get("WANDB_MODE")) != "disabled":
-            values = {**dict(flattened(settings)), **asdict(identity)}
-            start = self._attempt("start", lambda: self._start(config, folder, values, identity))
+            start = self._attempt("start", lambda: self._start(config, folder, values, commit))
             self.mode = self.mode if start else "disabled"
 
-    def epoch(self, record: Mapping[str, float]) -> None:
-        """Log a line of history.jsonl: epoch, step, seconds, train/*, valid/*, contrast/*."""
-        self._log(lambda: dict(record))
-
-    def test(self, metrics: Mapping[str, float]) -> None:
-        """Log test/* of the selected epoch, once, which also puts them in the run's summary.
-
-        Raises RuntimeError on a second call.
-        """
-        if self._tested:
-            raise RuntimeError("test metrics come once a run, and these are the second")
-        self._tested = True
-        self._log(lambda: dict(metrics))
-
-    def ranks(self, ranked: np.ndarray, excluded: np.ndarray) -> None:
-        """Chart how many test users find their item at which rank, under both seen-item rules.
-
-        ranked, excluded: [users]; 1 is best.  Logged as `test/ranks` and `test/ranks_table`.
-        """
-        self._log(lambda: {"test/ranks": _rank_chart(ranked, excluded)})
+    def log(self, record: Callable[[], dict[str, object]]) -> None:
+        """Send a record, which is only made where something is tracked."""
+        if self._run is not None and not self._failed:
+            self._attempt("log", lambda: self._run.log(record()))
 
     def finish(self, exit_code: int = 0) -> str | None:
         """Close the run and wandb's service; a second call does nothing.
@@ -133,7 +122,7 @@ class Tracker:
             self._environment = {}
         return where
 
-    def __enter__(self) -> Tracker:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -142,7 +131,7 @@ class Tracker:
         self.finish(exit_code=0 if kind is None else 1)
 
     def _start(
-        self, config: TrackConfig, folder: Path, values: dict[str, object], identity: Identity
+        self, config: TrackConfig, folder: Path, values: Mapping[str, object], commit: str | None
     ) -> None:
         said = os.environ.get("WANDB_MODE")
         folder = folder.resolve()
@@ -150,7 +139,7 @@ class Tracker:
         self._environment = _set_environment(_inside(folder / "wandb"))
         import wandb
 
-        options = _options(config, folder, identity)
+        options = _options(config, folder, commit)
         found = wandb.setup(wandb.Settings(**options)).settings  # with the user's settings files
         self.mode = resolve_mode(config.mode, found.mode if said is None else said)
         if self.mode == "online" and (obstacle := _obstacle(found.base_url)):
@@ -159,21 +148,15 @@ class Tracker:
         if self.mode == "online":
             try:
                 self._run = wandb.init(
-                    config=values, settings=wandb.Settings(**options, mode="online")
+                    config=dict(values), settings=wandb.Settings(**options, mode="online")
                 )
             except Exception as error:
                 _say(f"{_summary(error)}; tracking offline")
                 self.mode = "offline"
         if self.mode == "offline":
             self._run = wandb.init(
-                config=values, settings=wandb.Settings(**options, mode="offline")
+                config=dict(values), settings=wandb.Settings(**options, mode="offline")
             )
-        if self._run is not None:
-            _define_metrics(self._run)
-
-    def _log(self, record: Callable[[], dict[str, object]]) -> None:
-        if self._run is not None and not self._failed:
-            self._attempt("log", lambda: self._run.log(record()))
 
     def _attempt(self, what: str, call: Callable[[], object]) -> bool:
         try:
@@ -184,6 +167,78 @@ class Tracker:
             self._failed = True
             return False
         return True
+
+
+class Tracker(Session):
+    """A training run at W&B.
+
+    config: where and how to track.  folder: the run's folder; wandb writes to `folder/wandb`.
+    settings: the run's resolved configuration; groups and lists of groups become dotted keys.
+
+    Raises RuntimeError when test metrics come twice.
+    """
+
+    def __init__(
+        self, config: TrackConfig, folder: Path, settings: Mapping[str, object], identity: Identity
+    ) -> None:
+        self._tested = False
+        values = {**dict(flattened(settings)), **asdict(identity)}
+        super().__init__(placed(config, identity), folder, values, identity.commit)
+        if self._run is not None:
+            self._attempt("start", lambda: _define_metrics(self._run))
+
+    def epoch(self, record: Mapping[str, float]) -> None:
+        """Log a line of history.jsonl: epoch, step, seconds, train/*, valid/*, contrast/*."""
+        self.log(lambda: dict(record))
+
+    def test(self, metrics: Mapping[str, float]) -> None:
+        """Log test/* of the selected epoch, once, which also puts them in the run's summary.
+
+        Raises RuntimeError on a second call.
+        """
+        if self._tested:
+            raise RuntimeError("test metrics come once a run, and these are the second")
+        self._tested = True
+        self.log(lambda: dict(metrics))
+
+    def ranks(self, ranked: np.ndarray, excluded: np.ndarray) -> None:
+        """Chart how many test users find their item at which rank, under both seen-item rules.
+
+        ranked, excluded: [users]; 1 is best.  Logged as `test/ranks` and `test/ranks_table`.
+        """
+        self.log(lambda: {"test/ranks": _rank_chart(ranked, excluded)})
+
+
+def track_report(
+    config: TrackConfig, folder: Path, study: str, tables: Tables, images: Mapping[str, Path]
+) -> str | None:
+    """Log what a study found as one run of its group: job type `report`, named like the study.
+
+    tables: (columns, rows) by key.  images: PNG files by key.  wandb writes to `folder/wandb`.
+    Returns the run's address, or the command that uploads it later, or None if untracked.
+    """
+    place = replace(config, group=study, job_type="report", name=study)
+    with Session(place, folder, {"study": study}) as session:
+        session.log(lambda: {key: _table(*table) for key, table in tables.items()})
+        session.log(lambda: {key: _image(path) for key, path in images.items()})
+        return session.finish()
+
+
+def group_name(study: str, dataset: str, variant: str) -> str:
+    """The group of a variant's seeds, different for every variant: {study}/{dataset}/{variant}."""
+    return shortened(f"{study}/{dataset}/{variant}")
+
+
+def shortened(text: str) -> str:
+    """A text that W&B takes as a name: one line of 128 characters at most.
+
+    The end of a longer one gives way to eight digits of its hash.
+    """
+    line = " ".join(text.split())
+    if len(line) <= LONGEST_NAME:
+        return line
+    digits = hashlib.sha256(line.encode()).hexdigest()[:8]
+    return f"{line[: LONGEST_NAME - len(digits) - 1]}~{digits}"
 
 
 def resolve_mode(configured: AskedMode, environment: str | None) -> Mode:
@@ -266,15 +321,25 @@ def _set_environment(values: Mapping[str, str | None]) -> dict[str, str | None]:
     return before
 
 
-def _options(config: TrackConfig, folder: Path, identity: Identity) -> dict[str, object]:
+def placed(config: TrackConfig, identity: Identity) -> TrackConfig:
+    """With the group, job type and name of a training run where the configuration has none."""
     dataset, model, seed = identity.dataset, identity.model, identity.seed
     environment = os.environ.get
+    return replace(
+        config,
+        group=config.group or environment("WANDB_RUN_GROUP", f"{dataset}/{model}"),
+        job_type=config.job_type or environment("WANDB_JOB_TYPE", "train"),
+        name=config.name or environment("WANDB_NAME", f"{model}-seed{seed}"),
+    )
+
+
+def _options(config: TrackConfig, folder: Path, commit: str | None) -> dict[str, object]:
     options: dict[str, object] = {
         "root_dir": str(folder),
-        "project": config.project or environment("WANDB_PROJECT", "seqcontrast"),
-        "run_group": config.group or environment("WANDB_RUN_GROUP", f"{dataset}/{model}"),
-        "run_job_type": config.job_type or environment("WANDB_JOB_TYPE", "train"),
-        "run_name": config.name or environment("WANDB_NAME", f"{model}-seed{seed}"),
+        "project": config.project or os.environ.get("WANDB_PROJECT", "seqcontrast"),
+        "run_group": shortened(config.group or ""),
+        "run_job_type": config.job_type,
+        "run_name": shortened(config.name or ""),
         "init_timeout": config.init_timeout,
         "finish_timeout": config.finish_timeout,
         "finish_timeout_raises": True,
@@ -283,7 +348,7 @@ def _options(config: TrackConfig, folder: Path, identity: Identity) -> dict[str,
         "console": "off",
         "disable_code": True,
         "disable_git": True,  # no remote, no diff: the commit is enough
-        "git_commit": identity.commit,
+        "git_commit": commit,
         "disable_job_creation": True,
         "x_disable_stats": True,
         "x_save_requirements": False,  # result.json has the versions
@@ -315,6 +380,18 @@ def _rank_chart(ranked: np.ndarray, excluded: np.ndarray) -> Any:
         title="Test users by rank of their item",
         xname="log10 of the lowest rank in the bin",
     )
+
+
+def _table(columns: list[str], rows: list[list[object]]) -> Any:
+    import wandb
+
+    return wandb.Table(columns=columns, data=rows, allow_mixed_types=True)
+
+
+def _image(path: Path) -> Any:
+    import wandb
+
+    return wandb.Image(str(path))
 
 
 def _shutdown() -> None:

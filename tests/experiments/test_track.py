@@ -15,9 +15,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from experiments.track import Identity, TrackConfig, Tracker, answers, flattened, resolve_mode
+from experiments.track import (
+    Identity,
+    TrackConfig,
+    Tracker,
+    answers,
+    flattened,
+    group_name,
+    resolve_mode,
+    shortened,
+    track_report,
+)
 from tests.experiments.loopback import Server, serving
-from tests.experiments.wandb_reader import read_offline_run, read_records
+from tests.experiments.wandb_reader import Record, read_offline_run, read_records
 
 IDENTITY = Identity("ml-100k", "cl4srec", 3, "c0ffee", True, "d" * 64, "f" * 64)
 SETTINGS = {"train": {"batch_size": 256}, "contrast": [{"temperature": 0.5, "views": ["crop"]}]}
@@ -336,3 +346,117 @@ def test_nested_settings_become_dotted_keys():
         "epochs": 4,
         "x": [],
     }
+
+
+# the aggregate run of a study -------------------------------------------------------------------
+
+ROWS: list[list[object]] = [["sasrec", 0.05, None], ["cl4srec t=[0.1, 2]", 0.06, 0.01]]
+TABLES = {"leaderboard": (["variant", "NDCG@10", "p"], ROWS)}
+
+
+def drawn(folder: Path) -> Path:
+    """A PNG of one pixel."""
+    from PIL import Image
+
+    path = folder / "curve.png"
+    Image.new("RGB", (1, 1)).save(path)
+    return path
+
+
+def report(config: TrackConfig, folder: Path) -> str | None:
+    folder.mkdir()
+    return track_report(config, folder, "quick/temperature", TABLES, {"plots/curve": drawn(folder)})
+
+
+def media(record: Record) -> set[str]:
+    """Keys of logged tables and images, which wandb's reader spreads out: table.nrows, ..."""
+    return {key.split(".")[0] for key in record}
+
+
+def test_a_report_is_a_run_of_its_study_with_tables_and_plots(tmp_path):
+    where = report(TrackConfig("offline", group="of a trial", name="seed0"), tmp_path / "report")
+    (folder,) = (tmp_path / "report" / "wandb").glob("offline-run-*")
+    assert where == f"wandb sync {folder}"
+    run = next(r["run"] for r in read_records(tmp_path / "report") if r["type"] == "run")
+    assert (run["run_group"], run["display_name"]) == ("quick/temperature", "quick/temperature")
+    assert run["job_type"] == "report"
+    config, history, summary = read_offline_run(tmp_path / "report")
+    assert config == {"study": "quick/temperature"}
+    assert [media(record) for record in history] == [{"leaderboard"}, {"plots/curve"}]
+    (table,) = folder.rglob("leaderboard*.json")
+    assert json.loads(table.read_text()) == {"columns": TABLES["leaderboard"][0], "data": ROWS}
+    assert media(summary) == {"leaderboard", "plots/curve"}
+    (image,) = folder.rglob("*.png")
+    assert image.read_bytes() == (tmp_path / "report" / "curve.png").read_bytes()
+
+
+def test_a_report_that_is_not_tracked_is_nowhere(tmp_path):
+    assert report(TrackConfig("disabled"), tmp_path / "report") is None
+    assert [path.name for path in (tmp_path / "report").iterdir()] == ["curve.png"]
+
+
+def test_a_report_writes_nothing_elsewhere_and_leaves_the_environment(tmp_path, capfd):
+    before = dict(os.environ)
+    report(TrackConfig("offline"), tmp_path / "report")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["cwd", "home", "report"]
+    assert not list((tmp_path / "home").iterdir())
+    assert not list((tmp_path / "cwd").iterdir())
+    assert capfd.readouterr() == ("", "")
+    assert dict(os.environ) == before
+
+
+def test_a_report_to_a_server_that_is_not_there_is_kept_offline(tmp_path, closed, capfd):
+    where = report(TrackConfig("online"), tmp_path / "report")
+    assert where is not None
+    assert where.startswith("wandb sync ")
+    assert capfd.readouterr().err == f"W&B: no answer from {closed} in 3 s; tracking offline\n"
+
+
+def test_a_report_arrives_online(tmp_path, server, monkeypatch):
+    log_in(monkeypatch, server)
+    where = report(TrackConfig(), tmp_path / "report")
+    assert where is not None
+    assert where.startswith(f"{server.url}/somebody/seqcontrast/runs/")
+    assert server.runs[0]["groupName"] == "quick/temperature"
+    assert server.history[0]["leaderboard"]["nrows"] == 2
+
+
+def test_a_plot_that_is_missing_costs_a_line_and_not_the_tables(tmp_path, capfd):
+    where = track_report(
+        TrackConfig("offline"), tmp_path, "s", TABLES, {"plots/none": tmp_path / "none.png"}
+    )
+    assert where is not None
+    assert capfd.readouterr().err.startswith("W&B: log failed (")
+    assert [media(record) for record in read_offline_run(tmp_path)[1]] == [{"leaderboard"}]
+
+
+# names ------------------------------------------------------------------------------------------
+
+
+def test_a_short_group_is_told_in_full():
+    variant = "cl4srec operators=[{'operator': 'crop', 'keep': 0.6}] temperature=0.2"
+    assert group_name("quick/x", "ml-100k", variant) == f"quick/x/ml-100k/{variant}"
+
+
+def test_a_long_group_is_cut_to_what_the_server_takes_and_stays_its_own():
+    one, other = (group_name("study", "beauty", "a" * 300 + end) for end in "xy")
+    assert one != other
+    assert len(one) == len(other) == 128
+    assert one.startswith("study/beauty/aaa")
+    assert shortened("a" * 128) == "a" * 128
+    assert shortened("two\nlines") == "two lines"
+
+
+def test_a_group_with_signs_and_a_long_one_are_tracked(tmp_path):
+    for number, variant in enumerate(["sasrec loss=[bce, {k: 'v'}] #1?", "x=1 " * 60]):
+        group = group_name("study", "beauty", variant)
+        folder = tmp_path / str(number)
+        track(TrackConfig("offline", group=group, job_type="trial", name="seed0"), folder)
+        run = next(r["run"] for r in read_records(folder) if r["type"] == "run")
+        assert (run["run_group"], run["job_type"], run["display_name"]) == (group, "trial", "seed0")
+
+
+def test_a_long_group_from_the_command_line_is_cut_too(tmp_path):
+    track(TrackConfig("offline", group="g" * 200, name="n" * 200), tmp_path)
+    run = next(r["run"] for r in read_records(tmp_path) if r["type"] == "run")
+    assert (run["run_group"], run["display_name"]) == (shortened("g" * 200), shortened("n" * 200))
