@@ -52,9 +52,9 @@ class TrackConfig:
     entity: str | None = None
     """Default: WANDB_ENTITY, else the account of the API key."""
     group: str | None = None
-    """Default: WANDB_RUN_GROUP, else {dataset}/{model}; a study: {study}/{dataset}/{variant}."""
+    """Default: WANDB_RUN_GROUP, else {dataset}/{model}; the trials of a study have its name."""
     job_type: str | None = None
-    """Default: WANDB_JOB_TYPE, else train."""
+    """Default: WANDB_JOB_TYPE, else train; in a study {dataset}/{variant}, which seeds share."""
     name: str | None = None
     """Default: WANDB_NAME, else {model}-seed{seed}."""
     init_timeout: float = 15.0
@@ -224,9 +224,14 @@ def track_report(
         return session.finish()
 
 
-def group_name(study: str, dataset: str, variant: str) -> str:
-    """The group of a variant's seeds, different for every variant: {study}/{dataset}/{variant}."""
-    return shortened(f"{study}/{dataset}/{variant}")
+def of_trial(config: TrackConfig, study: str, dataset: str, variant: str, seed: int) -> TrackConfig:
+    """As one trial of a study: all of a study share a group, the seeds of a variant a job type."""
+    return replace(
+        config,
+        group=study,
+        job_type=f"{dataset}/{variant}",
+        name=f"seed{seed} {variant}",
+    )
 
 
 def shortened(text: str) -> str:
@@ -407,7 +412,3 @@ def _summary(error: BaseException) -> str:
 
 def _say(line: str) -> None:
     print(f"W&B: {line}", file=sys.stderr)
-
-
-def group_name(study: str, dataset: str, variant: str) -> str:
-    return f"{study}/{dataset}/{variant}"

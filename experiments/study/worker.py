@@ -17,7 +17,7 @@ from experiments.study.lease import Lease
 from experiments.study.line import failed_line, finished_line, pruned_line
 from experiments.study.plan import Trial, about, resolved
 from experiments.study.record import Line
-from experiments.track import TrackConfig, group_name
+from experiments.track import TrackConfig, of_trial
 from experiments.train import Pruned, train
 
 POLL = 2.0  # seconds between looks at what others have
@@ -108,8 +108,7 @@ class Worker:
         config, spec = resolved(trial.overrides(), self.data_dir)
         if config_sha256(config) != trial.config_sha256:
             raise RunFailed("this code resolves the trial to another configuration than planned")
-        group = group_name(self.study, trial.dataset, trial.variant.label)
-        track = replace(self.track, group=group, job_type="trial", name=f"seed{trial.seed}")
+        track = of_trial(self.track, self.study, trial.dataset, trial.variant.label, trial.seed)
         return replace(config, track=track), spec
 
     @contextmanager

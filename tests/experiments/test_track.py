@@ -21,7 +21,7 @@ from experiments.track import (
     Tracker,
     answers,
     flattened,
-    group_name,
+    of_trial,
     resolve_mode,
     shortened,
     track_report,
@@ -433,27 +433,23 @@ def test_a_plot_that_is_missing_costs_a_line_and_not_the_tables(tmp_path, capfd)
 # names ------------------------------------------------------------------------------------------
 
 
-def test_a_short_group_is_told_in_full():
-    variant = "cl4srec operators=[{'operator': 'crop', 'keep': 0.6}] temperature=0.2"
-    assert group_name("quick/x", "ml-100k", variant) == f"quick/x/ml-100k/{variant}"
+def test_trials_of_a_study_share_a_group_and_seeds_of_a_variant_a_job_type(tmp_path):
+    variant = "sasrec loss=[bce, {k: 'v'}] #1?"
+    for seed in (0, 1):
+        place = of_trial(TrackConfig("offline"), "quick/loss", "beauty", variant, seed)
+        track(place, tmp_path / str(seed))
+        run = next(r["run"] for r in read_records(tmp_path / str(seed)) if r["type"] == "run")
+        assert (run["run_group"], run["job_type"]) == ("quick/loss", f"beauty/{variant}")
+        assert run["display_name"] == f"seed{seed} {variant}"
 
 
-def test_a_long_group_is_cut_to_what_the_server_takes_and_stays_its_own():
-    one, other = (group_name("study", "beauty", "a" * 300 + end) for end in "xy")
+def test_a_long_name_is_cut_to_what_the_server_takes_and_stays_its_own():
+    one, other = (shortened("study/beauty/" + "a" * 300 + end) for end in "xy")
     assert one != other
     assert len(one) == len(other) == 128
     assert one.startswith("study/beauty/aaa")
     assert shortened("a" * 128) == "a" * 128
     assert shortened("two\nlines") == "two lines"
-
-
-def test_a_group_with_signs_and_a_long_one_are_tracked(tmp_path):
-    for number, variant in enumerate(["sasrec loss=[bce, {k: 'v'}] #1?", "x=1 " * 60]):
-        group = group_name("study", "beauty", variant)
-        folder = tmp_path / str(number)
-        track(TrackConfig("offline", group=group, job_type="trial", name="seed0"), folder)
-        run = next(r["run"] for r in read_records(folder) if r["type"] == "run")
-        assert (run["run_group"], run["job_type"], run["display_name"]) == (group, "trial", "seed0")
 
 
 def test_a_long_group_from_the_command_line_is_cut_too(tmp_path):
