@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from experiments.errors import RunFailed, UsageError
+from experiments.study.adopt import adopt
 from experiments.study.estimate import clock, estimate, timings
 from experiments.study.folder import RESULTS, StudyFolder, study_folder
 from experiments.study.local import cores, launch
@@ -53,6 +54,8 @@ def run(
     folder = study_folder(study.name, where.out)
     trials = plan(study, where.data_dir)
     folder.open(study, file.read_text(encoding="utf-8"), trials)
+    if adopted := adopt(folder.record, trials):
+        print_now(f"{adopted} lines of the record brought up to today's fields")
     if retry_failed:
         folder.forget_failed()
     print_now(outlook(study, trials, folder, workers))

@@ -100,8 +100,7 @@ def planned(variant: Variant, dataset: str, seed: int, data_dir: Path | None) ->
     """A trial with its id; the data must be there, since it is part of what is identified."""
     config, spec = resolved(overrides(variant, dataset, seed), data_dir)
     sha256 = config_sha256(config)
-    identity = f"{sha256} {data_sha256(spec.path)} {features_sha256(config, spec)}"
-    name = hashlib.sha256(identity.encode()).hexdigest()[:16]
+    name = identity(sha256, data_sha256(spec.path), features_sha256(config, spec))
     similar = f"{dataset} {variant.model} {config.protocol}"
     return Trial(name, dataset, seed, variant, sha256, similar, config.epochs)
 
@@ -122,14 +121,20 @@ def fingerprint_of(path: Path, changed: int, size: int) -> str:
     return fingerprint(path)
 
 
-def features_sha256(config: Config, spec: DatasetSpec) -> str:
-    """Of the item features that tasks read; empty where none does."""
+def features_sha256(config: Config, spec: DatasetSpec) -> dict[str, str]:
+    """Of the item features that tasks read, by task."""
     tasks = [task for task in config.contrast if isinstance(task, FeatureTask) and task.weight]
     if not tasks:
-        return ""
+        return {}
     histories = load(spec)
     read = [with_features(task, histories, spec) for task in tasks]
-    return " ".join(task.sha256 for task in read if isinstance(task, FeatureTask))
+    return {task.name: task.sha256 for task in read if isinstance(task, FeatureTask)}
+
+
+def identity(config_sha256: str, data_sha256: str, features_sha256: dict[str, str]) -> str:
+    """A trial's id: equal for equal configurations on equal data, anywhere."""
+    facts = [config_sha256, data_sha256, sorted(features_sha256.items())]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
 
 
 def about(study: str, question: str, trial: Trial) -> Fields:

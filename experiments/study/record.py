@@ -67,9 +67,16 @@ class Record:
     def forget(self, trials: set[str]) -> None:
         """Take the lines of these trials out."""
         with self.locked():
-            kept = [line for trial, line in self.lines().items() if trial not in trials]
-            text = "".join(json.dumps(line) + "\n" for line in kept)
-            write_atomically(self.path, lambda path: path.write_text(text, encoding="utf-8"))
+            self._rewrite([line for line in self.lines().values() if line["trial"] not in trials])
+
+    def replace(self, lines: dict[str, Line]) -> None:
+        """Put other lines in the place of those of some trials."""
+        with self.locked():
+            self._rewrite([lines.get(line["trial"], line) for line in self.lines().values()])
+
+    def _rewrite(self, lines: list[Line]) -> None:
+        text = "".join(json.dumps(line) + "\n" for line in lines)
+        write_atomically(self.path, lambda path: path.write_text(text, encoding="utf-8"))
 
     def _append(self, text: bytes) -> None:
         with self.path.open("ab") as file:

@@ -1,0 +1,135 @@
+"""`run.py study`, as typed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from experiments.cli import main
+from experiments.run_folder import REPOSITORY
+from tests.experiments.small_data import planted, write_text
+
+STUDY = """# Does the contrast help?
+base: cl4srec
+datasets: [planted]
+seeds: [0, 1]
+baseline: sasrec
+set:
+  epochs: 2
+  encoder.dim: 16
+  encoder.inner: 16
+  encoder.layers: 1
+  encoder.max_length: 8
+  train.batch_size: 64
+"""
+
+
+@pytest.fixture
+def file(tmp_path) -> Path:
+    write_text(tmp_path / "data", "planted", planted())
+    path = tmp_path / "helps.yaml"
+    path.write_text(STUDY)
+    return path
+
+
+def words(file: Path, *more: str) -> list[str]:
+    folder = file.parent
+    where = ["--data-dir", str(folder / "data"), "--out", str(folder / "out")]
+    return ["study", str(file), *where, "--track.mode=disabled", *more]
+
+
+def test_a_dry_run_lists_the_trials_and_writes_nothing(file, capsys):
+    assert main(words(file, "--dry-run", "--workers", "3")) == 0
+    *trials, outlook = capsys.readouterr().out.splitlines()
+    assert [line.split("  ")[-1].strip() for line in trials] == ["sasrec", "cl4srec"] * 2
+    assert outlook.startswith("helps: 4 trials, 0 on record, 4 to do with 3 workers")
+    assert outlook.endswith("(4 without a similar run on record)")
+    assert not (file.parent / "out").exists()
+
+
+@pytest.mark.slow
+def test_two_workers_finish_a_study_and_what_is_finished_tells_how_long_more_would_take(
+    file, capfd
+):
+    assert main(words(file, "--workers", "2")) == 0
+    out = capfd.readouterr().out
+    assert out.count("finished  planted") == 4
+    record = file.parent / "out" / "record.jsonl"
+    lines = [json.loads(line) for line in record.read_text().splitlines()]
+    assert sorted((line["variant"], line["seed"]) for line in lines) == [
+        ("cl4srec", 0), ("cl4srec", 1), ("sasrec", 0), ("sasrec", 1),
+    ]  # fmt: skip
+    assert {line["device"].split(", ")[-1] for line in lines} == {"1 threads"}
+    file.write_text(STUDY.replace("[0, 1]", "[0, 1, 2]"))
+    assert main(words(file, "--dry-run")) == 0
+    outlook = capfd.readouterr().out.splitlines()[-1]
+    assert "6 trials, 4 on record, 2 to do" in outlook
+    assert "without a similar run" not in outlook
+
+
+@pytest.mark.slow
+def test_a_trial_that_fails_makes_the_study_fail_when_all_others_are_done(file, capfd):
+    text = STUDY.replace("baseline: sasrec", "variants: {good: {}, bad: {train.device: cuda:9}}")
+    file.write_text(text)
+    assert main(words(file, "--workers", "1")) == 1
+    told = capfd.readouterr()
+    assert told.out.count("finished  planted") == told.out.count("failed    planted") == 2
+    assert "2 of 4 trials failed, the first with UsageError: train.device" in told.err
+    assert "--retry-failed" in told.err
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (("base: cl4srec", "base: cl4srce"), "did you mean 'cl4srec'"),
+        (("datasets: [planted]", "datasets: [plantd]"), "did you mean 'planted'"),
+        (("epochs: 2", "epoch: 2"), "did you mean 'epochs'"),
+        (("seeds: [0, 1]", "seeds: 3"), "seeds: expected a list"),
+    ],
+)
+def test_a_mistake_in_a_study_is_told_before_anything_is_written(change, told, file, capsys):
+    file.write_text(STUDY.replace(*change))
+    assert main(words(file)) == 2
+    error = capsys.readouterr().err
+    assert told in error
+    assert error.count("\n") == 1
+    assert not (file.parent / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        (["--workers", "0"], "--workers: must be at least 1, got 0"),
+        (["--threads", "0"], "--threads: must be at least 1, got 0"),
+        (["--epochs=3"], "unknown argument '--epochs=3'"),
+        (["--track.mod=offline"], "did you mean 'mode'"),
+    ],
+)
+def test_a_mistake_on_the_command_line_is_told_before_anything_is_written(more, told, file, capsys):
+    assert main(words(file, *more)) == 2
+    assert told in capsys.readouterr().err
+    assert not (file.parent / "out").exists()
+
+
+def test_a_worker_needs_a_study_that_has_begun(file, capsys):
+    assert main(words(file, "--worker")) == 2
+    assert "manifest" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_study_that_is_interrupted_gives_its_trials_back(file, tmp_path):
+    """The next start has them at once, without waiting for a lease to run out."""
+    file.write_text(STUDY.replace("epochs: 2", "epochs: 200").replace("[0, 1]", "[0]"))
+    program = [sys.executable, str(REPOSITORY / "run.py"), *words(file, "--workers", "1")]
+    begun = subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    trials = tmp_path / "out" / "trials"
+    while not list(trials.glob("*/state.pt")):
+        assert begun.poll() is None
+    begun.terminate()
+    begun.communicate(timeout=60)
+    leases = list((tmp_path / "out" / "leases").glob("*.1"))
+    assert [path.stat().st_mtime for path in leases] == [0.0]
