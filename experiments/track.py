@@ -407,7 +407,3 @@ def _summary(error: BaseException) -> str:
 
 def _say(line: str) -> None:
     print(f"W&B: {line}", file=sys.stderr)
-
-
-def group_name(study: str, dataset: str, variant: str) -> str:
-    return f"{study}/{dataset}/{variant}"
