@@ -33,7 +33,7 @@ SHARED = {  # heading: fields that all, or many, of its entries have
 PAPER = r"arXiv:\d{4}\.\d{4,5}|doi:[\w./-]+\w"
 AUTHORS = r"[A-Z][A-Za-z]+ (?:et al\. |& [A-Z][A-Za-z]+ )?(?:19|20)\d\d"
 SOURCE = re.compile(f"{PAPER}|{AUTHORS}")
-WIDTH = 18  # of a name
+WIDTH = 20  # of a name
 
 
 @dataclass(frozen=True)
@@ -67,8 +67,9 @@ def listing(plugins: list[str]) -> list[str]:
         ]
         lines += section(heading, entries)
     for heading, folder in YAMLS.items():
-        paths = sorted((ROOT / "experiments" / folder).rglob("*.yaml"))
-        lines += section(heading, [yaml_entry(path) for path in paths])
+        place = ROOT / "experiments" / folder
+        paths = sorted(place.rglob("*.yaml"))
+        lines += section(heading, [yaml_entry(path, place) for path in paths])
     return lines
 
 
@@ -92,11 +93,12 @@ def class_entry(name: str, definition: ast.ClassDef | None) -> Entry:
     return Entry(name, text.split("\n")[0], fields, source(text))
 
 
-def yaml_entry(path: Path) -> Entry:
-    """From the comment a YAML file begins with."""
+def yaml_entry(path: Path, place: Path) -> Entry:
+    """From the comment a YAML file begins with; named by its path below the place."""
     text = path.read_text(encoding="utf-8")
     comment = "\n".join(line for line in text.splitlines() if line.startswith("#"))
-    return Entry(path.stem, comment.split("\n")[0].removeprefix("#").strip(), "", source(comment))
+    name = path.relative_to(place).with_suffix("").as_posix()
+    return Entry(name, comment.split("\n")[0].removeprefix("#").strip(), "", source(comment))
 
 
 def source(text: str) -> str:
