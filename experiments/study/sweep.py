@@ -1,0 +1,150 @@
+"""A study as W&B sweeps, for those who let W&B hand out the trials."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from itertools import product
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from experiments.errors import UsageError
+
+if TYPE_CHECKING:
+    from experiments.study.ranges import Range
+    from experiments.study.spec import Study
+
+Json = dict[str, Any]
+Axes = dict[str, tuple[Any, ...]]
+METRIC = {"name": "valid/excluded/ndcg@10", "goal": "maximize"}
+
+
+def sweep_config(study: Study, data_dir: Path | None = None) -> dict[str, Json]:
+    """The sweeps that together train the study, by name: what `wandb sweep FILE` reads.
+
+    One for each model, data set and named variant.  A grid is swept as a grid, `random` at
+    random (W&B draws, so not the draws that the study itself makes), `search` by W&B's Bayes
+    on the first seed, without a look at test.  An `exclude` that combines fields splits a sweep
+    into several.  The baseline is a sweep like the others.
+    Errors: UsageError for a range that W&B cannot draw from.
+    """
+    sweeps: dict[str, Json] = {}
+    for model, dataset, (variant, fields) in places(study):
+        label = " ".join(word for word in (study.name, model, dataset, variant) if word)
+        fixed = {"dataset": dataset, "model": model} | ({"variant": variant} if variant else {})
+        parts = list(without_excluded(axes_of(study, model), fixed | fields, study.exclude))
+        for number, axes in enumerate(parts, 1):
+            name = label if len(parts) == 1 else f"{label} {number}"
+            command = command_of(study, model, dataset, fields, data_dir)
+            sweeps[name] = {"name": name, **one_sweep(study, model, axes), "command": command}
+    return sweeps
+
+
+def places(study: Study) -> Iterator[tuple[str, str, tuple[str, Json]]]:
+    """(model, data set, (variant's name, its fields)); the baseline has no variants."""
+    if study.baseline is not None and study.baseline not in study.base:
+        yield from ((study.baseline, dataset, ("", {})) for dataset in study.datasets)
+    yield from product(study.base, study.datasets, list(study.variants.items()) or [("", {})])
+
+
+def axes_of(study: Study, model: str) -> Axes:
+    """Seeds, and the fields of the grid that this model is varied in."""
+    seeds = study.seeds[:1] if study.search else study.seeds
+    own = {key: values for key, values in study.grid.items() if varied(study, model, key)}
+    return {"seed": seeds, **own}
+
+
+def varied(study: Study, model: str, key: str) -> bool:
+    """Whether a field of the study is a field of this model; a mere baseline has no contrast."""
+    from experiments.resolve import reads
+
+    mere = model == study.baseline and model not in study.base
+    return reads(model, key) and not (mere and key.split(".")[0] in ("contrast", "augment"))
+
+
+def without_excluded(axes: Axes, fixed: Json, exclude: tuple[Json, ...]) -> Iterator[Axes]:
+    """Axes whose products together are all points that no entry of `exclude` fits.
+
+    One of the axes that entries name keeps its several values; the others are fixed, in turn.
+    """
+    concerned = [key for key in axes if any(key in entry for entry in exclude)]
+    most = max(concerned, key=lambda key: len(axes[key]), default="seed")
+    others = [key for key in concerned if key != most]
+    for values in product(*(axes[key] for key in others)):
+        point = dict(zip(others, values, strict=True))
+        left = tuple(v for v in axes[most] if not fits({**fixed, **point, most: v}, exclude))
+        if left:
+            yield {**axes, **{key: (value,) for key, value in point.items()}, most: left}
+
+
+def fits(point: Json, exclude: tuple[Json, ...]) -> bool:
+    """Whether an entry's keys are all of this point."""
+    return any(
+        entry and all(key in point and point[key] == value for key, value in entry.items())
+        for entry in exclude
+    )
+
+
+def one_sweep(study: Study, model: str, axes: Axes) -> Json:
+    """How a sweep goes through which parameters, by the names that W&B gives its parts."""
+    what = {"metric": METRIC, "parameters": parameters(study, model, axes)}
+    if study.random is not None:
+        cap = study.random.draws * math.prod(len(values) for values in axes.values())
+        return {"method": "random", **what, "run_cap": cap}
+    if study.search is not None:
+        return {"method": "bayes", **what, "run_cap": study.search.trials}
+    return {"method": "grid", **what}
+
+
+def command_of(
+    study: Study, model: str, dataset: str, fields: Mapping[str, Any], data_dir: Path | None
+) -> list[str]:
+    """What W&B's agent runs; it puts --key=value for each parameter in the place of ${args}."""
+    place = [] if data_dir is None else ["--data-dir", str(data_dir.absolute())]
+    own = {key: value for key, value in study.set.items() if varied(study, model, key)}
+    own |= {**fields, **({"evaluate.test": False} if study.search else {})}
+    settings = [f"--{key}={typed(value)}" for key, value in own.items()]
+    words = ["python", "run.py", "train", "--model", model, "--dataset", dataset]
+    return ["${env}", *words, *place, *settings, "${args}"]
+
+
+def parameters(study: Study, model: str, axes: Axes) -> Json:
+    """Seeds, the grid's values, and what the ranges say, as W&B's parameters."""
+    found: Json = {key: {"values": [handed(v) for v in values]} for key, values in axes.items()}
+    for part in (study.random, study.search):
+        ranges = part.ranges.items() if part else ()
+        found |= {key: drawn(key, one) for key, one in ranges if varied(study, model, key)}
+    return found
+
+
+def drawn(key: str, one: Range) -> Json:
+    """A range as a distribution of W&B; steps as values, since W&B's are inexact decimals."""
+    if one.choices:
+        return {"values": [handed(value) for value in one.choices]}
+    whole = all(isinstance(value, int) for value in (one.low, one.high, one.step or 1))
+    if one.step is not None:
+        steps = range(math.floor((one.high - one.low) / one.step + 1e-9) + 1)
+        values = [one.low + one.step * step for step in steps]
+        return {"values": values if whole else [float(f"{value:.4g}") for value in values]}
+    if one.log and whole:
+        raise UsageError(
+            f"ranges.{key}: W&B draws no whole numbers by their logarithm; write them as choices"
+        )
+    kind = "log_uniform_values" if one.log else "int_uniform" if whole else "uniform"
+    return {"distribution": kind, "min": one.low, "max": one.high}
+
+
+def handed(value: Any) -> Any:
+    """A value as a sweep's parameter.
+
+    W&B's agent writes str(value) behind --key=, in which None is no YAML: whatever is neither
+    a number nor a text is handed to it as text, as the command line reads it.
+    """
+    plain = isinstance(value, (int, float, str)) and not isinstance(value, bool)
+    return value if plain else typed(value)
+
+
+def typed(value: Any) -> str:
+    """A value as it is typed behind --key=: JSON is YAML."""
+    return value if isinstance(value, str) else json.dumps(value)
