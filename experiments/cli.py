@@ -61,6 +61,7 @@ def parser() -> Parser:
     add_recommend(commands)
     add_export(commands)
     add_data(commands)
+    add_report(commands)
     add_bench(commands)
     add_inspect(commands)
     add_list(commands)
@@ -136,6 +137,22 @@ def add_data(commands: Any) -> None:
     for column in ("user", "item", "time"):
         made.add_argument(f"--{column}-column", metavar="NAME", help="of a CSV or TSV file")
     made.add_argument("--k-core", type=int, metavar="K", help="keep users and items with K or more")
+
+
+def add_report(commands: Any) -> None:
+    about = "tables, tests of significance and plots, from the record alone"
+    made = add(commands, "report", run.report_studies, about)
+    made.add_argument("studies", nargs="*", metavar="STUDY", help="names of studies [all]")
+    made.add_argument(
+        "--check", action="store_true", help="write nothing; fail where README is out of date"
+    )
+    made.add_argument(
+        "--add", type=Path, metavar="DIR", help="first merge DIR/record.jsonl into the record"
+    )
+    made.add_argument(
+        "--to", type=Path, metavar="DIR", default=Path("runs/report"),
+        help="where tables, plots and report.html go [runs/report]",
+    )  # fmt: skip
 
 
 def add_bench(commands: Any) -> None:
