@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 METRICS = {"NDCG@10": SELECTED, "HR@10": "test/excluded/hr@10"}
 LABELS = {"temperature": "temperature", "weight": "weight of the contrast"}
+TICKS = 10
 Points = list[tuple[float, Group]]
 
 
@@ -80,7 +81,8 @@ def draw_across(table: Table, axis: str) -> Plot:
         for number, label in enumerate(shown):
             draw_points(panel, found[label], key, label, number, connected)
         label = LABELS.get(short(axis), axis)
-        panel.set(xlabel=label, ylabel=f"test {name}, seen excluded", xscale=scale(found))
+        panel.set(xlabel=label, ylabel=f"test {name}, seen excluded", xscale=scale(found, axis))
+        tick(panel, found)
     legend(figure, both[0])
     hidden = len(found) - len(shown)
     caption = "Mean over seeds with its 95 % t-interval where there are two seeds or more."
@@ -119,10 +121,19 @@ def bands(panel: Axes, table: Table, key: str) -> None:
             panel.axhspan(mean.low, mean.high, color="#8c8c8c", alpha=0.2, linewidth=0)
 
 
-def scale(found: dict[str, Points]) -> str:
-    """Logarithmic where positive values span more than a decade, or for a temperature."""
+def scale(found: dict[str, Points], axis: str) -> str:
+    """Logarithmic where positive values span more than a decade, and for a temperature."""
     values = [x for points in found.values() for x, _ in points]
-    return "log" if min(values) > 0.0 and max(values) > 10.0 * min(values) else "linear"
+    wide = max(values) > 10.0 * min(values) or short(axis) == "temperature"
+    return "log" if min(values) > 0.0 and wide else "linear"
+
+
+def tick(panel: Axes, found: dict[str, Points]) -> None:
+    """At the values themselves, where they are few."""
+    values = sorted({x for points in found.values() for x, _ in points})
+    if len(values) <= TICKS:
+        panel.set_xticks(values, [f"{x:g}" for x in values])
+        panel.minorticks_off()
 
 
 def described(table: Table, found: dict[str, Points], axis: str) -> str:

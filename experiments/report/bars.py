@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from experiments.report.across import axes_of, baselines, mean_of, numeric_axes
 from experiments.report.compare import Table
 from experiments.report.read import SELECTED
-from experiments.report.style import COLOURS, LINES, Plot, finish, legend, panels
+from experiments.report.style import COLOURS, INK, LINES, Plot, finish, legend, panels
 
 BARS = 30
 
 
 def has_bars(table: Table) -> bool:
-    return len(axes_of(table)) > len(numeric_axes(table))
+    """Does anything but numbers tell the variants apart that are compared with a baseline?"""
+    bases = {group.variant for group in baselines(table)}
+    rest = tuple(group for group in table.groups if group.variant not in bases)
+    others = replace(table, groups=rest)
+    return len(axes_of(others)) > len(numeric_axes(others))
 
 
 def draw_bars(table: Table) -> Plot:
@@ -25,7 +31,7 @@ def draw_bars(table: Table) -> Plot:
     half = [0.0 if one.low is None else one.mean - one.low for one in means]
     place = range(len(shown), 0, -1)
     panel.barh(list(place), [one.mean for one in means], xerr=half, color=COLOURS[0], alpha=0.75,
-               error_kw={"ecolor": "#8c8c8c", "capsize": 2})  # fmt: skip
+               error_kw={"ecolor": INK, "capsize": 2})  # fmt: skip
     panel.set_yticks(list(place), [group.variant for group in shown])
     for group, line in zip(baselines(table), LINES, strict=False):
         base, label = mean_of(group, SELECTED).mean, f"baseline: {group.variant}"

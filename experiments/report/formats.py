@@ -90,7 +90,8 @@ def as_csv(tables: list[Table], others: list[Published]) -> str:
                     f"test/{one.seen}/ndcg@10 mean": one.ndcg,
                 }
                 values = [own.get(name, "") for name in metrics]
-                start = [table.study, table.dataset, one.method, one.protocol, ""]
+                source = f"{one.source}; {one.protocol}"
+                start = [table.study, table.dataset, one.method, source, ""]
                 out.writerow([*start, *values, *[""] * len(compared)])
     return file.getvalue()
 

@@ -55,12 +55,14 @@ def draw_gains(table: Table) -> Plot:
         for number, group in enumerate(shown):
             found = gains(table, group, key)
             half = [0.0 if one.low is None else one.mean - one.low for one in found.values()]
+            where = np.arange(len(found)) + 0.04 * (number - (len(shown) - 1) / 2)
             panel.errorbar(
-                list(found), [one.mean for one in found.values()], yerr=half, capsize=2,
+                where, [one.mean for one in found.values()], yerr=half, capsize=2,
                 label=group.variant, color=COLOURS[number], marker=MARKERS[number],
                 markersize=4.5, linestyle=LINES[number],
             )  # fmt: skip
             if number == 0:
+                panel.set_xticks(range(len(found)), list(found))
                 parts = [f"{name}: {one.mean:+.4f}" for name, one in found.items()]
                 said.append(f"{group.variant} by {label}: {', '.join(parts)}")
         panel.set(xlabel=label, ylabel="NDCG@10 minus baseline's")

@@ -8,11 +8,10 @@ from pathlib import Path
 
 from experiments.errors import UsageError
 from experiments.report.aggregate import natural
-from experiments.report.read import Line, parse, read_record
+from experiments.report.read import MEASURED, Line, parse, read_record
 from experiments.report.write import replace
 
 RANK = {"failed": 0, "pruned": 1, "finished": 2}
-MEASURED = ("valid/", "test/")
 
 
 def add(folder: Path, results: Path) -> list[tuple[str, int, int]]:

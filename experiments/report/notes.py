@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from experiments.report.aggregate import VALID, tally
 from experiments.report.compare import LEVEL, Table
+from experiments.report.published import Published
 from experiments.report.read import Line
 from experiments.report.statistics import RESAMPLES
 
@@ -20,6 +21,20 @@ def notes(table: Table) -> list[str]:
         *searched(table),
         *unfinished(table),
     ]
+
+
+def published_notes(others: list[Published]) -> list[str]:
+    """Under whose protocol the numbers of others stand."""
+    if not others:
+        return []
+    sources = dict.fromkeys(f"{one.method} with {one.next_item}: {one.source}" for one in others)
+    said = [
+        "Published rows stand under the seen-item rule that they were measured with, and name "
+        f"their next-item loss; they were not run again here. Sources: {'; '.join(sources)}."
+    ]
+    if any("score 0" in one.notes for one in others):
+        said.append("score 0: seen items are not taken out of the ranking, but get the score 0.")
+    return said
 
 
 def reading(table: Table) -> list[str]:
@@ -44,7 +59,7 @@ def reading(table: Table) -> list[str]:
         said.append("Other loss: the baseline learns with another next-item loss; no claim.")
     lost = [one for one in table.groups if one.baseline and one.variant not in table.comparisons]
     for name, count in tally(str(one.baseline) for one in lost):
-        said.append(f"{count} without comparison: {name!r} has none of their seeds.")
+        said.append(f"Variants without comparison: {count}, as {name} has none of their seeds.")
     return said
 
 
@@ -68,7 +83,7 @@ def origins(lines: list[Line]) -> list[str]:
         said.append(f"Trials of different versions of the code: {parts}.")
     dirty = sum(bool(line.values.get("dirty")) for line in lines)
     if dirty:
-        said.append(f"{dirty} trials ran on code with changes that were not committed.")
+        said.append(f"Trials of code with changes that were not committed: {dirty}.")
     devices = tally(str(line.values.get("device") or "unknown") for line in lines)
     if len(devices) > 1:
         parts = ", ".join(f"{name} ({count})" for name, count in devices)
@@ -83,19 +98,19 @@ def searched(table: Table) -> list[str]:
         return []
     best, variant = max(found)
     return [
-        f"{len(found)} trials of a search looked at validation alone; the best has NDCG@10 "
-        f"{best:.4f} there ({variant})."
+        f"Trials of a search, which looked at validation alone: {len(found)}; the best has "
+        f"NDCG@10 {best:.4f} there ({variant})."
     ]
 
 
 def unfinished(table: Table) -> list[str]:
     said = []
     if table.pruned:
-        said.append(f"{len(table.pruned)} trials were pruned: stopped early, without test.")
+        said.append(f"Pruned trials, which were stopped early, without test: {len(table.pruned)}.")
     if table.failed:
         errors = tally(str(line.values.get("error") or "no reason given") for line in table.failed)
         parts = [f"{error} ({count})" for error, count in errors[:ERRORS]]
         rest = len(errors) - len(parts)
         parts += [f"and {rest} other errors"] if rest > 0 else []
-        said.append(f"{len(table.failed)} trials failed: {'; '.join(parts)}.")
+        said.append(f"Failed trials: {len(table.failed)}; {'; '.join(parts)}.")
     return said

@@ -29,9 +29,8 @@ class Published:
 
     @property
     def protocol(self) -> str:
-        """What a reader has to know before comparing."""
-        parts = [f"seen {self.seen}", self.next_item, self.notes, self.source]
-        return "; ".join(part for part in parts if part)
+        """What a reader has to know before comparing; the seen rule is told by the column."""
+        return "; ".join(part for part in (self.next_item, self.notes) if part)
 
 
 def published(path: Path = PUBLISHED) -> list[Published]:

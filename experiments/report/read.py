@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ REPOSITORY = Path(__file__).parents[2]
 RESULTS = REPOSITORY / "experiments" / "results"
 TEXTS = ("study", "trial", "status", "variant", "dataset")
 STATUSES = ("finished", "pruned", "failed")
+MEASURED = ("valid/", "test/")
 SELECTED = "test/excluded/ndcg@10"
 
 
@@ -95,9 +97,16 @@ def parse(text: str, where: str) -> Line:
         raise UsageError(f"{where}: 'seed' has to be an integer, got {values.get('seed')!r}")
     if values["status"] not in STATUSES:
         raise UsageError(f"{where}: 'status' is {values['status']!r}; known: {', '.join(STATUSES)}")
+    for key, value in values.items():
+        if key.startswith(MEASURED) and not is_measured(value):
+            raise UsageError(f"{where}: {key!r} has to be a finite number, got {value!r}")
     study, trial, status, variant, dataset = (values[key] for key in TEXTS)
     seed, baseline, axes = values["seed"], values.get("baseline"), values.get("axes") or {}
     return Line(study, trial, status, variant, dataset, seed, baseline, axes, values)
+
+
+def is_measured(value: Any) -> bool:
+    return isinstance(value, (int, float)) and math.isfinite(value)
 
 
 def decode_hits(text: str, users: int) -> FloatArray:

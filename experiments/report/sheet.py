@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from experiments.report.aggregate import SECONDS, VALID, Group, Mean
 from experiments.report.compare import Comparison, Table
-from experiments.report.notes import notes
+from experiments.report.notes import notes, published_notes
 from experiments.report.published import Published
 
 SHOWN = {
@@ -36,16 +36,28 @@ class Sheet:
     title: str
     columns: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
-    notes: tuple[str, ...]
+    own_notes: tuple[str, ...]
+    published_notes: tuple[str, ...] = ()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return self.own_notes + self.published_notes
 
 
 def sheet(table: Table, others: list[Published]) -> Sheet:
     """Our rows, then what was published on the data set, under the rule that it used."""
     best = {column: best_of(table, key) for column, key in SHOWN.items()}
     rows = [row(group, table.comparisons.get(group.variant), best) for group in table.groups]
-    rows += [foreign(one) for one in others if one.dataset == table.dataset]
+    shown = [one for one in others if one.dataset == table.dataset]
+    rows += [foreign(one) for one in shown]
     columns = ("variant", "seeds", *SHOWN, "valid NDCG@10", "training s", *COMPARED)
-    return Sheet(f"{table.study}: {table.dataset}", columns, tuple(rows), tuple(notes(table)))
+    return Sheet(
+        f"{table.study}: {table.dataset}",
+        columns,
+        tuple(rows),
+        tuple(notes(table)),
+        tuple(published_notes(shown)),
+    )
 
 
 def brief(full: Sheet) -> Sheet:
@@ -53,7 +65,7 @@ def brief(full: Sheet) -> Sheet:
     kept = [full.columns.index(column) for column in BRIEF]
     seeds = full.columns.index("seeds")
     rows = [tuple(one[i] for i in kept) for one in full.rows if one[seeds].text]
-    return Sheet(full.title, BRIEF, tuple(rows), full.notes)
+    return Sheet(full.title, BRIEF, tuple(rows), full.own_notes)
 
 
 def best_of(table: Table, key: str) -> float | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from functools import lru_cache
 
 import numpy as np
 from numpy.random import Generator
@@ -18,14 +19,20 @@ ROUNDING = 1e-12  # per-user differences are of the order of .1: a sum this smal
 
 def interval(values: FloatArray) -> tuple[float, float] | None:
     """The 95 % interval of Student's t for the mean of `values`; None for fewer than two."""
-    from scipy.stats import t
-
     if len(values) < 2:
         return None
     error = float(np.std(values, ddof=1)) / math.sqrt(len(values))
-    half = float(t.ppf(0.975, len(values) - 1)) * error
+    half = quantile(len(values) - 1) * error
     mean = float(np.mean(values))
     return mean - half, mean + half
+
+
+@lru_cache
+def quantile(degrees: int) -> float:
+    """Which 95 % of Student's t lie within, either side."""
+    from scipy.stats import t
+
+    return float(t.ppf(0.975, degrees))
 
 
 def effect_size(differences: FloatArray) -> float | None:

@@ -29,7 +29,7 @@ SETTINGS = {
     "xtick.color": INK, "ytick.color": INK, "legend.frameon": False,
     "figure.facecolor": PAPER, "axes.facecolor": PAPER, "savefig.facecolor": PAPER,
     "axes.spines.top": False, "axes.spines.right": False,
-    "axes.grid": True, "grid.alpha": 0.25, "grid.color": "#808080",
+    "axes.grid": True, "axes.axisbelow": True, "grid.alpha": 0.25, "grid.color": "#808080",
 }  # fmt: skip
 
 
