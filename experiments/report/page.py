@@ -55,7 +55,8 @@ def table(sheet: Sheet) -> str:
     notes = "".join(f"<p>{escape(note)}</p>" for note in sheet.notes)
     return (
         f'<h3>{title}</h3>\n<div class="wide" role="region" tabindex="0" aria-label="{title}">\n'
-        f"<table>\n<caption>{title}</caption>\n<thead><tr>{heads}</tr></thead>\n"
+        f"<table>\n<caption>Metrics, and differences from the baseline</caption>\n"
+        f"<thead><tr>{heads}</tr></thead>\n"
         f'<tbody>\n{rows}\n</tbody>\n</table>\n</div>\n<div class="notes">{notes}</div>'
     )
 

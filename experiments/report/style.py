@@ -89,4 +89,5 @@ def inline(svg: str, prefix: str) -> str:
     svg = re.sub(r' xmlns(:\w+)?="[^"]*"', "", svg)
     svg = svg.replace("xlink:href=", "href=")
     svg = re.sub(r'\b(id="|href="#|url\(#)', rf"\1{prefix}", svg)
+    svg = svg.replace(COLOURS[0], "var(--blue)")  # too dark for dark mode as it is
     return svg.replace(INK, "currentColor").replace(f"fill: {PAPER}", "fill: none")

@@ -105,6 +105,13 @@ def test_the_page_can_be_walked_without_seeing_it(reader: Reader) -> None:
     assert ("a", {"class": "skip", "href": "#main"}) in reader.found
 
 
+def test_every_colour_that_a_drawing_takes_from_the_page_is_defined(text: str) -> None:
+    style, drawings = text.split("</style>")
+    used = set(re.findall(r"var\((--\w+)\)", drawings))
+    assert used == {"--blue"}
+    assert style.count("--blue:") == 3  # light, dark, print
+
+
 def test_dark_mode_and_print_have_rules(text: str) -> None:
     assert "prefers-color-scheme: dark" in text
     assert "@media print" in text
