@@ -42,11 +42,13 @@ def series(table: Table, axis: str) -> dict[str, Points]:
     Where no two points share their other axes, as in a random search, all are one series.
     """
     others = [name for name in axes_of(table) if name != axis]
+    shorts = [short(name) for name in others]
+    names = {name: short(name) if shorts.count(short(name)) == 1 else name for name in others}
     found: dict[str, Points] = {}
     for group in table.groups:
         axes = group.lines[0].axes
         if axis in axes:
-            rest = ", ".join(f"{short(name)} {axes[name]}" for name in others if name in axes)
+            rest = ", ".join(f"{names[name]} {axes[name]}" for name in others if name in axes)
             found.setdefault(rest or group.lines[0].axes.get("model", "variants"), []).append(
                 (float(axes[axis]), group)
             )

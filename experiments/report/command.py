@@ -121,7 +121,7 @@ def write(record: Record, studies: list[str], to: Path) -> None:
         pairs = tuple(zip(sheets, drawn, strict=True))
         chapters.append(Chapter(study, found[0].question, pairs))
         print(f"{found[0].question}\n")
-        print("\n\n".join(map(plain, sheets)))
+        print("\n\n".join(plain(brief(one)) for one in sheets))
         print(f"-> {folder} ({sum(map(len, drawn))} plots)\n")
     put(to / "report.html", page(chapters))
     print(f"-> {to / 'report.html'}")

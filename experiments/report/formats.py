@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
+import textwrap
 
 from experiments.report.aggregate import METRICS, SECONDS, VALID, Group
 from experiments.report.compare import Comparison, Table
+from experiments.report.notes import BOLD
 from experiments.report.published import Published
 from experiments.report.sheet import Cell, Sheet
 
@@ -58,7 +60,7 @@ def latex(sheet: Sheet) -> str:
 
 
 def plain(sheet: Sheet) -> str:
-    """Aligned columns; a star for a claim; the best is not marked."""
+    """Aligned columns; a star for a claim; the best is not marked, as text has no bold."""
     texts = [[cell.text + "*" * cell.significant for cell in cells] for cells in sheet.rows]
     grid = [list(sheet.columns), *texts]
     widths = [max(map(len, column)) for column in zip(*grid, strict=True)]
@@ -67,7 +69,8 @@ def plain(sheet: Sheet) -> str:
         "  ".join(f"{text:{side}{w}}" for text, side, w in zip(row, align, widths, strict=True))
         for row in grid
     ]
-    return "\n".join([sheet.title, "", *(line.rstrip() for line in lines), "", *sheet.notes])
+    said = [textwrap.fill(note, 100) for note in sheet.notes if note != BOLD]
+    return "\n".join([sheet.title, "", *(line.rstrip() for line in lines), "", *said])
 
 
 def as_csv(tables: list[Table], others: list[Published]) -> str:

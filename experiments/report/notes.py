@@ -8,6 +8,7 @@ from experiments.report.published import Published
 from experiments.report.read import Line
 from experiments.report.statistics import RESAMPLES
 
+BOLD = "Bold: the best mean of a column."
 ERRORS = 5  # different errors that are listed
 
 
@@ -41,7 +42,9 @@ def reading(table: Table) -> list[str]:
     """How the numbers were made."""
     said = []
     if any(len(group.lines) > 1 for group in table.groups):
-        said.append("Mean ± standard deviation over seeds; bold: the best mean.")
+        said.append("Mean ± standard deviation over seeds.")
+    if len(table.groups) > 1:
+        said.append(BOLD)
     if table.comparisons:
         said.append(
             "Differences of test NDCG@10, seen items excluded, from the baseline of the same seed, "

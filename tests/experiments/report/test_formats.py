@@ -75,6 +75,11 @@ def test_plain_columns_are_aligned() -> None:
     ]
 
 
+def test_text_does_not_speak_of_bold(found: list[Table]) -> None:
+    assert "bold" not in plain(sheet(found[0], [])).lower()
+    assert "Bold: the best mean" in markdown(sheet(found[0], []))
+
+
 def test_a_table_has_a_row_a_variant_and_the_best_mean_of_each_metric(found: list[Table]) -> None:
     rows = {cells[0].text: cells for cells in sheet(found[0], []).rows}
     assert next(iter(rows)) == "sasrec"

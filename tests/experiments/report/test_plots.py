@@ -102,6 +102,18 @@ def test_other_axes_make_series_the_best_first() -> None:
     assert [[x for x, _ in points] for points in found.values()] == [[0.1, 0.2], [0.1, 0.2]]
 
 
+def test_axes_of_one_name_are_told_apart_by_all_of_it() -> None:
+    axes = [
+        {"encoder.dim": d, "contrast.0.weight": w, "contrast.1.weight": 1 - w}
+        for d in (32, 64) for w in (0.25, 0.5)
+    ]  # fmt: skip
+    found = series(with_axes(axes), "encoder.dim")
+    assert set(found) == {
+        "contrast.0.weight 0.25, contrast.1.weight 0.75",
+        "contrast.0.weight 0.5, contrast.1.weight 0.5",
+    }
+
+
 def test_random_draws_are_points_without_a_line() -> None:
     axes = [{"train.learning_rate": x, "encoder.dropout": y} for x, y in ((0.1, 0.2), (0.3, 0.4))]
     assert list(series(with_axes(axes), "encoder.dropout")) == ["one variant each"]
