@@ -62,6 +62,7 @@ def parser() -> Parser:
     add_export(commands)
     add_data(commands)
     add_study(commands)
+    add_report(commands)
     add_bench(commands)
     add_inspect(commands)
     add_list(commands)
@@ -157,6 +158,22 @@ def add_study(commands: Any) -> None:
     which.add_argument("--worker", action="store_true", help="be one more worker of it")
     which.add_argument("--wandb-sweep", action="store_true", help="write a W&B sweep instead")
     add_plugin(made)
+
+
+def add_report(commands: Any) -> None:
+    about = "tables, tests of significance and plots, from the record alone"
+    made = add(commands, "report", run.report_studies, about)
+    made.add_argument("studies", nargs="*", metavar="STUDY", help="names of studies [all]")
+    made.add_argument(
+        "--check", action="store_true", help="write nothing; fail where README is out of date"
+    )
+    made.add_argument(
+        "--add", type=Path, metavar="DIR", help="first merge DIR/record.jsonl into the record"
+    )
+    made.add_argument(
+        "--to", type=Path, metavar="DIR", default=Path("runs/report"),
+        help="where tables, plots and report.html go [runs/report]",
+    )  # fmt: skip
 
 
 def add_bench(commands: Any) -> None:

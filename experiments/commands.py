@@ -207,6 +207,15 @@ def worker_words(arguments: argparse.Namespace) -> list[str]:
     return words + [f"--{key}={as_text(value)}" for key, value in arguments.overrides]
 
 
+def report_studies(arguments: argparse.Namespace) -> None:
+    """Say what the record says, or whether README says it."""
+    from experiments.report.command import report as write
+
+    if arguments.check and arguments.add:
+        raise UsageError("--check: writes nothing, so it does not go with --add")
+    write(arguments.studies, arguments.check, arguments.add, arguments.to)
+
+
 def bench(arguments: argparse.Namespace) -> None:
     """Time our training and evaluation next to RecBole's, all presets, or growing data."""
     from experiments.bench import command

@@ -7,7 +7,8 @@ import json
 from pathlib import Path
 
 from experiments.planted.cases import CASES
-from experiments.planted.compare import Outcome, as_record, compare, table
+from experiments.planted.compare import compare
+from experiments.planted.verdict import Outcome, as_record, table
 
 
 def main() -> None:

@@ -11,7 +11,8 @@ import pytest
 from numpy.typing import NDArray
 
 from experiments.planted.cases import CASES
-from experiments.planted.compare import SASREC, Outcome, Verdict, as_record, compare, table, verdict
+from experiments.planted.compare import compare
+from experiments.planted.verdict import SASREC, Outcome, Verdict, as_record, table, verdict
 from experiments.planted.worlds import CLUSTERS, ITEMS, NOISE, WORLDS, World, noisy_clusters
 from experiments.run_folder import REPOSITORY
 from models.tasks import TASKS
@@ -84,7 +85,7 @@ def made(task: str, ndcg: list[float]) -> list[Outcome]:
 def test_the_test_is_paired_and_two_sided() -> None:
     """Differences .1, .2, .3 have mean .2 and standard error .1 / sqrt(3): t = 2 sqrt(3)."""
     base, ours = made("sasrec", [0.1, 0.5, 0.2]), made("same_user", [0.2, 0.7, 0.5])
-    found = verdict("same_user", CASES["same_user"], base, ours)
+    found = verdict("same_user", "noisy_clusters", base, ours)
     t = 2 * np.sqrt(3)
     assert found.p == pytest.approx(1 - t / np.sqrt(2 + t**2))  # Student's t with 2 degrees
     assert found.difference == pytest.approx(0.2)
@@ -128,7 +129,7 @@ def test_the_record_shows_each_task_ahead_over_five_seeds(task: str) -> None:
     ours = [one for one in of_world if one.task == task]
     assert [one.seed for one in ours] == [0, 1, 2, 3, 4]
     assert all(one.fields == case.fields for one in ours)
-    found = verdict(task, case, [one for one in of_world if one.task == SASREC], ours)
+    found = verdict(task, case.world, [one for one in of_world if one.task == SASREC], ours)
     assert found.difference > 0.0
     assert found.p < 0.05
 

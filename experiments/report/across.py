@@ -1,0 +1,148 @@
+"""A metric against a numeric axis of the study, the baseline as a band."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from experiments.report.aggregate import Group, Mean
+from experiments.report.compare import Table
+from experiments.report.read import SELECTED
+from experiments.report.style import COLOURS, LINES, MARKERS, SERIES, Plot, finish, legend, panels
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+METRICS = {"NDCG@10": SELECTED, "HR@10": "test/excluded/hr@10"}
+LABELS = {"temperature": "temperature", "weight": "weight of the contrast"}
+TICKS = 10
+Points = list[tuple[float, Group]]
+
+
+def is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def values_of(table: Table, axis: str) -> list[Any]:
+    return [group.lines[0].axes[axis] for group in table.groups if axis in group.lines[0].axes]
+
+
+def axes_of(table: Table) -> list[str]:
+    """Axes that take two values or more on this data set."""
+    names = dict.fromkeys(name for group in table.groups for name in group.lines[0].axes)
+    return [name for name in names if len({repr(v) for v in values_of(table, name)}) > 1]
+
+
+def numeric_axes(table: Table) -> list[str]:
+    return [name for name in axes_of(table) if all(map(is_number, values_of(table, name)))]
+
+
+def series(table: Table, axis: str) -> dict[str, Points]:
+    """{what the other axes say: points by value}, the best first.
+
+    Where no two points share their other axes, as in a random search, all are one series.
+    """
+    others = [name for name in axes_of(table) if name != axis]
+    shorts = [short(name) for name in others]
+    names = {name: short(name) if shorts.count(short(name)) == 1 else name for name in others}
+    found: dict[str, Points] = {}
+    for group in table.groups:
+        axes = group.lines[0].axes
+        if axis in axes:
+            rest = ", ".join(f"{names[name]} {axes[name]}" for name in others if name in axes)
+            found.setdefault(rest or group.lines[0].axes.get("model", "variants"), []).append(
+                (float(axes[axis]), group)
+            )
+    if all(len(points) == 1 for points in found.values()):
+        found = {"one variant each": [points[0] for points in found.values()]}
+    best = {name: max(mean_of(one, SELECTED).mean for _, one in found[name]) for name in found}
+    return {
+        name: sorted(found[name], key=lambda point: point[0])
+        for name in sorted(found, key=lambda name: -best[name])
+    }
+
+
+def mean_of(group: Group, key: str) -> Mean:
+    """Of a metric that every tested line has."""
+    mean = group.mean(key)
+    assert mean is not None
+    return mean
+
+
+def short(axis: str) -> str:
+    return axis.rpartition(".")[2]
+
+
+def draw_across(table: Table, axis: str) -> Plot:
+    """One panel a metric."""
+    found = series(table, axis)
+    shown = list(found)[:SERIES]
+    connected = "one variant each" not in found
+    figure, both = panels(len(METRICS))
+    for panel, (name, key) in zip(both, METRICS.items(), strict=True):
+        bands(panel, table, key)
+        for number, label in enumerate(shown):
+            draw_points(panel, found[label], key, label, number, connected)
+        label = LABELS.get(short(axis), axis)
+        panel.set(xlabel=label, ylabel=f"test {name}, seen excluded", xscale=scale(found, axis))
+        tick(panel, found)
+    legend(figure, both[0])
+    hidden = len(found) - len(shown)
+    caption = "Mean over seeds with its 95 % t-interval where there are two seeds or more."
+    caption += " The band is the baseline's interval." if baselines(table) else ""
+    caption += f" The best {SERIES} of {len(found)} series." if hidden else ""
+    title = f"{table.dataset}: test NDCG@10 and HR@10 against {axis}"
+    return finish(figure, f"{table.dataset}-{axis}", title, caption, described(table, found, axis))
+
+
+def draw_points(
+    panel: Axes, points: Points, key: str, label: str, number: int, connected: bool
+) -> None:
+    means = [mean_of(group, key) for _, group in points]
+    below = [0.0 if one.low is None else one.mean - one.low for one in means]
+    panel.errorbar(
+        [x for x, _ in points], [one.mean for one in means], yerr=below, label=label, capsize=2,
+        color=COLOURS[number], marker=MARKERS[number], markersize=4.5,
+        linestyle=LINES[number] if connected else "none",
+    )  # fmt: skip
+
+
+def baselines(table: Table) -> list[Group]:
+    """The variants that others are compared with."""
+    names = dict.fromkeys(group.baseline for group in table.groups if group.baseline)
+    return [group for name in names if (group := table.group(name)) is not None]
+
+
+def bands(panel: Axes, table: Table, key: str) -> None:
+    """A line for each baseline; with its interval where there is one only."""
+    found = baselines(table)
+    for group, line in zip(found, LINES, strict=False):
+        mean = mean_of(group, key)
+        label = f"baseline: {group.variant}"
+        panel.axhline(mean.mean, color="#8c8c8c", linestyle=line, linewidth=1.2, label=label)
+        if mean.low is not None and mean.high is not None and len(found) == 1:
+            panel.axhspan(mean.low, mean.high, color="#8c8c8c", alpha=0.2, linewidth=0)
+
+
+def scale(found: dict[str, Points], axis: str) -> str:
+    """Logarithmic where positive values span more than a decade, and for a temperature."""
+    values = [x for points in found.values() for x, _ in points]
+    wide = max(values) > 10.0 * min(values) or short(axis) == "temperature"
+    return "log" if min(values) > 0.0 and wide else "linear"
+
+
+def tick(panel: Axes, found: dict[str, Points]) -> None:
+    """At the values themselves, where they are few."""
+    values = sorted({x for points in found.values() for x, _ in points})
+    if len(values) <= TICKS:
+        panel.set_xticks(values, [f"{x:g}" for x in values])
+        panel.minorticks_off()
+
+
+def described(table: Table, found: dict[str, Points], axis: str) -> str:
+    points = [(x, mean_of(one, SELECTED).mean) for some in found.values() for x, one in some]
+    best, worst = max(points, key=lambda p: p[1]), min(points, key=lambda p: p[1])
+    text = f"Test NDCG@10 on {table.dataset} is highest, {best[1]:.4f}, at {axis} {best[0]:g} "
+    text += f"and lowest, {worst[1]:.4f}, at {worst[0]:g}"
+    for group in baselines(table):
+        text += f"; baseline {group.variant} {mean_of(group, SELECTED).mean:.4f}"
+    return text + "."

@@ -1,0 +1,110 @@
+"""Lines to rows: mean and standard deviation over the seeds of a variant."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from experiments.errors import UsageError
+from experiments.report.read import FloatArray, Line
+from experiments.report.statistics import interval
+
+RULES = ("excluded", "ranked")
+CUTOFFS = (5, 10, 20)
+METRICS = tuple(
+    f"test/{rule}/{name}@{k}" for rule in RULES for name in ("hr", "ndcg", "mrr") for k in CUTOFFS
+)
+VALID = "valid/excluded/ndcg@10"
+SECONDS = "seconds/train"
+
+
+@dataclass(frozen=True)
+class Mean:
+    """Over `n` seeds.  sd: with n - 1, None for one seed; low, high: the 95 % t-interval."""
+
+    mean: float
+    sd: float | None
+    low: float | None
+    high: float | None
+    n: int
+
+
+@dataclass(frozen=True)
+class Group:
+    """The tested trials of one variant on one data set, a line a seed, by seed."""
+
+    variant: str
+    lines: tuple[Line, ...]
+
+    @property
+    def baseline(self) -> str | None:
+        return self.lines[0].baseline
+
+    def mean(self, key: str) -> Mean | None:
+        """None where no line has the number."""
+        found = [line.number(key) for line in self.lines]
+        return mean_of(np.array([value for value in found if value is not None]))
+
+
+def mean_of(values: FloatArray) -> Mean | None:
+    if not len(values):
+        return None
+    sd = float(np.std(values, ddof=1)) if len(values) > 1 else None
+    low, high = interval(values) or (None, None)
+    return Mean(float(np.mean(values)), sd, low, high, len(values))
+
+
+def groups(lines: Iterable[Line]) -> list[Group]:
+    """The variants of one data set: baselines first, then by name, numbers by size.
+
+    UsageError where two trials are of the same variant and seed, or trials read different data.
+    """
+    by_variant: dict[str, list[Line]] = {}
+    for line in lines:
+        if line.tested:
+            by_variant.setdefault(line.variant, []).append(line)
+    compared = {line.baseline for some in by_variant.values() for line in some}
+    order = sorted(by_variant, key=lambda name: (name not in compared, natural(name)))
+    found = [Group(v, tuple(sorted(by_variant[v], key=lambda one: one.seed))) for v in order]
+    for group in found:
+        check_seeds(group)
+    check_data(found)
+    return found
+
+
+def check_seeds(group: Group) -> None:
+    for one, other in zip(group.lines, group.lines[1:], strict=False):
+        if one.seed == other.seed:
+            raise UsageError(
+                f"{one.study}: two trials of {one.variant!r} on {one.dataset}, seed {one.seed} "
+                f"({one.trial}, {other.trial}); remove the one that is out of date"
+            )
+
+
+def check_data(found: list[Group]) -> None:
+    lines = [line for group in found for line in group.lines]
+    for one in lines:
+        first = lines[0]
+        if one.values.get("data_sha256") != first.values.get("data_sha256"):
+            raise UsageError(
+                f"{one.study}: {one.variant!r} seed {one.seed} and {first.variant!r} seed "
+                f"{first.seed} read different data as {one.dataset} (data_sha256 differs); "
+                f"run them again on the same file"
+            )
+
+
+def natural(text: str) -> list[tuple[int, float, str]]:
+    """A key that sorts numbers in a text by their size."""
+    parts = re.split(r"(\d+\.?\d*(?:e[+-]?\d+)?)", text)
+    return [
+        (0, float(part), "") if index % 2 else (1, 0.0, part) for index, part in enumerate(parts)
+    ]
+
+
+def tally(values: Iterable[str]) -> list[tuple[str, int]]:
+    """Each value with how often it occurs, the most frequent first."""
+    return sorted(Counter(values).items(), key=lambda pair: (-pair[1], pair[0]))

@@ -1,0 +1,127 @@
+"""run.py report: from the record to tables, plots, a page and README."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from experiments.data.nearest import did_you_mean
+from experiments.errors import RunFailed, UsageError
+from experiments.report import merge, planted, readme
+from experiments.report.compare import Table, tables
+from experiments.report.formats import as_csv, latex, markdown, plain
+from experiments.report.published import Published, published
+from experiments.report.read import REPOSITORY, RESULTS, read_record, study_files
+from experiments.report.sheet import Sheet, brief, sheet
+from experiments.report.write import put, replace
+
+
+class Record:
+    """What the files of a folder say; each study is read and compared when it is asked for."""
+
+    def __init__(self, results: Path) -> None:
+        self.results = results
+        self.files = study_files(results)
+        self.others: list[Published] = published()
+        self._tables: dict[str, list[Table]] = {}
+
+    def tables(self, study: str) -> list[Table]:
+        if study not in self._tables:
+            path = self.files[study]
+            lines = read_record(path)
+            for number, line in enumerate(lines, 1):
+                if line.study != study:
+                    raise UsageError(f"{path.name}:{number}: is of the study {line.study!r}")
+            self._tables[study] = tables(lines)
+        return self._tables[study]
+
+    def sheets(self, study: str) -> list[Sheet]:
+        return [sheet(one, self.others) for one in self.tables(study)]
+
+    def block(self, study: str, short: bool) -> str:
+        """What README says of a study."""
+        found = [brief(one) if short else one for one in self.sheets(study)]
+        return "\n\n".join(map(markdown, found))
+
+    def chosen(self, names: list[str]) -> list[str]:
+        """All where none is named.  UsageError for one that there is no record of."""
+        for name in names:
+            if name not in self.files:
+                known = ", ".join(self.files) or "none"
+                near = did_you_mean(name, self.files)
+                raise UsageError(f"no record of {name!r}{near}; known: {known}")
+        return list(dict.fromkeys(names)) or list(self.files)
+
+
+def report(
+    names: list[str],
+    check: bool,
+    add: Path | None,
+    to: Path,
+    results: Path = RESULTS,
+    file: Path = REPOSITORY / "README.md",
+) -> None:
+    """Write everything that the record says; with `check`, only say where README does not."""
+    if add is not None:
+        for study, before, after in merge.add(add, results):
+            print(f"{study}: {before} trials before, {after} now")
+    record = Record(results)
+    studies = record.chosen(names)
+    mend(record, studies, bool(names), check, file)
+    if check:
+        return
+    if not studies and not (results / planted.FILE).exists():
+        raise UsageError(f"{results}: no record yet; make one with `run.py study FILE`")
+    if studies:
+        write(record, studies, to)
+    else:
+        print("no record of a study yet; make one with `run.py study FILE`")
+
+
+def mend(record: Record, studies: list[str], some: bool, check: bool, file: Path) -> None:
+    """Bring README's blocks up to date, or fail where one is not."""
+    writers: dict[str, readme.Writer] = {
+        name: lambda short, name=name: record.block(name, short)  # type: ignore[misc]
+        for name in studies
+    }
+    path = record.results / planted.FILE
+    known = [*record.files]
+    if path.exists():
+        known.append(planted.NAME)
+        if not some:
+            writers[planted.NAME] = lambda _: planted.planted_block(path)
+    before = readme.read_text(file)
+    after, stale = readme.rewritten(before, readme.blocks(before, file.name, known), writers)
+    if check and stale:
+        raise RunFailed(
+            f"{file.name} is behind the record in {', '.join(stale)}; "
+            "`python run.py report` mends it"
+        )
+    if stale:
+        replace(file, after)
+        print(f"{file.name}: rewritten {', '.join(stale)}")
+
+
+def write(record: Record, studies: list[str], to: Path) -> None:
+    """A folder of files for each study, and the page of all of them."""
+    from experiments.report.page import Chapter, page
+    from experiments.report.plots import plots
+
+    chapters = []
+    for study in studies:
+        found = record.tables(study)
+        sheets = record.sheets(study)
+        drawn = [tuple(plots(one)) for one in found]
+        folder = to / study
+        put(folder / "table.md", "\n\n".join(map(markdown, sheets)) + "\n")
+        put(folder / "table.tex", "\n".join(map(latex, sheets)))
+        put(folder / "table.csv", as_csv(found, record.others))
+        for plot in (one for some in drawn for one in some):
+            put(folder / f"{plot.name}.png", plot.png)
+            put(folder / f"{plot.name}.svg", plot.svg)
+        pairs = tuple(zip(sheets, drawn, strict=True))
+        chapters.append(Chapter(study, found[0].question, pairs))
+        print(f"{found[0].question}\n")
+        print("\n\n".join(plain(brief(one)) for one in sheets))
+        print(f"-> {folder} ({sum(map(len, drawn))} plots)\n")
+    put(to / "report.html", page(chapters))
+    print(f"-> {to / 'report.html'}")

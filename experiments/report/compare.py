@@ -1,0 +1,143 @@
+"""Each variant against its baseline, paired by seed and by user."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from experiments.errors import UsageError
+from experiments.report.aggregate import Group, groups, natural
+from experiments.report.read import SELECTED, FloatArray, Line, decode_hits
+from experiments.report.statistics import RESAMPLES, bootstrap, effect_size, holm, interval
+
+LEVEL = 0.01
+SEED = 0  # of the resamples
+HITS = "hits/excluded"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Test NDCG@10, seen items excluded: variant minus baseline over the seeds that both have.
+
+    interval: 95 %, over seeds, None for one seed.  p: over users, corrected by Holm within the
+    table.  loss: both have the same next-item loss.
+    """
+
+    baseline: str
+    seeds: tuple[int, ...]
+    difference: float
+    relative: float | None
+    interval: tuple[float, float] | None
+    effect: float | None
+    p: float
+    loss: bool
+
+    @property
+    def significant(self) -> bool:
+        """May it be claimed that the variant differs from its baseline?"""
+        if self.interval is None or not self.loss or self.p >= LEVEL:
+            return False
+        low, high = self.interval
+        return low > 0.0 or high < 0.0
+
+
+@dataclass(frozen=True)
+class Table:
+    """One study on one data set.  comparisons: by variant, where the baseline has the seed."""
+
+    study: str
+    question: str
+    dataset: str
+    groups: tuple[Group, ...]
+    comparisons: dict[str, Comparison]
+    searched: tuple[Line, ...]
+    failed: tuple[Line, ...]
+    pruned: tuple[Line, ...]
+
+    def group(self, variant: str) -> Group | None:
+        return next((one for one in self.groups if one.variant == variant), None)
+
+
+def tables(lines: list[Line]) -> list[Table]:
+    """A table for each data set of a study's lines, by name."""
+    names = sorted({line.dataset for line in lines}, key=natural)
+    return [table([line for line in lines if line.dataset == name]) for name in names]
+
+
+def table(lines: list[Line]) -> Table:
+    """lines: of one study and data set, one or more."""
+    found = groups(lines)
+    return Table(
+        study=lines[0].study,
+        question=str(lines[0].values.get("question") or ""),
+        dataset=lines[0].dataset,
+        groups=tuple(found),
+        comparisons=compare(found),
+        searched=tuple(one for one in lines if one.status == "finished" and not one.tested),
+        failed=tuple(one for one in lines if one.status == "failed"),
+        pruned=tuple(one for one in lines if one.status == "pruned"),
+    )
+
+
+def compare(found: list[Group]) -> dict[str, Comparison]:
+    """All comparisons of one data set share the resamples of users."""
+    by_name = {group.variant: group for group in found}
+    pairs = []
+    for group in found:
+        base = by_name.get(group.baseline or "")
+        if base is not None and base is not group and paired(group, base):
+            pairs.append((group, base))
+    if not pairs:
+        return {}
+    gains: dict[str, FloatArray] = {}
+    differences = np.stack([user_differences(*pair, gains) for pair in pairs])  # [C, U]
+    p = holm(bootstrap(differences, RESAMPLES, np.random.default_rng(SEED)))
+    return {
+        group.variant: comparison(group, base, float(one))
+        for (group, base), one in zip(pairs, p, strict=True)
+    }
+
+
+def paired(group: Group, base: Group) -> list[tuple[Line, Line]]:
+    """The lines of both, seed by seed."""
+    by_seed = {line.seed: line for line in base.lines}
+    return [(line, by_seed[line.seed]) for line in group.lines if line.seed in by_seed]
+
+
+def comparison(group: Group, base: Group, p: float) -> Comparison:
+    pairs = paired(group, base)
+    ours, theirs = (np.array([pair[side].values[SELECTED] for pair in pairs]) for side in (0, 1))
+    mean = float(np.mean(ours - theirs))
+    before = float(np.mean(theirs))
+    return Comparison(
+        baseline=base.variant,
+        seeds=tuple(line.seed for line, _ in pairs),
+        difference=mean,
+        relative=mean / before if before > 0.0 else None,
+        interval=interval(ours - theirs),
+        effect=effect_size(ours - theirs),
+        p=p,
+        loss=group.lines[0].loss is not None and group.lines[0].loss == base.lines[0].loss,
+    )
+
+
+def user_differences(group: Group, base: Group, gains: dict[str, FloatArray]) -> FloatArray:
+    """[U] NDCG@10 of each user, averaged over the seeds, variant minus baseline."""
+    parts = [ndcg(one, gains) - ndcg(other, gains) for one, other in paired(group, base)]
+    return np.asarray(np.mean(parts, axis=0))
+
+
+def ndcg(line: Line, gains: dict[str, FloatArray]) -> FloatArray:
+    """[U] from the ranks in the line, which have to agree with its metric; kept in `gains`."""
+    if line.trial not in gains:
+        where = f"{line.study}: trial {line.trial}"
+        try:
+            ranks = decode_hits(line.values[HITS], int(line.values["users"]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise UsageError(f"{where}: {HITS!r} cannot be read ({error})") from None
+        found = np.where(ranks <= 10, 1.0 / np.log2(1.0 + ranks), 0.0)
+        if abs(float(found.mean()) - line.values[SELECTED]) > 1e-6:
+            raise UsageError(f"{where}: {HITS!r} and {SELECTED!r} do not agree")
+        gains[line.trial] = found
+    return gains[line.trial]

@@ -1,0 +1,118 @@
+"""A sheet as Markdown, LaTeX and plain text; a table as CSV with every number."""
+
+from __future__ import annotations
+
+import csv
+import io
+import textwrap
+
+from experiments.report.aggregate import METRICS, SECONDS, VALID, Group
+from experiments.report.compare import Comparison, Table
+from experiments.report.notes import BOLD
+from experiments.report.published import Published
+from experiments.report.sheet import Cell, Sheet
+
+MARKDOWN = {mark: f"\\{mark}" for mark in "\\|*_`[]<>"}
+LATEX = {
+    "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
+    "±": r"$\pm$", "<": r"$<$", ">": r"$>$", **{mark: f"\\{mark}" for mark in "&%$#_{}"},
+}  # fmt: skip
+
+
+def escaped(text: str, marks: dict[str, str]) -> str:
+    """On one line, with the characters that mean something written so that they do not."""
+    return "".join(marks.get(letter, letter) for letter in " ".join(text.split()))
+
+
+def markdown(sheet: Sheet) -> str:
+    """A pipe table and its notes; the best in bold, a claim with a star."""
+
+    def shown(cell: Cell) -> str:
+        text = escaped(cell.text, MARKDOWN)
+        text = f"**{text}**" if cell.best else text
+        return text + "\\*" if cell.significant else text
+
+    rows = ["| " + " | ".join(map(shown, cells)) + " |" for cells in sheet.rows]
+    head = "| " + " | ".join(escaped(name, MARKDOWN) for name in sheet.columns) + " |"
+    lines = [head, "|---" * len(sheet.columns) + "|", *rows]
+    said = [escaped(note, MARKDOWN) for note in sheet.notes]
+    return "\n".join([f"**{escaped(sheet.title, MARKDOWN)}**", "", *lines, "", *said]).rstrip()
+
+
+def latex(sheet: Sheet) -> str:
+    """A table of booktabs."""
+
+    def shown(cell: Cell) -> str:
+        text = escaped(cell.text, LATEX)
+        text = rf"\textbf{{{text}}}" if cell.best else text
+        return text + "$^{*}$" if cell.significant else text
+
+    rows = [" & ".join(map(shown, cells)) + r" \\" for cells in sheet.rows]
+    head = " & ".join(escaped(name, LATEX) for name in sheet.columns) + r" \\"
+    caption = " ".join(escaped(text, LATEX) for text in (f"{sheet.title}.", *sheet.notes))
+    body = "\n".join([r"\toprule", head, r"\midrule", *rows, r"\bottomrule"])
+    columns = "l" + "r" * (len(sheet.columns) - 1)
+    return (
+        "\\begin{table}\n\\centering\n"
+        f"\\begin{{tabular}}{{{columns}}}\n{body}\n\\end{{tabular}}\n"
+        f"\\caption{{{caption}}}\n\\end{{table}}\n"
+    )
+
+
+def plain(sheet: Sheet) -> str:
+    """Aligned columns; a star for a claim; the best is not marked, as text has no bold."""
+    texts = [[cell.text + "*" * cell.significant for cell in cells] for cells in sheet.rows]
+    grid = [list(sheet.columns), *texts]
+    widths = [max(map(len, column)) for column in zip(*grid, strict=True)]
+    align = ["<", *[">"] * (len(widths) - 1)]
+    lines = [
+        "  ".join(f"{text:{side}{w}}" for text, side, w in zip(row, align, widths, strict=True))
+        for row in grid
+    ]
+    said = [textwrap.fill(note, 100) for note in sheet.notes if note != BOLD]
+    return "\n".join([sheet.title, "", *(line.rstrip() for line in lines), "", *said])
+
+
+def as_csv(tables: list[Table], others: list[Published]) -> str:
+    """A row a variant and data set: every cutoff and rule, mean and standard deviation."""
+    file = io.StringIO()
+    metrics = [f"{key} {part}" for key in (*METRICS, VALID, SECONDS) for part in ("mean", "sd")]
+    out = csv.writer(file, lineterminator="\n")
+    compared = ("baseline", "pairs", "difference", "relative", "low", "high", "d_z", "p_holm",
+                "same_loss", "significant")  # fmt: skip
+    out.writerow(["study", "dataset", "variant", "source", "seeds", *metrics, *compared])
+    for table in tables:
+        for group in table.groups:
+            start = [table.study, table.dataset, group.variant, "record", len(group.lines)]
+            found = table.comparisons.get(group.variant)
+            out.writerow([*start, *numbers(group), *comparison(found)])
+        for one in others:
+            if one.dataset == table.dataset:
+                own = {
+                    f"test/{one.seen}/hr@10 mean": one.hr,
+                    f"test/{one.seen}/ndcg@10 mean": one.ndcg,
+                }
+                values = [own.get(name, "") for name in metrics]
+                source = f"{one.source}; {one.protocol}"
+                start = [table.study, table.dataset, one.method, source, ""]
+                out.writerow([*start, *values, *[""] * len(compared)])
+    return file.getvalue()
+
+
+def numbers(group: Group) -> list[object]:
+    means = [group.mean(key) for key in (*METRICS, VALID, SECONDS)]
+    return [blank(part) for one in means for part in ((one.mean, one.sd) if one else ("", ""))]
+
+
+def comparison(found: Comparison | None) -> list[object]:
+    if found is None:
+        return [""] * 10
+    low, high = found.interval or (None, None)
+    parts = (found.difference, found.relative, low, high, found.effect, found.p)
+    start: list[object] = [found.baseline, len(found.seeds)]
+    return [*start, *map(blank, parts), found.loss, found.significant]
+
+
+def blank(value: object) -> object:
+    """Twelve digits of a number: more than are meant, and the same on every machine."""
+    return "" if value is None else f"{value:.12g}" if isinstance(value, float) else value

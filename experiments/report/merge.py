@@ -1,0 +1,89 @@
+"""Bring a record that was made elsewhere into the committed one."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from experiments.errors import UsageError
+from experiments.report.aggregate import natural
+from experiments.report.read import MEASURED, Line, parse, read_record
+from experiments.report.write import replace
+
+RANK = {"failed": 0, "pruned": 1, "finished": 2}
+
+
+def add(folder: Path, results: Path) -> list[tuple[str, int, int]]:
+    """Merge folder/record.jsonl into results/STUDY.jsonl, a line a trial.
+
+    In any order, from any number of machines, with the same result.  Returns for each study its
+    trials before and after.  UsageError, with nothing written, where one trial has two results.
+    """
+    given: dict[str, list[Line]] = {}
+    for line in whole_lines(folder / "record.jsonl"):
+        given.setdefault(checked_name(line, folder), []).append(line)
+    merged, counts = {}, []
+    for study, lines in given.items():
+        path = results / f"{study}.jsonl"
+        before = read_record(path) if path.exists() else []
+        kept = merge([*before, *lines])
+        merged[path] = "".join(text_of(line) for line in kept)
+        counts.append((study, len(before), len(kept)))
+    for path, text in merged.items():
+        replace(path, text)
+    return counts
+
+
+def checked_name(line: Line, folder: Path) -> str:
+    """A study's name is a path below the results: NAME or quick/NAME, and nowhere else."""
+    parts = line.study.removeprefix("quick/").split("/")
+    if len(parts) != 1 or parts[0] in ("", ".", "..") or "\\" in parts[0] or "\0" in parts[0]:
+        raise UsageError(f"{folder / 'record.jsonl'}: {line.study!r} is no name of a study")
+    return line.study
+
+
+def whole_lines(path: Path) -> list[Line]:
+    """Of a file that may still be written to: a last line without its end is left out, aloud."""
+    if not path.is_file():
+        raise UsageError(
+            f"--add {path.parent}: there is no {path.name}; give a study's --out folder"
+        )
+    *texts, torn = path.read_text(encoding="utf-8").split("\n")
+    if torn:
+        print(f"note: {path}: the last line has no end and is left out", file=sys.stderr)
+    return [parse(text, f"{path}:{number}") for number, text in enumerate(texts, 1)]
+
+
+def merge(lines: list[Line]) -> list[Line]:
+    """One line a trial, sorted; finished wins over pruned, pruned over failed."""
+    kept: dict[str, Line] = {}
+    for line in lines:
+        other = kept.get(line.trial)
+        kept[line.trial] = line if other is None else better(other, line)
+    return sorted(
+        kept.values(),
+        key=lambda one: (natural(one.dataset), natural(one.variant), one.seed, one.trial),
+    )
+
+
+def better(one: Line, other: Line) -> Line:
+    """Of two lines of one trial; which comes first does not matter."""
+    if one.status == other.status == "finished" and measured(one) != measured(other):
+        key = next(k for k in sorted({**measured(one), **measured(other)})
+                   if measured(one).get(k) != measured(other).get(k))  # fmt: skip
+        raise UsageError(
+            f"{one.study}: trial {one.trial} ({one.variant!r}, {one.dataset}, seed {one.seed}) has "
+            f"two results: {key} is {measured(one).get(key)} and {measured(other).get(key)}; "
+            f"remove one of the lines"
+        )
+    return max(one, other, key=lambda line: (RANK[line.status], text_of(line)))
+
+
+def measured(line: Line) -> dict[str, object]:
+    return {key: value for key, value in line.values.items() if key.startswith(MEASURED)}
+
+
+def text_of(line: Line) -> str:
+    """As the record has it: keys stay in their order."""
+    return json.dumps(line.values, ensure_ascii=False) + "\n"

@@ -1,0 +1,71 @@
+"""Blocks of README that the record decides."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from experiments.data.nearest import did_you_mean
+from experiments.errors import UsageError
+
+START = re.compile(r"^<!-- report: (\S+)(?: +(\S+))? -->$", re.M)
+END = "<!-- end report -->"
+OPTIONS = ("brief",)
+Writer = Callable[[bool], str]
+
+
+@dataclass(frozen=True)
+class Block:
+    """Text between two markers.  start, end: its place in the file."""
+
+    name: str
+    option: str | None
+    start: int
+    end: int
+
+
+def blocks(text: str, file: str, known: Iterable[str]) -> list[Block]:
+    """Every block, in order.  UsageError for one that never ends, or that nothing can fill."""
+    names = list(known)
+    found = []
+    for match in START.finditer(text):
+        name, option = match[1], match[2]
+        end = text.find(END, match.end())
+        following = START.search(text, match.end())
+        if end < 0 or (following is not None and following.start() < end):
+            raise UsageError(f"{file}: the block {name!r} has no {END}")
+        if name not in names:
+            near = did_you_mean(name, names)
+            raise UsageError(f"{file}: no record of {name!r}{near}; known: {', '.join(names)}")
+        if option is not None and option not in OPTIONS:
+            raise UsageError(
+                f"{file}: the block {name!r} has the unknown option {option!r}; "
+                f"known: {', '.join(OPTIONS)}"
+            )
+        found.append(Block(name, option, match.end(), end))
+    return found
+
+
+def rewritten(
+    text: str, found: list[Block], writers: Mapping[str, Writer]
+) -> tuple[str, list[str]]:
+    """The file as the record wants it, and the names of the blocks that differ.
+
+    writers: what fills each block, told whether it is to be brief; blocks of others stay.
+    """
+    stale = []
+    for block in reversed(found):  # from the end, so that earlier places stay true
+        if block.name not in writers:
+            continue
+        wanted = f"\n\n{writers[block.name](block.option == 'brief')}\n\n"
+        if text[block.start : block.end] != wanted:
+            stale.append(block.name)
+            text = text[: block.start] + wanted + text[block.end :]
+    return text, list(dict.fromkeys(reversed(stale)))
+
+
+def read_text(path: Path) -> str:
+    """Empty where there is none."""
+    return path.read_text(encoding="utf-8") if path.exists() else ""

@@ -1,0 +1,133 @@
+"""A table as text, before it becomes Markdown, LaTeX, HTML or plain text."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from experiments.report.aggregate import SECONDS, VALID, Group, Mean
+from experiments.report.compare import Comparison, Table
+from experiments.report.notes import notes, published_notes
+from experiments.report.published import Published
+
+SHOWN = {
+    "HR@10": "test/excluded/hr@10",
+    "NDCG@10": "test/excluded/ndcg@10",
+    "HR@10, seen ranked": "test/ranked/hr@10",
+    "NDCG@10, seen ranked": "test/ranked/ndcg@10",
+}
+"""Test metrics of a table; seen items are excluded where nothing is said."""
+COMPARED = ("difference", "relative", "95 % interval", "d_z", "p (Holm)")
+BRIEF = ("variant", "seeds", "HR@10", "NDCG@10", "difference", "95 % interval", "p (Holm)")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """best: the best mean of its column.  significant: a difference that may be claimed."""
+
+    text: str
+    best: bool = False
+    significant: bool = False
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """rows: as many cells as columns each, the first names the row."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    own_notes: tuple[str, ...]
+    published_notes: tuple[str, ...] = ()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return self.own_notes + self.published_notes
+
+
+def sheet(table: Table, others: list[Published]) -> Sheet:
+    """Our rows, then what was published on the data set, under the rule that it used."""
+    best = {column: best_of(table, key) for column, key in SHOWN.items()}
+    rows = [row(group, table.comparisons.get(group.variant), best) for group in table.groups]
+    shown = [one for one in others if one.dataset == table.dataset]
+    rows += [foreign(one) for one in shown]
+    columns = ("variant", "seeds", *SHOWN, "valid NDCG@10", "training s", *COMPARED)
+    return Sheet(
+        f"{table.study}: {table.dataset}",
+        columns,
+        tuple(rows),
+        tuple(notes(table)),
+        tuple(published_notes(shown)),
+    )
+
+
+def brief(full: Sheet) -> Sheet:
+    """The columns that matter most; published rows are those that have no seeds, and go."""
+    kept = [full.columns.index(column) for column in BRIEF]
+    seeds = full.columns.index("seeds")
+    rows = [tuple(one[i] for i in kept) for one in full.rows if one[seeds].text]
+    return Sheet(full.title, BRIEF, tuple(rows), full.own_notes)
+
+
+def best_of(table: Table, key: str) -> float | None:
+    """None where there is nothing to compare with."""
+    means = [found.mean for group in table.groups if (found := group.mean(key)) is not None]
+    return max(means) if len(means) > 1 else None
+
+
+def row(group: Group, found: Comparison | None, best: dict[str, float | None]) -> tuple[Cell, ...]:
+    cells = [Cell(group.variant), Cell(str(len(group.lines)))]
+    for column, key in SHOWN.items():
+        mean = group.mean(key)
+        is_best = mean is not None and mean.mean == best[column]
+        cells.append(Cell(mean_text(mean), best=is_best))
+    seconds = group.mean(SECONDS)
+    cells += [Cell(mean_text(group.mean(VALID))), Cell(f"{seconds.mean:,.0f}" if seconds else "")]
+    return (*cells, *compared(found))
+
+
+def compared(found: Comparison | None) -> tuple[Cell, ...]:
+    """Cells of COMPARED; blank for a baseline."""
+    if found is None:
+        return tuple(Cell("") for _ in COMPARED)
+    relative = "" if found.relative is None else f"{100 * found.relative:+.1f} %"
+    low_high = "one seed"
+    if found.interval is not None:
+        low_high = " to ".join(signed(one) for one in found.interval)
+    effect = "" if found.effect is None else f"{found.effect:+.2f}"
+    p = p_text(found.p) if found.loss else f"{p_text(found.p)} (other loss)"
+    difference = Cell(signed(found.difference), significant=found.significant)
+    return (difference, Cell(relative), Cell(low_high), Cell(effect), Cell(p))
+
+
+def foreign(one: Published) -> tuple[Cell, ...]:
+    """A published row: its two numbers under its own rule."""
+    own = {"HR@10": one.hr, "NDCG@10": one.ndcg}
+    if one.seen == "ranked":
+        own = {f"{column}, seen ranked": value for column, value in own.items()}
+    numbers = [Cell(number_text(own[column]) if column in own else "") for column in SHOWN]
+    blank = [Cell("")] * (2 + len(COMPARED))
+    return (Cell(f"published: {one.method} ({one.protocol})"), Cell(""), *numbers, *blank)
+
+
+def number_text(value: float) -> str:
+    """.0543; a metric is below 1 and needs no leading 0."""
+    return f"{value:.4f}".removeprefix("0") if 0.0 <= value < 1.0 else f"{value:.4f}"
+
+
+def mean_text(mean: Mean | None) -> str:
+    if mean is None:
+        return ""
+    spread = "" if mean.sd is None else f" ± {number_text(mean.sd)}"
+    return number_text(mean.mean) + spread
+
+
+def signed(value: float) -> str:
+    """+.0031; a difference that rounds to nothing has no sign."""
+    text = number_text(abs(value))
+    if text == ".0000":
+        return text
+    return ("+" if value > 0.0 else "-") + text
+
+
+def p_text(p: float) -> str:
+    return "<.001" if p < 0.001 else number_text(p)[:-1]

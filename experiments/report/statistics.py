@@ -1,0 +1,93 @@
+"""Paired tests over seeds and over users."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from functools import lru_cache
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from experiments.report.read import FloatArray
+
+RESAMPLES = 10_000
+CELLS = 200_000  # counts drawn at once: they stay in a processor's cache
+ROUNDING = 1e-12  # per-user differences are of the order of .1: a sum this small is 0
+
+
+def interval(values: FloatArray) -> tuple[float, float] | None:
+    """The 95 % interval of Student's t for the mean of `values`; None for fewer than two."""
+    if len(values) < 2:
+        return None
+    error = float(np.std(values, ddof=1)) / math.sqrt(len(values))
+    half = quantile(len(values) - 1) * error
+    mean = float(np.mean(values))
+    return mean - half, mean + half
+
+
+@lru_cache
+def quantile(degrees: int) -> float:
+    """Which 95 % of Student's t lie within, either side."""
+    from scipy.stats import t
+
+    return float(t.ppf(0.975, degrees))
+
+
+def effect_size(differences: FloatArray) -> float | None:
+    """Cohen's d_z: mean over standard deviation of paired differences; None where that is 0."""
+    if len(differences) < 2:
+        return None
+    spread = float(np.std(differences, ddof=1))
+    return float(np.mean(differences)) / spread if spread > 0.0 else None
+
+
+def holm(p: FloatArray) -> FloatArray:
+    """Holm's step-down correction: the smallest of m times m, the next times m - 1, never less.
+
+    p: [m]; returns [m] in the same order, at most 1.
+    """
+    order = np.argsort(p, kind="stable")
+    steps = np.arange(len(p), 0, -1)
+    corrected = np.empty(len(p))
+    corrected[order] = np.minimum(1.0, np.maximum.accumulate(p[order] * steps))
+    return corrected
+
+
+def bootstrap(differences: FloatArray, resamples: int, rng: Generator) -> FloatArray:
+    """Two-sided p of each comparison by resampling users: how often does the sum change its sign?
+
+    p = min(1, 2 min((1 + #(sum <= 0)) / (R + 1), (1 + #(sum >= 0)) / (R + 1))).
+    All comparisons share the resamples.  differences: [C, U] per user; returns [C].
+    """
+    comparisons, users = differences.shape
+    moved = np.flatnonzero(np.any(differences != 0.0, axis=0))
+    if not len(moved):
+        return np.ones(comparisons)
+    of_moved = np.ascontiguousarray(differences[:, moved].T)  # [N, C]
+    low, high = np.zeros(comparisons), np.zeros(comparisons)
+    for counts in resampled(users, len(moved), resamples, rng):
+        sums = counts @ of_moved  # [r, C]
+        low += np.count_nonzero(sums <= ROUNDING, axis=0)
+        high += np.count_nonzero(sums >= -ROUNDING, axis=0)
+    smaller: FloatArray = np.minimum(low, high)
+    return np.minimum(1.0, 2.0 * (1.0 + smaller) / (resamples + 1.0))
+
+
+def resampled(
+    users: int, moved: int, resamples: int, rng: Generator
+) -> Iterator[NDArray[np.float64]]:
+    """[r, moved] blocks of how often each user who matters is drawn, of `users` draws in all.
+
+    Users whose differences are all 0 add nothing, so they are one cell of the multinomial: first
+    how many draws fall on the others, then which.  That is exact.
+    """
+    rows = max(1, CELLS // users)
+    for start in range(0, resamples, rows):
+        block = min(rows, resamples - start)
+        draws = rng.binomial(users, moved / users, size=block)
+        row = np.repeat(np.arange(block), draws)
+        cell = row * moved + rng.integers(moved, size=len(row))
+        counts = np.bincount(cell, minlength=block * moved)
+        yield counts.reshape(block, moved).astype(np.float64)

@@ -1,0 +1,93 @@
+"""How plots look, and a figure as PNG and SVG from one drawing."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+INK, PAPER = "#1a1a1a", "#ffffff"
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c8c8c")
+"""Okabe and Ito's, which people who do not see all colours tell apart; yellow and black left out:
+one is lost on paper, the other in dark mode."""
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+LINES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)))
+SERIES = len(COLOURS)
+SETTINGS = {
+    "svg.fonttype": "none",  # text stays text
+    "svg.hashsalt": "seqcontrast",  # the same ids every time
+    "text.parse_math": False,  # a $ in a name is a $
+    "font.size": 9,
+    "text.color": INK, "axes.labelcolor": INK, "axes.edgecolor": INK, "axes.titlecolor": INK,
+    "xtick.color": INK, "ytick.color": INK, "legend.frameon": False,
+    "figure.facecolor": PAPER, "axes.facecolor": PAPER, "savefig.facecolor": PAPER,
+    "axes.spines.top": False, "axes.spines.right": False,
+    "axes.grid": True, "axes.axisbelow": True, "grid.alpha": 0.25, "grid.color": "#808080",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Plot:
+    """name: of the files, without suffix.  text: what it shows, for those who do not see it."""
+
+    name: str
+    title: str
+    caption: str
+    text: str
+    png: bytes
+    svg: str
+
+
+@contextmanager
+def styled() -> Iterator[None]:
+    with rc_context(SETTINGS):
+        yield
+
+
+def panels(count: int, width: float = 4.6, height: float = 3.2) -> tuple[Figure, list[Axes]]:
+    """A figure with `count` plots side by side."""
+    figure = Figure(figsize=(width * count, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(1, count, squeeze=False)
+    return figure, list(axes[0])
+
+
+def legend(figure: Figure, axes: Axes) -> None:
+    """Below the panels, once for all of them."""
+    handles, labels = axes.get_legend_handles_labels()
+    if labels:
+        columns = 1 if max(map(len, labels)) > 40 else 2
+        figure.legend(handles, labels, loc="outside lower center", ncols=columns)
+
+
+def finish(figure: Figure, name: str, title: str, caption: str, text: str) -> Plot:
+    """Both forms, without a date, so that the same record makes the same files."""
+    png, svg = io.BytesIO(), io.StringIO()
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")  # laid out once, for both
+    figure.savefig(png, format="png", dpi=120, metadata={"Software": None})
+    figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
+    return Plot(slug(name), title, caption, text, png.getvalue(), svg.getvalue())
+
+
+def slug(text: str) -> str:
+    """As a file's name."""
+    return re.sub(r"[^A-Za-z0-9]+", "-", text).strip("-").lower()
+
+
+def inline(svg: str, prefix: str) -> str:
+    """For a page: ids begin with `prefix`, nothing is loaded, ink has the colour of the text."""
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>|<style .*?</style>", "", svg, flags=re.S)
+    svg = re.sub(r' xmlns(:\w+)?="[^"]*"', "", svg)
+    svg = svg.replace("xlink:href=", "href=")
+    svg = re.sub(r'\b(id="|href="#|url\(#)', rf"\1{prefix}", svg)
+    svg = svg.replace(COLOURS[0], "var(--blue)")  # too dark for dark mode as it is
+    return svg.replace(INK, "currentColor").replace(f"fill: {PAPER}", "fill: none")

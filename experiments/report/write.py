@@ -1,0 +1,28 @@
+"""Files of a report, which can be made again, and files that cannot."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from experiments.errors import UsageError
+
+
+def put(path: Path, content: str | bytes) -> None:
+    """Write or overwrite; its folder is made.  UsageError where that cannot be done."""
+    write(path, content, lambda data: path.write_bytes(data))
+
+
+def replace(path: Path, content: str) -> None:
+    """As `put`; a reader finds the old file or the new one, never a part."""
+    from experiments.checkpoint import write_atomically
+
+    write(path, content, lambda data: write_atomically(path, lambda new: new.write_bytes(data)))
+
+
+def write(path: Path, content: str | bytes, by: Callable[[bytes], object]) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        by(content.encode() if isinstance(content, str) else content)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror or error}") from None

@@ -1,0 +1,198 @@
+"""What is compared with what, and what may be claimed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from experiments.errors import UsageError
+from experiments.report.compare import Table, tables
+from experiments.report.notes import notes
+from experiments.report.read import SELECTED, Line, decode_hits, parse, read_record, study_files
+from tests.experiments.report.made_record import Values, encode, finished, made_study, write_record
+
+WORSE, SAME, BETTER = (f"cl4srec temperature={t}" for t in (0.05, 0.1, 0.2))
+
+
+def lines_of(record: list[Values]) -> list[Line]:
+    return [parse(json.dumps(line), "made:1") for line in record]
+
+
+def beauty(record: list[Values]) -> Table:
+    return tables(lines_of([line for line in record if line["dataset"] == "beauty"]))[0]
+
+
+def test_ranks_come_back_as_they_were_put_in() -> None:
+    ranks = np.array([1.0, 1.5, 20.0, 20.5, 700.0])
+    assert decode_hits(encode(ranks), 5).tolist() == [1.0, 1.5, 20.0, np.inf, np.inf]
+
+
+@pytest.mark.parametrize("text", ["not base 85 \x00", "", encode(np.ones(4))])
+def test_ranks_of_other_users_are_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        decode_hits(text, 5)
+
+
+def test_a_variant_has_mean_and_deviation_over_its_seeds() -> None:
+    record = made_study()
+    group = beauty(record).group(BETTER)
+    assert group is not None
+    values = [one[SELECTED] for one in record if one["dataset"] == "beauty"
+              and one["variant"] == BETTER and one["status"] == "finished"]  # fmt: skip
+    mean = group.mean(SELECTED)
+    assert mean is not None
+    assert (mean.n, mean.mean) == (3, pytest.approx(np.mean(values)))
+    assert mean.sd == pytest.approx(np.std(values, ddof=1))
+
+
+def test_the_baseline_comes_first_and_numbers_are_sorted_by_size() -> None:
+    found = beauty([*made_study(), *[with_variant("cl4srec temperature=1e-3")]])
+    names = [group.variant.removeprefix("cl4srec temperature=") for group in found.groups]
+    assert names == ["sasrec", "1e-3", "0.05", "0.1", "0.2", "0.5"]
+
+
+def with_variant(name: str) -> Values:
+    return {**made_study()[1], "variant": name, "trial": name}
+
+
+def test_comparisons_are_paired_by_seed() -> None:
+    """The order of the lines does not matter, and a seed that one side lacks is left out."""
+    record = made_study()
+    lacking = [one for one in record if (one["variant"], one["seed"]) != ("sasrec", 1)]
+    found = beauty(lacking[::-1]).comparisons[BETTER]
+    ours, theirs = (
+        np.array([one[SELECTED] for one in record if one["dataset"] == "beauty"
+                  and one["variant"] == name and one["seed"] in (0, 2)])
+        for name in (BETTER, "sasrec")
+    )  # fmt: skip
+    assert found.seeds == (0, 2)
+    assert found.difference == pytest.approx(np.mean(ours - theirs))
+    assert found.relative == pytest.approx(np.mean(ours - theirs) / np.mean(theirs))
+    expected = stats.ttest_rel(ours, theirs).confidence_interval(0.95)
+    assert found.interval == pytest.approx((expected.low, expected.high))
+
+
+def test_a_planted_gain_and_a_planted_loss_are_claimed_and_nothing_is_not() -> None:
+    found = beauty(made_study()).comparisons
+    assert set(found) == {f"cl4srec temperature={t}" for t in (0.05, 0.1, 0.2, 0.5)}
+    assert found[BETTER].significant
+    assert found[BETTER].difference > 0.0
+    assert found[WORSE].significant
+    assert found[WORSE].difference < 0.0
+    assert not found[SAME].significant
+
+
+def test_the_same_record_gives_the_same_p() -> None:
+    one, again = (beauty(made_study()).comparisons for _ in range(2))
+    assert one == again
+
+
+def test_no_claim_over_a_baseline_of_another_loss() -> None:
+    record = made_study()
+    for line in record:
+        if line["variant"] == BETTER:
+            line["config"] = {"next_item": {"loss": "bce"}}
+    table = beauty(record)
+    assert table.comparisons[BETTER].p < 0.01
+    assert not table.comparisons[BETTER].significant
+    assert any("another next-item loss" in note for note in notes(table))
+
+
+def test_no_claim_where_a_configuration_does_not_say_its_loss() -> None:
+    record = [{**line, "config": None} for line in made_study()]
+    assert not any(one.significant for one in beauty(record).comparisons.values())
+
+
+def test_one_seed_has_no_interval_and_no_claim() -> None:
+    table = beauty(made_study(seeds=1))
+    assert table.comparisons[BETTER].interval is None
+    assert table.comparisons[BETTER].p < 0.01
+    assert not any(one.significant for one in table.comparisons.values())
+    assert "One seed: no interval, and no claim is made." in notes(table)
+
+
+def test_a_wide_interval_is_no_claim_however_small_p_is() -> None:
+    """Two seeds that gain very different amounts: users agree, seeds do not."""
+    base = np.full(200, 10.0)
+    gains = [finished("d", "ours", 0, np.full(200, 9.0)), finished("d", "ours", 1, np.ones(200))]
+    table = tables(lines_of(
+        [*(finished("d", "sasrec", seed, base, baseline=None) for seed in (0, 1)), *gains]
+    ))[0]  # fmt: skip
+    assert table.comparisons["ours"].p < 0.01
+    assert not table.comparisons["ours"].significant
+
+
+def test_trials_on_different_data_are_not_compared() -> None:
+    record = made_study()
+    record[4]["data_sha256"] = "other"
+    with pytest.raises(UsageError, match="read different data as beauty"):
+        tables(lines_of(record))
+
+
+def test_two_trials_of_one_variant_and_seed_are_refused() -> None:
+    record = made_study()
+    with pytest.raises(UsageError, match="two trials of 'sasrec' on beauty, seed 0"):
+        tables(lines_of([*record, {**record[0], "trial": "again"}]))
+
+
+def test_ranks_that_contradict_the_metric_are_refused() -> None:
+    record = made_study()
+    record[1]["hits/excluded"] = encode(np.ones(400))
+    with pytest.raises(UsageError, match="do not agree"):
+        tables(lines_of(record))
+
+
+def test_what_did_not_finish_is_counted_with_its_errors() -> None:
+    table = beauty(made_study())
+    assert (len(table.failed), len(table.pruned)) == (1, 1)
+    said = " ".join(notes(table))
+    assert "Failed trials: 1; loss is <nan> (1)." in said
+    assert "Pruned trials, which were stopped early, without test: 1." in said
+
+
+def test_trials_of_a_search_have_no_row() -> None:
+    record = made_study()
+    searched = {key: value for key, value in record[1].items() if not key.startswith("test/")}
+    table = beauty([*record, {**searched, "trial": "s", "valid/excluded/ndcg@10": 0.75}])
+    assert len(table.groups) == 5
+    assert any("looked at validation alone: 1; the best has NDCG@10 0.7500" in note
+               for note in notes(table))  # fmt: skip
+
+
+def test_versions_of_the_code_are_told_where_they_differ() -> None:
+    record = made_study()
+    assert not any("versions" in note for note in notes(beauty(record)))
+    record[0]["commit"] = "fedcba9876"
+    assert any("fedcba9 (1)" in note for note in notes(beauty(record)))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "not a JSON object"),
+        ("[]", "not a JSON object, but list"),
+        ('{"study": 3}', "'study' has to be a text, got 3"),
+        (json.dumps({**made_study(users=5)[0], "seed": "0"}), "'seed' has to be an integer"),
+        (json.dumps({**made_study(users=5)[0], "status": "lost"}), "known: finished, pruned"),
+        (json.dumps({**made_study(users=5)[0], SELECTED: None}), "has to be a finite number"),
+        (json.dumps({**made_study(users=5)[0], SELECTED: float("nan")}), "a finite number"),
+    ],
+)
+def test_a_line_that_is_none_is_named(tmp_path: Path, text: str, message: str) -> None:
+    path = write_record(tmp_path / "bad.jsonl", made_study(users=5)[:1])
+    path.write_text(path.read_text() + text + "\n")
+    with pytest.raises(UsageError, match=r"^bad.jsonl:2: ") as error:
+        read_record(path)
+    assert message in str(error.value)
+
+
+def test_a_study_is_a_file_whose_lines_name_one(tmp_path: Path) -> None:
+    write_record(tmp_path / "temperature.jsonl", made_study(users=5))
+    write_record(tmp_path / "quick" / "temperature.jsonl", made_study(users=5))
+    write_record(tmp_path / "planted.jsonl", [{"world": "noisy", "task": "sasrec"}])
+    (tmp_path / "empty.jsonl").write_text("")
+    assert list(study_files(tmp_path)) == ["temperature", "quick/temperature"]

@@ -1,0 +1,147 @@
+"""One table, four ways of writing it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+
+import pytest
+
+from experiments.report.compare import Table, tables
+from experiments.report.formats import as_csv, latex, markdown, plain
+from experiments.report.published import Published, published
+from experiments.report.read import SELECTED
+from experiments.report.sheet import Cell, Sheet, brief, number_text, p_text, sheet, signed
+from tests.experiments.report.made_record import Values, made_study
+from tests.experiments.report.test_compare import BETTER, lines_of
+
+SMALL = Sheet(
+    "a_b: 50 % & more",
+    ("variant", "NDCG@10", "difference"),
+    (
+        (Cell("sasrec|x"), Cell(".1 ± .01"), Cell("")),
+        (Cell("crop_2 #1"), Cell(".2", best=True), Cell("+.1", significant=True)),
+    ),
+    ("p < .01; $5 {a} ~b^c\\d",),
+)
+OTHERS = [
+    Published("beauty", "DuoRec", "ranked", 0.0845, 0.0443, "cross_entropy", "a paper"),
+    Published("sports", "DuoRec", "ranked", 0.5, 0.25, "cross_entropy", "a paper"),
+]
+
+
+@pytest.fixture(scope="module")
+def found() -> list[Table]:
+    return tables(lines_of(made_study(users=200)))
+
+
+def test_markdown_marks_the_best_and_the_significant() -> None:
+    assert markdown(SMALL).splitlines() == [
+        "**a\\_b: 50 % & more**",
+        "",
+        "| variant | NDCG@10 | difference |",
+        "|---|---|---|",
+        "| sasrec\\|x | .1 ± .01 |  |",
+        "| crop\\_2 #1 | **.2** | +.1\\* |",
+        "",
+        "p \\< .01; $5 {a} ~b^c\\\\d",
+    ]
+
+
+def test_latex_is_a_table_of_booktabs_with_everything_escaped() -> None:
+    text = latex(SMALL)
+    assert r"sasrec|x & .1 $\pm$ .01 &  \\" in text
+    assert r"crop\_2 \#1 & \textbf{.2} & +.1$^{*}$ \\" in text
+    assert r"a\_b: 50 \% \& more. p $<$ .01; \$5 \{a\} " in text
+    assert r"\textasciitilde{}b\textasciicircum{}c\textbackslash{}d" in text
+    for command in (r"\toprule", r"\midrule", r"\bottomrule", r"\begin{tabular}{lrr}"):
+        assert text.count(command) == 1
+
+
+def test_latex_opens_and_closes_the_same_braces(found: list[Table]) -> None:
+    text = latex(sheet(found[0], OTHERS))
+    bare = re.sub(r"\\[{}]", "", text)
+    assert bare.count("{") == bare.count("}")
+    rows = [row for row in text.splitlines() if row.endswith(r" \\")]
+    assert {row.replace(r"\&", "").count("&") for row in rows} == {12}
+
+
+def test_plain_columns_are_aligned() -> None:
+    assert plain(SMALL).splitlines()[2:5] == [
+        "variant     NDCG@10  difference",
+        "sasrec|x   .1 ± .01",
+        "crop_2 #1        .2        +.1*",
+    ]
+
+
+def test_text_does_not_speak_of_bold(found: list[Table]) -> None:
+    assert "bold" not in plain(sheet(found[0], [])).lower()
+    assert "Bold: the best mean" in markdown(sheet(found[0], []))
+
+
+def test_a_table_has_a_row_a_variant_and_the_best_mean_of_each_metric(found: list[Table]) -> None:
+    rows = {cells[0].text: cells for cells in sheet(found[0], []).rows}
+    assert next(iter(rows)) == "sasrec"
+    assert [cell.best for cell in rows[BETTER]] == [False, False, *[True] * 4, *[False] * 7]
+    assert [cell.text for cell in rows["sasrec"][-5:]] == [""] * 5
+    assert rows[BETTER][1].text == "3"
+    assert sum(cell.best for cells in rows.values() for cell in cells) == 4
+
+
+def test_a_published_row_stands_under_the_rule_it_used(found: list[Table]) -> None:
+    made = sheet(found[0], OTHERS)
+    row = dict(zip(made.columns, (cell.text for cell in made.rows[-1]), strict=True))
+    assert row["variant"] == "published: DuoRec (cross_entropy)"
+    assert (row["HR@10"], row["NDCG@10"]) == ("", "")
+    assert (row["HR@10, seen ranked"], row["NDCG@10, seen ranked"]) == (".0845", ".0443")
+    assert len(made.rows) == 6  # and not the row of another data set
+    assert any("DuoRec with cross_entropy: a paper" in note for note in made.notes)
+
+
+def test_the_brief_table_has_neither_published_rows_nor_their_notes(found: list[Table]) -> None:
+    short = brief(sheet(found[0], OTHERS))
+    assert len(short.rows) == 5
+    assert {len(cells) for cells in short.rows} == {len(short.columns)}
+    assert not any("Published" in note for note in short.notes)
+
+
+def test_csv_has_every_cutoff_of_both_rules(found: list[Table]) -> None:
+    rows = list(csv.DictReader(io.StringIO(as_csv(found, OTHERS))))
+    assert len(rows) == 5 + 1 + 5  # beauty, published on beauty, toys
+    ours = next(row for row in rows if row["variant"] == BETTER)
+    for metric in ("hr", "ndcg", "mrr"):
+        for k in (5, 10, 20):
+            for rule in ("excluded", "ranked"):
+                assert 0.0 < float(ours[f"test/{rule}/{metric}@{k} mean"]) < 1.0
+    assert float(ours["difference"]) == pytest.approx(found[0].comparisons[BETTER].difference)
+    assert (ours["baseline"], ours["pairs"], ours["significant"]) == ("sasrec", "3", "True")
+    other = rows[5]
+    assert (other["variant"], other[f"{SELECTED} mean"]) == ("DuoRec", "")
+    assert other["test/ranked/ndcg@10 mean"] == "0.0443"
+
+
+def test_a_study_whose_trials_all_failed_has_an_empty_table() -> None:
+    failed: list[Values] = [line for line in made_study(users=5) if line["status"] == "failed"]
+    made = sheet(tables(lines_of(failed))[0], [])
+    assert made.rows == ()
+    assert "Failed trials: 1; loss is <nan> (1)." in plain(made)
+
+
+def test_numbers_are_written_as_in_the_field() -> None:
+    assert [number_text(x) for x in (0.05432, 0.0, 1.0, -0.25)] == [
+        ".0543",
+        ".0000",
+        "1.0000",
+        "-0.2500",
+    ]
+    assert [signed(x) for x in (0.0031, -0.0031, 0.00001)] == ["+.0031", "-.0031", ".0000"]
+    assert [p_text(p) for p in (0.0002, 0.0123, 1.0)] == ["<.001", ".012", "1.000"]
+
+
+def test_the_published_file_is_whole() -> None:
+    rows = published()
+    assert {row.dataset for row in rows} == {"beauty", "sports", "toys", "yelp", "ml-1m"}
+    assert all(0.0 < row.ndcg < row.hr < 1.0 for row in rows)
+    assert all(row.source and row.next_item for row in rows)
+    assert len({(row.dataset, row.method, row.seen, row.next_item) for row in rows}) == len(rows)

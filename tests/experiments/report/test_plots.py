@@ -1,0 +1,161 @@
+"""A plot is drawn where the record has its numbers, and says what it shows."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from experiments.report.across import numeric_axes, scale, series
+from experiments.report.bars import has_bars
+from experiments.report.compare import Table, tables
+from experiments.report.gains import bucket
+from experiments.report.plots import plots
+from experiments.report.style import SERIES, Plot, inline
+from tests.experiments.report.made_record import Values, made_study
+from tests.experiments.report.test_compare import BETTER, lines_of
+
+
+def beauty(record: list[Values]) -> Table:
+    return tables(lines_of([line for line in record if line["dataset"] == "beauty"]))[0]
+
+
+@pytest.fixture(scope="module")
+def drawn() -> dict[str, Plot]:
+    return {plot.name: plot for plot in plots(beauty(made_study(users=100)))}
+
+
+def with_axes(axes: list[dict[str, Any]], seeds: int = 1) -> Table:
+    """The temperatures' lines, as if the study had had other axes; more variants if need be."""
+    record = [one for one in made_study(("beauty",), seeds, 60) if one["status"] == "finished"]
+    made = [line for line in record if line["variant"] == "sasrec"]
+    for number, values in enumerate(axes):
+        for seed in range(seeds):
+            line = next(one for one in record if one["variant"] == BETTER and one["seed"] == seed)
+            name = f"variant {number}"
+            made.append({**line, "variant": name, "trial": f"{name} {seed}", "axes": values})
+    return beauty(made)
+
+
+def test_every_plot_that_the_record_allows_is_drawn(drawn: dict[str, Plot]) -> None:
+    assert list(drawn) == [
+        "beauty-contrast-0-temperature",
+        "beauty-curves",
+        "beauty-augmented-views-alignment",
+        "beauty-gains",
+    ]
+
+
+def test_a_plot_is_png_and_svg_with_text_as_text(drawn: dict[str, Plot]) -> None:
+    plot = drawn["beauty-contrast-0-temperature"]
+    assert plot.png.startswith(b"\x89PNG")
+    for text in (">temperature<", ">baseline: sasrec<", ">0.05<"):
+        assert text in plot.svg
+
+
+def test_the_text_says_what_the_plot_shows(drawn: dict[str, Plot]) -> None:
+    text = drawn["beauty-contrast-0-temperature"].text
+    assert re.search(r"highest, 0\.\d{4}, at contrast.0.temperature 0.2", text)
+    assert re.search(r"lowest, 0\.\d{4}, at 0.05; baseline sasrec 0\.\d{4}", text)
+
+
+def test_the_same_record_makes_the_same_files(drawn: dict[str, Plot]) -> None:
+    again = {plot.name: plot for plot in plots(beauty(made_study(users=100)))}
+    assert again == drawn
+
+
+def test_what_is_missing_in_the_record_is_not_drawn() -> None:
+    bare = [
+        {key: line[key] for key in line if not key.startswith(("best/", "curve/", "groups/"))}
+        for line in made_study(users=50)
+    ]
+    assert [plot.name for plot in plots(beauty(bare))] == ["beauty-contrast-0-temperature"]
+
+
+def test_a_study_without_results_has_no_plots() -> None:
+    lost = [line for line in made_study(users=5) if line["status"] != "finished"]
+    assert plots(beauty(lost)) == []
+
+
+def test_variants_that_are_no_numbers_are_bars() -> None:
+    table = with_axes([{"model": "cl4srec", "variant": name} for name in ("crop", "mask_$x$")])
+    assert numeric_axes(table) == []
+    names = [plot.name for plot in plots(table)]
+    assert "beauty-variants" in names
+
+
+def test_a_temperature_study_is_no_ablation() -> None:
+    assert not has_bars(beauty(made_study(users=50)))
+
+
+def test_lists_and_truth_values_are_no_numbers() -> None:
+    table = with_axes([{"a": [1], "b": True, "c": None}, {"a": [2], "b": False, "c": 1}])
+    assert numeric_axes(table) == []
+    assert has_bars(table)
+
+
+def test_other_axes_make_series_the_best_first() -> None:
+    axes = [{"contrast.0.weight": w, "encoder.dim": d} for d in (32, 64) for w in (0.1, 0.2)]
+    found = series(with_axes(axes), "contrast.0.weight")
+    assert set(found) == {"dim 32", "dim 64"}
+    assert [[x for x, _ in points] for points in found.values()] == [[0.1, 0.2], [0.1, 0.2]]
+
+
+def test_axes_of_one_name_are_told_apart_by_all_of_it() -> None:
+    axes = [
+        {"encoder.dim": d, "contrast.0.weight": w, "contrast.1.weight": 1 - w}
+        for d in (32, 64) for w in (0.25, 0.5)
+    ]  # fmt: skip
+    found = series(with_axes(axes), "encoder.dim")
+    assert set(found) == {
+        "contrast.0.weight 0.25, contrast.1.weight 0.75",
+        "contrast.0.weight 0.5, contrast.1.weight 0.5",
+    }
+
+
+def test_random_draws_are_points_without_a_line() -> None:
+    axes = [{"train.learning_rate": x, "encoder.dropout": y} for x, y in ((0.1, 0.2), (0.3, 0.4))]
+    assert list(series(with_axes(axes), "encoder.dropout")) == ["one variant each"]
+
+
+def test_more_series_than_colours_are_cut_and_the_caption_says_so() -> None:
+    axes = [{"contrast.0.weight": w, "encoder.dim": d} for d in range(9) for w in (0.1, 0.2)]
+    table = with_axes(axes)
+    found = {plot.name: plot for plot in plots(table)}
+    assert f"The best {SERIES} of 9 series." in found["beauty-contrast-0-weight"].caption
+    assert f"{SERIES} of 19 variants" in found["beauty-curves"].caption
+    assert ">weight of the contrast<" in found["beauty-contrast-0-weight"].svg
+
+
+@pytest.mark.parametrize(
+    ("axis", "values", "expected"),
+    [
+        ("contrast.0.temperature", [0.1, 0.2], "log"),
+        ("contrast.0.weight", [0.1, 0.2], "linear"),
+        ("train.learning_rate", [1e-4, 1e-2], "log"),
+        ("contrast.0.weight", [0.0, 10.0], "linear"),
+    ],
+)
+def test_wide_ranges_and_temperatures_are_logarithmic(
+    axis: str, values: list[float], expected: str
+) -> None:
+    group = beauty(made_study(users=20)).groups[0]
+    assert scale({"one": [(x, group) for x in values]}, axis) == expected
+
+
+def test_a_bucket_is_named_by_its_ends() -> None:
+    ends = [(1, 4), (5, 5), (21, None)]
+    assert [bucket({"from": low, "to": high}) for low, high in ends] == ["1-4", "5", "21+"]
+
+
+def test_an_inline_drawing_loads_nothing_and_has_ids_of_its_own(drawn: dict[str, Plot]) -> None:
+    svg = inline(drawn["beauty-gains"].svg, "p1-")
+    assert "http" not in svg
+    assert "<style" not in svg
+    ids = re.findall(r'\bid="([^"]+)"', svg)
+    assert len(set(ids)) == len(ids) > 10
+    assert all(one.startswith("p1-") for one in ids)
+    used = re.findall(r'href="#([^"]+)"|url\(#([^)]+)\)', svg)
+    assert used
+    assert {one or other for one, other in used} <= set(ids)

@@ -1,0 +1,129 @@
+"""run.py report: what it writes, what it checks, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import experiments.report.command as command
+from experiments.cli import main
+from experiments.errors import RunFailed, UsageError
+from experiments.report.planted import planted_block
+from experiments.report.read import REPOSITORY, RESULTS
+from tests.experiments.report.made_record import made_study, write_record
+
+README = "# A\n<!-- report: temperature brief -->\n<!-- end report -->\n"
+Report = Callable[..., None]
+
+
+@pytest.fixture
+def report(tmp_path: Path) -> Report:
+    """The command on a folder with one study, one of another kind, and a README."""
+    results, file = tmp_path / "results", tmp_path / "README.md"
+    write_record(results / "temperature.jsonl", made_study(users=60))
+    write_record(results / "planted.jsonl", [{"world": "w"}])
+    file.write_text(README)
+
+    def run(*names: str, check: bool = False, add: Path | None = None) -> None:
+        command.report([*names], check, add, tmp_path / "out", results, file)
+
+    return run
+
+
+def test_it_writes_a_folder_a_study_and_one_page(
+    report: Report, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report("temperature")
+    names = {path.relative_to(tmp_path / "out").as_posix() for path in tmp_path.glob("out/**/*.*")}
+    assert {"report.html", *(f"temperature/table.{kind}" for kind in ("md", "csv", "tex"))} <= names
+    plots = [f"temperature/{data}-contrast-0-temperature" for data in ("beauty", "toys")]
+    assert {f"{plot}.{kind}" for plot in plots for kind in ("png", "svg")} <= names
+    printed = capsys.readouterr().out
+    assert "How sensitive is NDCG@10 to the InfoNCE temperature?" in printed
+    assert "cl4srec temperature=0.2" in printed
+    assert str(tmp_path / "out" / "report.html") in printed
+
+
+def test_the_readme_follows_the_record(report: Report, tmp_path: Path) -> None:
+    with pytest.raises(RunFailed, match=r"README.md is behind the record in temperature; .*report"):
+        report("temperature", check=True)
+    assert (tmp_path / "README.md").read_text() == README
+    report("temperature")
+    assert "| cl4srec temperature=0.2 | 3 |" in (tmp_path / "README.md").read_text()
+    report("temperature", check=True)
+    record = tmp_path / "results" / "temperature.jsonl"
+    lines = [line for line in record.read_text().splitlines() if '"seed": 2' not in line]
+    record.write_text("\n".join(lines) + "\n")
+    with pytest.raises(RunFailed, match="behind the record"):
+        report("temperature", check=True)
+
+
+def test_a_check_writes_nothing(report: Report, tmp_path: Path) -> None:
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(RunFailed):
+        report("temperature", check=True)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_the_same_record_makes_the_same_files(report: Report, tmp_path: Path) -> None:
+    def content() -> dict[Path, bytes]:
+        return {path: path.read_bytes() for path in tmp_path.rglob("*.*")}
+
+    report("temperature")
+    once = content()
+    report("temperature")
+    assert content() == once
+
+
+def test_an_unknown_study_is_named_with_the_nearest(report: Report) -> None:
+    with pytest.raises(UsageError, match=r"'temprature' \(did you mean 'temperature'\?\); known"):
+        report("temprature")
+
+
+def test_without_a_record_it_says_how_to_make_one(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"make one with `run.py study FILE`"):
+        command.report([], False, None, tmp_path, tmp_path, tmp_path / "README.md")
+
+
+def test_a_line_of_another_study_is_refused(report: Report, tmp_path: Path) -> None:
+    write_record(tmp_path / "results" / "other.jsonl", made_study(users=5))
+    with pytest.raises(UsageError, match=r"other.jsonl:1: is of the study 'temperature'"):
+        report("other")
+
+
+def test_a_record_from_elsewhere_is_merged_first(
+    report: Report, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    machine = write_record(tmp_path / "m" / "record.jsonl", made_study(users=20, study="new"))
+    report("new", add=machine.parent)
+    printed = capsys.readouterr().out
+    assert "new: 0 trials before, 32 now" in printed
+    assert (tmp_path / "out" / "new" / "table.md").is_file()
+
+
+def test_the_planted_table_of_the_readme_is_its_records() -> None:
+    text = (REPOSITORY / "README.md").read_text()
+    assert planted_block(RESULTS / "planted.jsonl") in text
+
+
+def test_a_planted_record_with_unpaired_seeds_is_refused(tmp_path: Path) -> None:
+    lines = (RESULTS / "planted.jsonl").read_text().splitlines()
+    path = tmp_path / "planted.jsonl"
+    path.write_text("\n".join(lines[1:]) + "\n")
+    with pytest.raises(UsageError, match="same_user and sasrec have different seeds"):
+        planted_block(path)
+    path.write_text(json.dumps({"world": "w"}) + "\n")
+    with pytest.raises(UsageError, match=r"planted.jsonl:1: not a line of this record"):
+        planted_block(path)
+
+
+def test_the_committed_readme_is_what_the_record_says() -> None:
+    assert main(["report", "--check"]) == 0
+
+
+def test_a_check_adds_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["report", "--check", "--add", "somewhere"]) == 2
+    assert "--check: writes nothing" in capsys.readouterr().err
