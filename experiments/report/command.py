@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from experiments.data.nearest import did_you_mean
 from experiments.errors import RunFailed, UsageError
@@ -14,13 +15,18 @@ from experiments.report.read import REPOSITORY, RESULTS, read_record, study_file
 from experiments.report.sheet import Sheet, brief, sheet
 from experiments.report.write import put, replace
 
+if TYPE_CHECKING:
+    from experiments.report.page import Chapter
+
 
 class Record:
-    """What the files of a folder say; each study is read and compared when it is asked for."""
+    """What the files say; each study is read and compared when it is asked for.
 
-    def __init__(self, results: Path) -> None:
-        self.results = results
-        self.files = study_files(results)
+    files: {study: its record}.
+    """
+
+    def __init__(self, files: dict[str, Path]) -> None:
+        self.files = files
         self.others: list[Published] = published()
         self._tables: dict[str, list[Table]] = {}
 
@@ -64,9 +70,9 @@ def report(
     if add is not None:
         for study, before, after in merge.add(add, results):
             print(f"{study}: {before} trials before, {after} now")
-    record = Record(results)
+    record = Record(study_files(results))
     studies = record.chosen(names)
-    mend(record, studies, bool(names), check, file)
+    mend(record, results / planted.FILE, studies, bool(names), check, file)
     if check:
         return
     if not studies and not (results / planted.FILE).exists():
@@ -77,13 +83,17 @@ def report(
         print("no record of a study yet; make one with `run.py study FILE`")
 
 
-def mend(record: Record, studies: list[str], some: bool, check: bool, file: Path) -> None:
-    """Bring README's blocks up to date, or fail where one is not."""
+def mend(
+    record: Record, path: Path, studies: list[str], some: bool, check: bool, file: Path
+) -> None:
+    """Bring README's blocks up to date, or fail where one is not.
+
+    path: the record of planted data.
+    """
     writers: dict[str, readme.Writer] = {
         name: lambda short, name=name: record.block(name, short)  # type: ignore[misc]
         for name in studies
     }
-    path = record.results / planted.FILE
     known = [*record.files]
     if path.exists():
         known.append(planted.NAME)
@@ -101,8 +111,8 @@ def mend(record: Record, studies: list[str], some: bool, check: bool, file: Path
         print(f"{file.name}: rewritten {', '.join(stale)}")
 
 
-def write(record: Record, studies: list[str], to: Path) -> None:
-    """A folder of files for each study, and the page of all of them."""
+def write(record: Record, studies: list[str], to: Path) -> list[Chapter]:
+    """A folder of files for each study, and the page of all of them; returns its chapters."""
     from experiments.report.page import Chapter, page
     from experiments.report.plots import plots
 
@@ -120,8 +130,9 @@ def write(record: Record, studies: list[str], to: Path) -> None:
             put(folder / f"{plot.name}.svg", plot.svg)
         pairs = tuple(zip(sheets, drawn, strict=True))
         chapters.append(Chapter(study, found[0].question, pairs))
-        print(f"{found[0].question}\n")
+        print(f"\n{found[0].question}\n")
         print("\n\n".join(plain(brief(one)) for one in sheets))
         print(f"-> {folder} ({sum(map(len, drawn))} plots)\n")
     put(to / "report.html", page(chapters))
     print(f"-> {to / 'report.html'}")
+    return chapters

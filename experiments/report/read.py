@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import math
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -107,18 +105,3 @@ def parse(text: str, where: str) -> Line:
 
 def is_measured(value: Any) -> bool:
     return isinstance(value, (int, float)) and math.isfinite(value)
-
-
-def decode_hits(text: str, users: int) -> FloatArray:
-    """[users] the rank of each user's target, inf where it is beyond 20.
-
-    b85(zlib(uint8[users])): a byte is twice the rank, as ties make half ranks, and 0 for none.
-    Raises ValueError where the text is not of so many users.
-    """
-    try:
-        twice = np.frombuffer(zlib.decompress(base64.b85decode(text)), dtype=np.uint8)
-    except zlib.error as error:
-        raise ValueError(str(error)) from None
-    if len(twice) != users:
-        raise ValueError(f"{len(twice)} users instead of {users}")
-    return np.where(twice > 0, twice / 2.0, np.inf)

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from experiments.errors import RunFailed, UsageError
+from experiments.report.command import Record, write
+from experiments.report.page import Chapter
 from experiments.study.adopt import adopt
 from experiments.study.estimate import clock, estimate, timings
 from experiments.study.folder import RESULTS, StudyFolder, study_folder
@@ -13,7 +15,7 @@ from experiments.study.local import cores, launch
 from experiments.study.plan import Trial, plan
 from experiments.study.spec import Study, read_study
 from experiments.study.worker import Worker
-from experiments.track import TrackConfig
+from experiments.track import TrackConfig, track_report
 
 LAUNCHERS = {"local": launch}
 
@@ -53,15 +55,18 @@ def run(
     study = read_study(file)
     folder = study_folder(study.name, where.out)
     trials = plan(study, where.data_dir)
-    folder.open(study, file.read_text(encoding="utf-8"), trials)
+    folder.open(study, trials)
     if adopted := adopt(folder.record, trials):
         print_now(f"{adopted} lines of the record brought up to today's fields")
     if retry_failed:
         folder.forget_failed()
     print_now(outlook(study, trials, folder, workers))
-    if any(trial.id not in folder.record.lines() for trial in trials):
+    begun = any(trial.id not in folder.record.lines() for trial in trials)
+    if begun:
         LAUNCHERS[launcher](worker, workers, threads, folder)
-    finish(study, folder)
+    chapters = finish(study, folder)
+    if begun:
+        track(study, folder, where.track, chapters)
 
 
 def dry_run(file: Path, where: Where, workers: int) -> None:
@@ -99,18 +104,32 @@ def outlook(study: Study, trials: list[Trial], folder: StudyFolder, workers: int
     return line
 
 
-def finish(study: Study, folder: StudyFolder) -> None:
-    """Say what failed, if anything did."""
+def finish(study: Study, folder: StudyFolder) -> list[Chapter]:
+    """Print and write what came out; RunFailed, after that, where a trial has failed."""
     lines = [folder.record.lines()[trial.id] for trial in folder.trials()]
+    chapters = write(Record({study.name: folder.record.path}), [study.name], folder.report)
     failed = [line for line in lines if line["status"] == "failed"]
-    print(
-        f"{study.name}: {len(lines) - len(failed)} of {len(lines)} trials -> {folder.record.path}"
-    )
+    ended = len(lines) - len(failed)
+    print(f"{study.name}: {ended} of {len(lines)} trials on record in {folder.record.path}")
     if failed:
         raise RunFailed(
             f"{len(failed)} of {len(lines)} trials failed, the first with {failed[0]['error']}; "
             f"what they printed is in {folder.path / 'logs'}; --retry-failed trains them again"
         )
+    return chapters
+
+
+def track(study: Study, folder: StudyFolder, config: TrackConfig, chapters: list[Chapter]) -> None:
+    """Put tables and plots into one W&B run, next to those of the trials."""
+    tables: dict[str, tuple[list[str], list[list[object]]]] = {}
+    images: dict[str, Path] = {}
+    for sheet, plots in (part for chapter in chapters for part in chapter.sheets):
+        rows: list[list[object]] = [[cell.text for cell in row] for row in sheet.rows]
+        tables[sheet.title] = (list(sheet.columns), rows)
+        for plot in plots:
+            images[f"{sheet.title}: {plot.title}"] = folder.report / study.name / f"{plot.name}.png"
+    if where := track_report(config, folder.path, study.name, tables, images):
+        print(f"tracked: {where}")
 
 
 def check_workers(workers: int | None, threads: int) -> int:

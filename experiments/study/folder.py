@@ -30,6 +30,10 @@ class StudyFolder:
     def manifest(self) -> Path:
         return self.path / "manifest.json"
 
+    @property
+    def report(self) -> Path:
+        return self.path / "report"
+
     def run(self, trial: str) -> RunFolder:
         return RunFolder(self.path / "trials" / trial)
 
@@ -40,27 +44,41 @@ class StudyFolder:
     def leases(self) -> Leases:
         return Leases(self.path / "leases")
 
-    def open(self, study: Study, text: str, trials: list[Trial]) -> None:
+    def open(self, study: Study, trials: list[Trial]) -> None:
         """Write the manifest.  A study may grow or shrink; what was finished stays so.
 
-        Errors: UsageError when the folder is another study's, or when the same study now means
-        other trials: the code or the data have changed since.
+        Errors: UsageError when the folder is another study's, when the record is of other data,
+        or when workers are at trials that are planned no more: they run another version.
         """
         if self.manifest.exists():
-            before = self.read()
-            if before["study"] != study.name:
-                raise UsageError(f"--out {self.path}: holds the study {before['study']}")
-            gone = {tree["id"] for tree in before["trials"]} - {trial.id for trial in trials}
-            if before["text"] == text and gone:
-                raise UsageError(
-                    f"--out {self.path}: data or defaults have changed since the study was begun "
-                    f"({len(gone)} of its trials would be others now); begin it in another folder"
-                )
+            self._check_goes_on(study, trials)
+        self._check_data(trials)
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            write_json(self.manifest, manifest(study, text, trials))
+            write_json(self.manifest, manifest(study, trials))
         except OSError as error:
             raise UsageError(f"--out {self.path}: cannot be written ({error.strerror})") from None
+
+    def _check_goes_on(self, study: Study, trials: list[Trial]) -> None:
+        before = self.read()
+        if before["study"] != study.name:
+            raise UsageError(f"--out {self.path}: holds the study {before['study']}")
+        gone = {tree["id"] for tree in before["trials"]} - {trial.id for trial in trials}
+        if any(self.leases().taken(trial) for trial in gone):
+            raise UsageError(
+                f"--out {self.path}: workers are at trials that are not planned any more; end "
+                "them first, or use the same study file, code and data as they do"
+            )
+
+    def _check_data(self, trials: list[Trial]) -> None:
+        planned = {trial.dataset: trial.data_sha256 for trial in trials}
+        for line in self.record.lines().values():
+            sha256 = planned.get(line["dataset"])
+            if sha256 is not None and line.get("data_sha256", sha256) != sha256:
+                raise UsageError(
+                    f"{self.record.path}: has trials on another version of {line['dataset']}; "
+                    "use that, or begin the study in another folder"
+                )
 
     def read(self) -> dict[str, Any]:
         """The manifest; UsageError where there is none."""
@@ -82,12 +100,11 @@ class StudyFolder:
         return [trial_from(tree) for tree in self.read()["trials"]]
 
 
-def manifest(study: Study, text: str, trials: list[Trial]) -> dict[str, Any]:
-    """What workers must know of a study; text: its file."""
+def manifest(study: Study, trials: list[Trial]) -> dict[str, Any]:
+    """What workers must know of a study."""
     return {
         "study": study.name,
         "question": study.question,
-        "text": text,
         "trials": [trial.tree() for trial in trials],
     }
 

@@ -76,9 +76,9 @@ class Leases:
 
         note: kept with it, for whoever comes after.
         """
-        number = max(self.numbers(key), default=0)
-        if number and self.alive(self.path(key, number)):
+        if self.taken(key):
             return None
+        number = max(self.numbers(key), default=0)
         text = json.dumps({**asdict(Owner.this()), "note": note})
         self._own.write_text(text, encoding="utf-8")
         path = self.path(key, number + 1)
@@ -89,6 +89,11 @@ class Leases:
         finally:
             self._own.unlink()
         return Lease(self, key, number + 1, note)
+
+    def taken(self, key: str) -> bool:
+        """Whether a worker has the key now."""
+        number = max(self.numbers(key), default=0)
+        return number > 0 and self.alive(self.path(key, number))
 
     def tries(self) -> Counter[str]:
         """How many leases there have been on each key."""

@@ -57,6 +57,7 @@ class Trial:
     seed: int
     variant: Variant
     config_sha256: str
+    data_sha256: str
     similar: str
     epochs: int
 
@@ -100,9 +101,10 @@ def planned(variant: Variant, dataset: str, seed: int, data_dir: Path | None) ->
     """A trial with its id; the data must be there, since it is part of what is identified."""
     config, spec = resolved(overrides(variant, dataset, seed), data_dir)
     sha256 = config_sha256(config)
-    name = identity(sha256, data_sha256(spec.path), features_sha256(config, spec))
+    data = data_sha256(spec.path)
+    name = identity(sha256, data, features_sha256(config, spec))
     similar = f"{dataset} {variant.model} {config.protocol}"
-    return Trial(name, dataset, seed, variant, sha256, similar, config.epochs)
+    return Trial(name, dataset, seed, variant, sha256, data, similar, config.epochs)
 
 
 def resolved(fields: list[tuple[str, Any]], data_dir: Path | None) -> tuple[Config, DatasetSpec]:

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import base64
 import json
-import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from experiments.study.line import encode_hits
+
 FloatArray = NDArray[np.float64]
 Values = dict[str, Any]
 CUTOFFS = (5, 10, 20)
 GAINS = {0.05: -0.4, 0.1: 0.0, 0.2: 0.6, 0.5: 0.1}
 """What a temperature does to users' scores: the log of a rank, halved by .7."""
-
-
-def encode(ranks: FloatArray) -> str:
-    """A byte a user: twice the rank, 0 beyond 20."""
-    twice = np.where(ranks <= 20, 2 * ranks, 0).astype(np.uint8)
-    return base64.b85encode(zlib.compress(twice.tobytes())).decode()
 
 
 def metrics(ranks: FloatArray, prefix: str) -> Values:
@@ -76,7 +70,7 @@ def finished(
         "curve/valid/excluded/ndcg@10": [ndcg / 2, ndcg / 1.1, ndcg],
         "groups/length": [{"from": 1, "to": 4, **group}, {"from": 5, "to": None, **group}],
         "groups/popularity": [{"from": 0, "to": 0, **group}, {"from": 1, "to": None, **group}],
-        "hits/excluded": encode(ranks),
+        "hits/excluded": encode_hits(ranks),
         "config": {"next_item": {"loss": loss}},
     }
 

@@ -12,8 +12,9 @@ from scipy import stats
 from experiments.errors import UsageError
 from experiments.report.compare import Table, tables
 from experiments.report.notes import notes
-from experiments.report.read import SELECTED, Line, decode_hits, parse, read_record, study_files
-from tests.experiments.report.made_record import Values, encode, finished, made_study, write_record
+from experiments.report.read import SELECTED, Line, parse, read_record, study_files
+from experiments.study.line import encode_hits
+from tests.experiments.report.made_record import Values, finished, made_study, write_record
 
 WORSE, SAME, BETTER = (f"cl4srec temperature={t}" for t in (0.05, 0.1, 0.2))
 
@@ -24,17 +25,6 @@ def lines_of(record: list[Values]) -> list[Line]:
 
 def beauty(record: list[Values]) -> Table:
     return tables(lines_of([line for line in record if line["dataset"] == "beauty"]))[0]
-
-
-def test_ranks_come_back_as_they_were_put_in() -> None:
-    ranks = np.array([1.0, 1.5, 20.0, 20.5, 700.0])
-    assert decode_hits(encode(ranks), 5).tolist() == [1.0, 1.5, 20.0, np.inf, np.inf]
-
-
-@pytest.mark.parametrize("text", ["not base 85 \x00", "", encode(np.ones(4))])
-def test_ranks_of_other_users_are_refused(text: str) -> None:
-    with pytest.raises(ValueError, match=r"."):
-        decode_hits(text, 5)
 
 
 def test_a_variant_has_mean_and_deviation_over_its_seeds() -> None:
@@ -141,7 +131,7 @@ def test_two_trials_of_one_variant_and_seed_are_refused() -> None:
 
 def test_ranks_that_contradict_the_metric_are_refused() -> None:
     record = made_study()
-    record[1]["hits/excluded"] = encode(np.ones(400))
+    record[1]["hits/excluded"] = encode_hits(np.ones(400))
     with pytest.raises(UsageError, match="do not agree"):
         tables(lines_of(record))
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from experiments.errors import RunFailed, UsageError
 from experiments.study import worker as working
 from experiments.study.command import Where, finish, work
 from experiments.study.folder import StudyFolder, study_folder
@@ -43,7 +44,7 @@ def begun(folder: Path, text: str) -> tuple[Path, StudyFolder]:
     file.write_text(text)
     study = read_study(file)
     place = study_folder(study.name, folder / "out")
-    place.open(study, text, plan(study, folder))
+    place.open(study, plan(study, folder))
     return file, place
 
 
@@ -116,7 +117,7 @@ def test_a_trial_that_fails_is_recorded_with_its_error_and_does_not_stop_the_oth
     assert failed["error"] == "FloatingPointError: the loss is nan"
     assert finished["status"] == "finished"
     assert "Traceback" in place.log(failed["trial"]).read_text()
-    with pytest.raises(Exception, match="1 of 2 trials failed"):
+    with pytest.raises(RunFailed, match="1 of 2 trials failed"):
         finish(read_study(tmp_path / "tiny.yaml"), place)
 
 
@@ -214,21 +215,30 @@ def test_a_folder_is_of_one_study(tmp_path):
     other = tmp_path / "other.yaml"
     other.write_text(TWO)
     study = read_study(other)
-    with pytest.raises(Exception, match="holds the study tiny"):
-        place.open(study, TWO, plan(study, tmp_path))
+    with pytest.raises(UsageError, match="holds the study tiny"):
+        place.open(study, plan(study, tmp_path))
 
 
 def test_a_study_may_grow_and_is_not_continued_on_other_data(tmp_path):
     file, place = begun(tmp_path, TWO)
     a_worker(place).work()
-    longer = TWO + "seeds: [0, 1]\n"
-    file.write_text(longer)
+    file.write_text(TWO + "seeds: [0, 1]\n")
     study = read_study(file)
-    place.open(study, longer, plan(study, tmp_path))
+    place.open(study, plan(study, tmp_path))
     assert len(a_worker(place).open_trials()) == 2
     write_text(tmp_path, "planted", planted(seed=1))
-    with pytest.raises(Exception, match="data or defaults have changed"):
-        place.open(study, longer, plan(study, tmp_path))
+    with pytest.raises(UsageError, match="has trials on another version of planted"):
+        place.open(study, plan(study, tmp_path))
+
+
+def test_a_study_is_not_changed_under_workers_that_would_not_know(tmp_path):
+    file, place = begun(tmp_path, TWO)
+    file.write_text(TWO.replace("epochs: 2", "epochs: 3"))
+    study = read_study(file)
+    told = "workers are at trials that are not planned any more"
+    with place.leases().claim(place.trials()[0].id), pytest.raises(UsageError, match=told):
+        place.open(study, plan(study, tmp_path))
+    place.open(study, plan(study, tmp_path))
 
 
 @pytest.mark.slow
