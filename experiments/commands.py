@@ -189,6 +189,8 @@ def study(arguments: argparse.Namespace) -> None:
         command.work(arguments.file, where)
     elif arguments.dry_run:
         command.dry_run(arguments.file, where, workers)
+    elif arguments.wandb_sweep:
+        command.write_sweeps(arguments.file, where)
     else:
         command.run(
             arguments.file, where, arguments.launcher, workers, arguments.threads,

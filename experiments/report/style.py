@@ -13,6 +13,8 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from experiments.report.write import slug
+
 INK, PAPER = "#1a1a1a", "#ffffff"
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c8c8c")
 """Okabe and Ito's, which people who do not see all colours tell apart; yellow and black left out:
@@ -75,11 +77,6 @@ def finish(figure: Figure, name: str, title: str, caption: str, text: str) -> Pl
     figure.savefig(png, format="png", dpi=120, metadata={"Software": None})
     figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
     return Plot(slug(name), title, caption, text, png.getvalue(), svg.getvalue())
-
-
-def slug(text: str) -> str:
-    """As a file's name."""
-    return re.sub(r"[^A-Za-z0-9]+", "-", text).strip("-").lower()
 
 
 def inline(svg: str, prefix: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -26,3 +27,8 @@ def write(path: Path, content: str | bytes, by: Callable[[bytes], object]) -> No
         by(content.encode() if isinstance(content, str) else content)
     except OSError as error:
         raise UsageError(f"{path} cannot be written: {error.strerror or error}") from None
+
+
+def slug(text: str) -> str:
+    """As a file's name."""
+    return re.sub(r"[^A-Za-z0-9]+", "-", text).strip("-").lower()

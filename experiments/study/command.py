@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from experiments.errors import RunFailed, UsageError
 from experiments.report.command import Record, write
-from experiments.report.page import Chapter
+from experiments.report.write import put, slug
+from experiments.run_folder import as_yaml
 from experiments.study.adopt import adopt
 from experiments.study.estimate import clock, estimate, timings
 from experiments.study.folder import RESULTS, StudyFolder, study_folder
 from experiments.study.local import cores, launch
 from experiments.study.plan import Trial, plan
 from experiments.study.spec import Study, read_study
+from experiments.study.sweep import sweep_config
 from experiments.study.worker import Worker
 from experiments.track import TrackConfig, track_report
+
+if TYPE_CHECKING:
+    from experiments.report.page import Chapter
 
 LAUNCHERS = {"local": launch}
 
@@ -125,11 +132,22 @@ def track(study: Study, folder: StudyFolder, config: TrackConfig, chapters: list
     images: dict[str, Path] = {}
     for sheet, plots in (part for chapter in chapters for part in chapter.sheets):
         rows: list[list[object]] = [[cell.text for cell in row] for row in sheet.rows]
-        tables[sheet.title] = (list(sheet.columns), rows)
+        tables[f"tables/{slug(sheet.title)}"] = (list(sheet.columns), rows)
         for plot in plots:
-            images[f"{sheet.title}: {plot.title}"] = folder.report / study.name / f"{plot.name}.png"
+            images[f"plots/{plot.name}"] = folder.report / study.name / f"{plot.name}.png"
     if where := track_report(config, folder.path, study.name, tables, images):
         print(f"tracked: {where}")
+
+
+def write_sweeps(file: Path, where: Where) -> None:
+    """The study as sweep files of W&B, and the commands that start them."""
+    study = read_study(file)
+    plan(study, where.data_dir)  # mistakes are told before a server meets them
+    folder = study_folder(study.name, where.out).path / "sweeps"
+    for number, (name, tree) in enumerate(sweep_config(study, where.data_dir).items(), start=1):
+        put(folder / f"{number}.yaml", as_yaml(tree))
+        print(f"{name}: wandb sweep {shlex.quote(str(folder / f'{number}.yaml'))}")
+    print("each prints the command of its agents: `wandb agent ENTITY/PROJECT/ID`")
 
 
 def check_workers(workers: int | None, threads: int) -> int:

@@ -6,12 +6,15 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from experiments.cli import main
 from experiments.run_folder import REPOSITORY
 from tests.experiments.small_data import planted, write_text
+from tests.experiments.wandb_reader import read_offline_run, read_records
 
 STUDY = """# Does the contrast help?
 base: cl4srec
@@ -39,7 +42,8 @@ def file(tmp_path) -> Path:
 def words(file: Path, *more: str) -> list[str]:
     folder = file.parent
     where = ["--data-dir", str(folder / "data"), "--out", str(folder / "out")]
-    return ["study", str(file), *where, "--track.mode=disabled", *more]
+    tracked = any(word.startswith("--track.mode") for word in more)
+    return ["study", str(file), *where, *([] if tracked else ["--track.mode=disabled"]), *more]
 
 
 def test_a_dry_run_lists_the_trials_and_writes_nothing(file, capsys):
@@ -69,6 +73,48 @@ def test_two_workers_finish_a_study_and_what_is_finished_tells_how_long_more_wou
     outlook = capfd.readouterr().out.splitlines()[-1]
     assert "6 trials, 4 on record, 2 to do" in outlook
     assert "without a similar run" not in outlook
+
+
+def the_run(folder: Path) -> dict[str, Any]:
+    """What W&B knows of the one run in a folder."""
+    return next(record["run"] for record in read_records(folder) if record["type"] == "run")
+
+
+@pytest.mark.slow
+def test_a_study_is_tracked_as_one_group_with_a_run_that_holds_its_tables_and_plots(file, capfd):
+    out = file.parent / "out"
+    assert main(words(file, "--workers", "1", "--track.mode=offline")) == 0
+    assert f"tracked: wandb sync {out / 'wandb'}" in capfd.readouterr().out
+    trials = [the_run(folder) for folder in (out / "trials").iterdir()]
+    assert {run["run_group"] for run in trials} == {"helps"}
+    assert sorted((run["job_type"], run["display_name"]) for run in trials) == [
+        ("planted/cl4srec", "seed0 cl4srec"), ("planted/cl4srec", "seed1 cl4srec"),
+        ("planted/sasrec", "seed0 sasrec"), ("planted/sasrec", "seed1 sasrec"),
+    ]  # fmt: skip
+    whole = the_run(out / "wandb")
+    assert (whole["run_group"], whole["job_type"]) == ("helps", "report")
+    history = read_offline_run(out / "wandb")[1]
+    kinds = {
+        key.removesuffix("._type"): value
+        for record in history
+        for key, value in record.items()
+        if key.endswith("._type")
+    }
+    plots = {f"plots/{path.stem}": "image-file" for path in (out / "report").rglob("*.png")}
+    assert len(plots) == 2
+    assert kinds == {"tables/helps-planted": "table-file", **plots}
+
+
+def test_a_study_can_be_handed_to_sweeps(file, capsys):
+    assert main(words(file, "--wandb-sweep")) == 0
+    first, second, agents = capsys.readouterr().out.splitlines()
+    sweeps = file.parent / "out" / "sweeps"
+    assert first == f"helps sasrec planted: wandb sweep {sweeps / '1.yaml'}"
+    assert second == f"helps cl4srec planted: wandb sweep {sweeps / '2.yaml'}"
+    assert "wandb agent" in agents
+    assert yaml.safe_load((sweeps / "2.yaml").read_text())["parameters"] == {
+        "seed": {"values": [0, 1]}
+    }
 
 
 @pytest.mark.slow
