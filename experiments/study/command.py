@@ -10,6 +10,8 @@ from experiments.study.estimate import clock, estimate, timings
 from experiments.study.folder import RESULTS, StudyFolder, study_folder
 from experiments.study.local import cores, launch
 from experiments.study.plan import Trial, plan
+from experiments.study.search import plan_searches
+from experiments.study.searching import Searching, searches_in
 from experiments.study.spec import Study, read_study
 from experiments.study.worker import Worker
 from experiments.track import TrackConfig
@@ -51,62 +53,94 @@ def run(
     """
     study = read_study(file)
     folder = study_folder(study.name, where.out)
-    trials = plan(study, where.data_dir)
-    folder.open(study, file.read_text(encoding="utf-8"), trials)
+    trials, searches = plan(study, where.data_dir), plan_searches(study, where.data_dir)
+    folder.open(study, file.read_text(encoding="utf-8"), trials, searches)
     if retry_failed:
         folder.forget_failed()
-    print_now(outlook(study, trials, folder, workers))
-    if any(trial.id not in folder.record.lines() for trial in trials):
+    searching = searches_in(folder, where.data_dir)
+    print_now(outlook(study, trials, searching, folder, workers))
+    if left(trials, searching, folder):
         LAUNCHERS[launcher](worker, workers, threads, folder)
-    finish(study, folder)
+    finish(study, searching, folder)
 
 
 def dry_run(file: Path, where: Where, workers: int) -> None:
     """What would be trained, and how long it would take; nothing is written."""
     study = read_study(file)
     folder = study_folder(study.name, where.out)
-    trials = plan(study, where.data_dir)
+    trials, searches = plan(study, where.data_dir), plan_searches(study, where.data_dir)
     done = folder.record.lines()
     known = timings(RESULTS, done)
     for trial in trials:
         status = done[trial.id]["status"] if trial.id in done else cost(estimate(trial, known))
         what = f"{trial.dataset}  seed {trial.seed}  {trial.variant.label}"
         print(f"{trial.id}  {status:<10} {what}")
-    print(outlook(study, trials, folder, workers))
+    searching = [Searching(search, folder, where.data_dir) for search in searches]
+    print(outlook(study, trials, searching, folder, workers))
 
 
 def cost(seconds: float | None) -> str:
     return "?" if seconds is None else clock(seconds)
 
 
-def outlook(study: Study, trials: list[Trial], folder: StudyFolder, workers: int) -> str:
-    """How much there is to do, and how long it will take if the record knows."""
+def left(trials: list[Trial], searches: list[Searching], folder: StudyFolder) -> list[Trial]:
+    """What is not on record yet; for trials that a search has not thought of, one like them."""
     done = folder.record.lines()
-    known = timings(RESULTS, done)
-    left = [estimate(trial, known) for trial in trials if trial.id not in done]
-    line = f"{study.name}: {len(trials)} trials, {len(trials) - len(left)} on record"
-    if not left:
+    found = [*trials, *(trial for search in searches for trial in search.trials())]
+    ahead = [search.probe for search in searches for _ in range(search.unknown())]
+    return [trial for trial in found if trial.id not in done] + ahead
+
+
+def outlook(
+    study: Study, trials: list[Trial], searches: list[Searching], folder: StudyFolder, workers: int
+) -> str:
+    """How much there is to do, and how long it will take if the record knows."""
+    total = len(trials) + sum(len(one.trials()) + one.unknown() for one in searches)
+    to_do = left(trials, searches, folder)
+    line = f"{study.name}: {total} trials, {total - len(to_do)} on record"
+    if study.search and searches:
+        best = sum(len(one.search.seeds) for one in searches)
+        names = ", ".join(one.what for one in searches)
+        line += f" ({study.search.trials} search trials for each of {names}, then {best})"
+    if not to_do:
         return line
-    seconds = [one for one in left if one is not None]
-    line += f", {len(left)} to do with {workers} worker{'s' * (workers > 1)}"
+    known = timings(RESULTS, folder.record.lines())
+    seconds = [one for trial in to_do if (one := estimate(trial, known)) is not None]
+    line += f", {len(to_do)} to do with {workers} worker{'s' * (workers > 1)}"
     if seconds:
         line += f": about {clock(sum(seconds) / workers)}"
-    if len(seconds) < len(left):
-        line += f" ({len(left) - len(seconds)} without a similar run on record)"
+    if len(seconds) < len(to_do):
+        line += f" ({len(to_do) - len(seconds)} without a similar run on record)"
     return line
 
 
-def finish(study: Study, folder: StudyFolder) -> None:
-    """Say what failed, if anything did."""
-    lines = [folder.record.lines()[trial.id] for trial in folder.trials()]
-    failed = [line for line in lines if line["status"] == "failed"]
+def finish(study: Study, searches: list[Searching], folder: StudyFolder) -> None:
+    """Say what failed, if anything did.
+
+    A search goes on without a trial that failed: a learning rate, say, may be too high.  It is an
+    error when none is finished.
+    """
+    record = folder.record.lines()
+    attempts = {t.id: record[t.id] for one in searches for t in one.attempts().values()}
+    trials = [*folder.trials(), *(trial for one in searches for trial in one.trials())]
+    lines = {trial.id: record[trial.id] for trial in trials}
+    failed = {name: line for name, line in lines.items() if line["status"] == "failed"}
     print(
         f"{study.name}: {len(lines) - len(failed)} of {len(lines)} trials -> {folder.record.path}"
     )
-    if failed:
+    printed = f"what they printed is in {folder.path / 'logs'}; --retry-failed trains them again"
+    lost = [one.what for one in searches if one.winner() is None]
+    if lost:
+        raise RunFailed(f"no trial of the search for {', '.join(lost)} was finished; {printed}")
+    tried = [line for name, line in failed.items() if name in attempts]
+    if tried:
+        first = tried[0]["error"]
+        print(f"{len(tried)} search trials failed, the first with {first}; {printed}")
+    rest = [line for name, line in failed.items() if name not in attempts]
+    if rest:
         raise RunFailed(
-            f"{len(failed)} of {len(lines)} trials failed, the first with {failed[0]['error']}; "
-            f"what they printed is in {folder.path / 'logs'}; --retry-failed trains them again"
+            f"{len(rest)} of {len(lines)} trials failed, the first with {rest[0]['error']}; "
+            f"{printed}"
         )
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,9 @@ class StudyFolder:
     def leases(self) -> Leases:
         return Leases(self.path / "leases")
 
-    def open(self, study: Study, text: str, trials: list[Trial]) -> None:
+    def open(
+        self, study: Study, text: str, trials: list[Trial], searches: Sequence[Any] = ()
+    ) -> None:
         """Write the manifest.  A study may grow or shrink; what was finished stays so.
 
         Errors: UsageError when the folder is another study's, or when the same study now means
@@ -58,7 +61,7 @@ class StudyFolder:
                 )
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            write_json(self.manifest, manifest(study, text, trials))
+            write_json(self.manifest, manifest(study, text, trials, searches))
         except OSError as error:
             raise UsageError(f"--out {self.path}: cannot be written ({error.strerror})") from None
 
@@ -82,13 +85,16 @@ class StudyFolder:
         return [trial_from(tree) for tree in self.read()["trials"]]
 
 
-def manifest(study: Study, text: str, trials: list[Trial]) -> dict[str, Any]:
-    """What workers must know of a study; text: its file."""
+def manifest(
+    study: Study, text: str, trials: list[Trial], searches: Sequence[Any] = ()
+) -> dict[str, Any]:
+    """What workers must know of a study; text: its file; searches: dataclasses."""
     return {
         "study": study.name,
         "question": study.question,
         "text": text,
         "trials": [trial.tree() for trial in trials],
+        "searches": [asdict(search) for search in searches],
     }
 
 
