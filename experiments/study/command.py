@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from experiments.errors import RunFailed, UsageError
+from experiments.study import local, on_ray, slurm
 from experiments.study.estimate import clock, estimate, timings
 from experiments.study.folder import RESULTS, StudyFolder, study_folder
-from experiments.study.local import cores, launch
+from experiments.study.launch import Launch
 from experiments.study.plan import Trial, plan
 from experiments.study.search import plan_searches
 from experiments.study.searching import Searching, searches_in
+from experiments.study.slurm import SlurmConfig
 from experiments.study.spec import Study, read_study
 from experiments.study.worker import Worker
 from experiments.track import TrackConfig
-
-LAUNCHERS = {"local": launch}
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ def print_now(line: str) -> None:
 def run(
     file: Path,
     where: Where,
-    launcher: str,
+    launch: Launch,
     workers: int,
     threads: int,
     retry_failed: bool,
@@ -60,7 +61,7 @@ def run(
     searching = searches_in(folder, where.data_dir)
     print_now(outlook(study, trials, searching, folder, workers))
     if left(trials, searching, folder):
-        LAUNCHERS[launcher](worker, workers, threads, folder)
+        launch(worker, workers, threads, folder)
     finish(study, searching, folder)
 
 
@@ -144,10 +145,23 @@ def finish(study: Study, searches: list[Searching], folder: StudyFolder) -> None
         )
 
 
+def launcher(name: str, config: SlurmConfig) -> Launch:
+    """What runs workers: local, slurm or ray; UsageError where it cannot."""
+    if name == "slurm":
+        slurm.check(config)
+        return partial(slurm.launch, config)
+    if config != SlurmConfig():
+        raise UsageError("--slurm.*: only with --launcher slurm")
+    if name == "ray":
+        on_ray.check()
+        return on_ray.launch
+    return local.launch
+
+
 def check_workers(workers: int | None, threads: int) -> int:
     """How many workers; UsageError for none."""
     if threads < 1:
         raise UsageError(f"--threads: must be at least 1, got {threads}")
     if workers is not None and workers < 1:
         raise UsageError(f"--workers: must be at least 1, got {workers}")
-    return max(1, cores() // threads) if workers is None else workers
+    return max(1, local.cores() // threads) if workers is None else workers
