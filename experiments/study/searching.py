@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from dataclasses import replace
 from functools import cached_property
@@ -121,32 +122,39 @@ class Searching:
         score = line[SELECTION] if line["status"] == "finished" else None
         return Known(drawn, line["status"], score, dict(pairs), self.notes(number))
 
-    def notes(self, number: int) -> dict[str, Any]:
-        """What the pruner keeps of a trial."""
+    def notes(self, number: int, before: float = math.inf) -> dict[str, Any]:
+        """What the pruner had noted of a trial before an epoch."""
+        epochs = [epoch for epoch in self._noted(number) if int(epoch) < before]
+        last: dict[str, Any] = self._noted(number)[max(epochs, key=int)] if epochs else {}
+        return last
+
+    def _noted(self, number: int) -> dict[str, Any]:
+        """The pruner's notes by epoch."""
         path = self.path / f"{number}.pruner.json"
         if not path.exists():
             return {}
-        notes: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return notes
+        noted: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return noted
 
     def goes_on(self, trial: Trial, record: dict[str, float]) -> bool:
         """False when the pruner ends the trial after this epoch.
 
-        record: the epoch's, not yet in the history.  Asking twice is the same as asking once.
+        record: the epoch's, not yet in the history: a worker that is killed before it is there
+        has this epoch again, and asks again what it had asked.
         """
-        attempts = self.attempts()
+        attempts, epoch = self.attempts(), int(record["epoch"])
         number = next((n for n, one in attempts.items() if one.id == trial.id), None)
-        last = record["epoch"] >= trial.epochs
+        last = epoch >= trial.epochs
         if number is None or SELECTION not in record or last or self.search.rules.pruner == "none":
             return True
         known = [self.known(n, one) for n, one in attempts.items()]
         place = list(attempts).index(number)
-        curve = {e: v for e, v in known[place].curve.items() if e < record["epoch"]}
-        curve |= curve_of([record])
-        known[place] = replace(known[place], curve=curve)
+        curve = {e: v for e, v in known[place].curve.items() if e < epoch} | curve_of([record])
+        before = self.notes(number, epoch)
+        known[place] = replace(known[place], curve=curve, notes=before)
         ended, notes = hopeless(self.search.rules, place, self.epochs, known)
-        if notes != known[place].notes:
-            write_json(self.path / f"{number}.pruner.json", notes)
+        if notes != before:
+            write_json(self.path / f"{number}.pruner.json", {**self._noted(number), epoch: notes})
         return not ended
 
     def settled(self) -> bool:

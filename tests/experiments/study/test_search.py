@@ -10,6 +10,7 @@ import pytest
 
 from experiments.config import Config
 from experiments.errors import RunFailed, UsageError
+from experiments.run_folder import RunFolder
 from experiments.study import searching
 from experiments.study.command import finish, left
 from experiments.study.folder import StudyFolder, study_folder
@@ -118,23 +119,37 @@ def test_one_worker_repeats_a_search_and_so_do_those_that_are_killed(
     whole = begin(tmp_path / "whole", data, study(12, pruner))
     worker(whole, data).work()
 
-    deaths: set[tuple[float, int]] = set()
+    deaths: set[tuple[str, float]] = set()
 
-    def die_once(config: Config, epoch: int) -> None:
-        """In the second and the fourth epoch of every trial."""
-        place = (config.train.learning_rate, epoch)
-        if epoch in (2, 4) and place not in deaths:
-            deaths.add(place)
+    def die_once(where: str, epoch: float) -> None:
+        if (where, epoch) not in deaths:
+            deaths.add((where, epoch))
             raise KeyboardInterrupt
 
-    pretend(monkeypatch, score, die_once)
+    def in_the_second_and_fourth_epoch(config: Config, epoch: int) -> None:
+        if epoch in (2, 4):
+            die_once(f"training at {config.train.learning_rate}", epoch)
+
+    append = RunFolder.append_history
+
+    def after_what_the_pruner_said_of_the_first_and_third(
+        run: RunFolder, record: dict[str, float]
+    ) -> None:
+        if record["epoch"] in (1, 3):
+            die_once(run.path.name, record["epoch"])
+        append(run, record)
+
+    pretend(monkeypatch, score, in_the_second_and_fourth_epoch)
+    monkeypatch.setattr(
+        RunFolder, "append_history", after_what_the_pruner_said_of_the_first_and_third
+    )
     killed = begin(tmp_path / "killed", data, study(12, pruner))
     while left([], searches_in(killed, data), killed):
         try:
             worker(killed, data).work()
         except KeyboardInterrupt:
             continue
-    assert len(deaths) >= 8
+    assert len(deaths) >= 20
     assert tried(killed) == tried(whole)
     assert [line["axes"] for line in best(killed)] == [line["axes"] for line in best(whole)]
 
