@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import subprocess
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +50,22 @@ def check() -> None:
         raise UsageError('--launcher ray: needs `pip install "ray==2.60.0"`')
 
 
+def task_of() -> Callable[[list[str], str], int]:
+    """A function that Ray sends as it is: its machines need not find this module."""
+
+    def run(words: list[str], folder: str) -> int:
+        process = subprocess.Popen(words, cwd=folder)
+        try:
+            while process.poll() is None:
+                time.sleep(0.5)  # a task that waited for the process could not be cancelled
+            return process.returncode
+        finally:
+            process.terminate()
+            process.wait()
+
+    return run
+
+
 def launch(command: list[str], workers: int, threads: int, folder: StudyFolder) -> None:
     """A task a worker, until all have ended: on the cluster at RAY_ADDRESS, or one started here.
 
@@ -58,10 +76,10 @@ def launch(command: list[str], workers: int, threads: int, folder: StudyFolder) 
     ray.init()
     try:
         gpus = 1 if ray.cluster_resources().get("GPU", 0) else 0
-        call = ray.remote(num_cpus=threads, num_gpus=gpus, max_retries=0)(subprocess.call)
+        task = ray.remote(num_cpus=threads, num_gpus=gpus, max_retries=0)(task_of())
 
         def start(number: int) -> RayProcess:
-            return RayProcess(call.remote(pinned_program(command, threads), cwd=str(Path.cwd())))
+            return RayProcess(task.remote(pinned_program(command, threads), str(Path.cwd())))
 
         keep_running(start, workers, folder)
     finally:

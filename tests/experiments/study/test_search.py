@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from experiments.cli import main
 from experiments.config import Config
 from experiments.errors import RunFailed, UsageError
 from experiments.run_folder import RunFolder
@@ -330,6 +331,26 @@ def test_a_range_that_the_model_cannot_take_is_refused_at_once(tmp_path: Path, d
     )
     with pytest.raises(UsageError, match=r"encoder\.dropout"):
         begin(tmp_path, data, text)
+
+
+def test_a_search_decides_itself_who_looks_at_test(tmp_path: Path) -> None:
+    file = tmp_path / "asked.yaml"
+    file.write_text(study(2).replace("{epochs: 6}", "{evaluate.test: true}"))
+    with pytest.raises(UsageError, match=r"evaluate\.test cannot be set"):
+        read_study(file)
+
+
+def test_a_dry_run_says_what_a_search_will_take_and_writes_nothing(
+    tmp_path: Path, data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "asked.yaml"
+    file.write_text(study(6))
+    words = ["study", str(file), "--data-dir", str(data), "--out", str(tmp_path / "out")]
+    assert main([*words, "--dry-run"]) == 0
+    said = capsys.readouterr().out
+    assert "8 trials, 0 on record" in said
+    assert "6 search trials for each of sasrec on planted, then 2" in said
+    assert not (tmp_path / "out").exists()
 
 
 def test_data_that_changed_under_a_search_are_refused(
