@@ -13,9 +13,16 @@ from experiments.errors import RunFailed, UsageError
 
 TOP_LEVEL = ("model", "dataset", "seed", "epochs", "protocol")
 NAMES = ("model", "dataset", "protocol")  # texts, whatever they look like
+TEXTS = ("slurm.time",)  # YAML reads 12:00:00 as a number
 FIELDS_HELP = """
 any field of the configuration is set by --dotted.key=value, such as
   --train.learning_rate=0.002  --encoder.dim=128  --contrast.0.temperature=0.2
+"""
+
+
+STUDY_HELP = """
+tracking is set by --track.key=value; what each job asks for, with --launcher slurm, by
+  --slurm.partition=NAME  --slurm.time=12:00:00  --slurm.gpus_per_node=1  --slurm.mem_gb=16
 """
 
 
@@ -142,7 +149,8 @@ def add_data(commands: Any) -> None:
 
 def add_study(commands: Any) -> None:
     made = add(commands, "study", run.study, "train all that answers a question; resumes")
-    made.set_defaults(fields=("track",))
+    made.set_defaults(fields=("track", "slurm"))
+    made.epilog = STUDY_HELP
     made.add_argument("file", type=Path, metavar="STUDY.yaml")
     made.add_argument("--data-dir", type=Path, metavar="DIR", help="folder of the data files")
     made.add_argument(
@@ -241,7 +249,7 @@ def overrides(arguments: argparse.Namespace, rest: list[str]) -> list[tuple[str,
             raise UsageError(f"unknown argument {argument!r}; see `run.py COMMAND --help`")
         if not equals:
             raise UsageError(f"--{key} needs a value: write --{key}=VALUE")
-        set_fields.append((key, plain(text)))
+        set_fields.append((key, text if key in TEXTS else plain(text)))
     return set_fields
 
 

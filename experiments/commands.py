@@ -177,10 +177,11 @@ def study(arguments: argparse.Namespace) -> None:
     load_plugins(arguments.plugin)
     from experiments.resolve import with_overrides
     from experiments.study import command
+    from experiments.study.slurm import SlurmConfig
     from experiments.track import TrackConfig
     from experiments.typed import build
 
-    tree = with_overrides({"track": {}}, arguments.overrides)
+    tree = with_overrides({"track": {}, "slurm": {}}, arguments.overrides)
     where = command.Where(
         arguments.data_dir, arguments.out, build(TrackConfig, tree["track"], "track")
     )
@@ -193,8 +194,9 @@ def study(arguments: argparse.Namespace) -> None:
         command.write_sweeps(arguments.file, where)
     else:
         command.run(
-            arguments.file, where, arguments.launcher, workers, arguments.threads,
-            arguments.retry_failed, worker_words(arguments),
+            arguments.file, where,
+            command.launcher(arguments.launcher, build(SlurmConfig, tree["slurm"], "slurm")),
+            workers, arguments.threads, arguments.retry_failed, worker_words(arguments),
         )  # fmt: skip
 
 
@@ -206,7 +208,8 @@ def worker_words(arguments: argparse.Namespace) -> list[str]:
     for flag, path in (("--data-dir", arguments.data_dir), ("--out", arguments.out)):
         words += [flag, str(path)] if path else []
     words += [word for name in arguments.plugin for word in ("--plugin", name)]
-    return words + [f"--{key}={as_text(value)}" for key, value in arguments.overrides]
+    own = [(key, value) for key, value in arguments.overrides if not key.startswith("slurm.")]
+    return words + [f"--{key}={as_text(value)}" for key, value in own]
 
 
 def report_studies(arguments: argparse.Namespace) -> None:

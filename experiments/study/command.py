@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,11 +12,15 @@ from experiments.errors import RunFailed, UsageError
 from experiments.report.command import Record, write
 from experiments.report.write import put, slug
 from experiments.run_folder import as_yaml
+from experiments.study import local, on_ray, slurm
 from experiments.study.adopt import adopt
 from experiments.study.estimate import clock, estimate, timings
 from experiments.study.folder import RESULTS, StudyFolder, study_folder
-from experiments.study.local import cores, launch
+from experiments.study.launch import Launch
 from experiments.study.plan import Trial, plan
+from experiments.study.search import plan_searches
+from experiments.study.searching import Searching, searches_in
+from experiments.study.slurm import SlurmConfig
 from experiments.study.spec import Study, read_study
 from experiments.study.sweep import sweep_config
 from experiments.study.worker import Worker
@@ -23,8 +28,6 @@ from experiments.track import TrackConfig, track_report
 
 if TYPE_CHECKING:
     from experiments.report.page import Chapter
-
-LAUNCHERS = {"local": launch}
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,7 @@ def print_now(line: str) -> None:
 def run(
     file: Path,
     where: Where,
-    launcher: str,
+    launch: Launch,
     workers: int,
     threads: int,
     retry_failed: bool,
@@ -61,69 +64,103 @@ def run(
     """
     study = read_study(file)
     folder = study_folder(study.name, where.out)
-    trials = plan(study, where.data_dir)
-    folder.open(study, trials)
-    if adopted := adopt(folder.record, trials):
+    trials, searches = plan(study, where.data_dir), plan_searches(study, where.data_dir)
+    folder.open(study, trials, searches)
+    searching = searches_in(folder, where.data_dir)
+    thought = [trial for one in searching for trial in one.trials()]
+    if adopted := adopt(folder.record, [*trials, *thought]):
         print_now(f"{adopted} lines of the record brought up to today's fields")
     if retry_failed:
         folder.forget_failed()
-    print_now(outlook(study, trials, folder, workers))
-    begun = any(trial.id not in folder.record.lines() for trial in trials)
+    print_now(outlook(study, trials, searching, folder, workers))
+    begun = left(trials, searching, folder)
     if begun:
-        LAUNCHERS[launcher](worker, workers, threads, folder)
-    chapters = finish(study, folder)
+        launch(worker, workers, threads, folder)
+    chapters = write(Record({study.name: folder.record.path}), [study.name], folder.report)
     if begun:
         track(study, folder, where.track, chapters)
+    finish(study, searching, folder)
 
 
 def dry_run(file: Path, where: Where, workers: int) -> None:
     """What would be trained, and how long it would take; nothing is written."""
     study = read_study(file)
     folder = study_folder(study.name, where.out)
-    trials = plan(study, where.data_dir)
+    trials, searches = plan(study, where.data_dir), plan_searches(study, where.data_dir)
     done = folder.record.lines()
     known = timings(RESULTS, done)
     for trial in trials:
         status = done[trial.id]["status"] if trial.id in done else cost(estimate(trial, known))
         what = f"{trial.dataset}  seed {trial.seed}  {trial.variant.label}"
         print(f"{trial.id}  {status:<10} {what}")
-    print(outlook(study, trials, folder, workers))
+    searching = [Searching(search, folder, where.data_dir) for search in searches]
+    print(outlook(study, trials, searching, folder, workers))
 
 
 def cost(seconds: float | None) -> str:
     return "?" if seconds is None else clock(seconds)
 
 
-def outlook(study: Study, trials: list[Trial], folder: StudyFolder, workers: int) -> str:
-    """How much there is to do, and how long it will take if the record knows."""
+def left(trials: list[Trial], searches: list[Searching], folder: StudyFolder) -> list[Trial]:
+    """What is not on record yet; for trials that a search has not thought of, one like them."""
     done = folder.record.lines()
-    known = timings(RESULTS, done)
-    left = [estimate(trial, known) for trial in trials if trial.id not in done]
-    line = f"{study.name}: {len(trials)} trials, {len(trials) - len(left)} on record"
-    if not left:
+    found = [*trials, *(trial for search in searches for trial in search.trials())]
+    ahead = [search.probe for search in searches for _ in range(search.unknown())]
+    return [trial for trial in found if trial.id not in done] + ahead
+
+
+def outlook(
+    study: Study, trials: list[Trial], searches: list[Searching], folder: StudyFolder, workers: int
+) -> str:
+    """How much there is to do, and how long it will take if the record knows."""
+    total = len(trials) + sum(len(one.trials()) + one.unknown() for one in searches)
+    to_do = left(trials, searches, folder)
+    line = f"{study.name}: {total} trials, {total - len(to_do)} on record"
+    if study.search and searches:
+        best = sum(len(one.search.seeds) for one in searches)
+        names = ", ".join(one.what for one in searches)
+        line += f" ({study.search.trials} search trials for each of {names}, then {best})"
+    if not to_do:
         return line
-    seconds = [one for one in left if one is not None]
-    line += f", {len(left)} to do with {workers} worker{'s' * (workers > 1)}"
+    known = timings(RESULTS, folder.record.lines())
+    seconds = [one for trial in to_do if (one := estimate(trial, known)) is not None]
+    line += f", {len(to_do)} to do with {workers} worker{'s' * (workers > 1)}"
     if seconds:
         line += f": about {clock(sum(seconds) / workers)}"
-    if len(seconds) < len(left):
-        line += f" ({len(left) - len(seconds)} without a similar run on record)"
+    if len(seconds) < len(to_do):
+        line += f" ({len(to_do) - len(seconds)} without a similar run on record)"
     return line
 
 
-def finish(study: Study, folder: StudyFolder) -> list[Chapter]:
-    """Print and write what came out; RunFailed, after that, where a trial has failed."""
-    lines = [folder.record.lines()[trial.id] for trial in folder.trials()]
-    chapters = write(Record({study.name: folder.record.path}), [study.name], folder.report)
-    failed = [line for line in lines if line["status"] == "failed"]
+def finish(study: Study, searches: list[Searching], folder: StudyFolder) -> None:
+    """Say what failed, if anything did.
+
+    A search goes on without a trial that failed: a learning rate, say, may be too high.  It is an
+    error when none is finished.
+    """
+    record = folder.record.lines()
+    attempts = {t.id: record[t.id] for one in searches for t in one.attempts().values()}
+    trials = [*folder.trials(), *(trial for one in searches for trial in one.trials())]
+    lines = {trial.id: record[trial.id] for trial in trials}
+    failed = {name: line for name, line in lines.items() if line["status"] == "failed"}
     ended = len(lines) - len(failed)
     print(f"{study.name}: {ended} of {len(lines)} trials on record in {folder.record.path}")
-    if failed:
+    printed = f"what they printed is in {folder.path / 'logs'}; --retry-failed trains them again"
+    for one in searches:
+        print(f"search for {one.what}: optuna-dashboard {one.write_journal()}")
+    lost = [one.what for one in searches if one.winner() is None]
+    if lost:
+        raise RunFailed(f"no trial of the search for {', '.join(lost)} was finished; {printed}")
+    tried = [line for name, line in failed.items() if name in attempts]
+    if tried:
+        first = tried[0]["error"]
+        print(f"{len(tried)} search trials failed, the first with {first}; {printed}")
+    rest = [line for name, line in failed.items() if name not in attempts]
+    if rest:
         raise RunFailed(
-            f"{len(failed)} of {len(lines)} trials failed, the first with {failed[0]['error']}; "
-            f"what they printed is in {folder.path / 'logs'}; --retry-failed trains them again"
+            f"{len(rest)} of {len(lines)} trials failed, the first with {rest[0]['error']}; "
+            f"{printed}"
         )
-    return chapters
 
 
 def track(study: Study, folder: StudyFolder, config: TrackConfig, chapters: list[Chapter]) -> None:
@@ -150,10 +187,23 @@ def write_sweeps(file: Path, where: Where) -> None:
     print("each prints the command of its agents: `wandb agent ENTITY/PROJECT/ID`")
 
 
+def launcher(name: str, config: SlurmConfig) -> Launch:
+    """What runs workers: local, slurm or ray; UsageError where it cannot."""
+    if name == "slurm":
+        slurm.check(config)
+        return partial(slurm.launch, config)
+    if config != SlurmConfig():
+        raise UsageError("--slurm.*: only with --launcher slurm")
+    if name == "ray":
+        on_ray.check()
+        return on_ray.launch
+    return local.launch
+
+
 def check_workers(workers: int | None, threads: int) -> int:
     """How many workers; UsageError for none."""
     if threads < 1:
         raise UsageError(f"--threads: must be at least 1, got {threads}")
     if workers is not None and workers < 1:
         raise UsageError(f"--workers: must be at least 1, got {workers}")
-    return max(1, cores() // threads) if workers is None else workers
+    return max(1, local.cores() // threads) if workers is None else workers

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,7 @@ class StudyFolder:
     def leases(self) -> Leases:
         return Leases(self.path / "leases")
 
-    def open(self, study: Study, trials: list[Trial]) -> None:
+    def open(self, study: Study, trials: list[Trial], searches: Sequence[Any] = ()) -> None:
         """Write the manifest.  A study may grow or shrink; what was finished stays so.
 
         Errors: UsageError when the folder is another study's, when the record is of other data,
@@ -55,7 +56,7 @@ class StudyFolder:
         self._check_data(trials)
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            write_json(self.manifest, manifest(study, trials))
+            write_json(self.manifest, manifest(study, trials, searches))
         except OSError as error:
             raise UsageError(f"--out {self.path}: cannot be written ({error.strerror})") from None
 
@@ -100,12 +101,13 @@ class StudyFolder:
         return [trial_from(tree) for tree in self.read()["trials"]]
 
 
-def manifest(study: Study, trials: list[Trial]) -> dict[str, Any]:
-    """What workers must know of a study."""
+def manifest(study: Study, trials: list[Trial], searches: Sequence[Any] = ()) -> dict[str, Any]:
+    """What workers must know of a study; searches: dataclasses."""
     return {
         "study": study.name,
         "question": study.question,
         "trials": [trial.tree() for trial in trials],
+        "searches": [asdict(search) for search in searches],
     }
 
 

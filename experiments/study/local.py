@@ -4,16 +4,9 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
-import time
-from pathlib import Path
 
-from experiments.errors import RunFailed, UsageError
-from experiments.run_folder import REPOSITORY
 from experiments.study.folder import StudyFolder
-
-POLL = 0.5  # seconds between looks at the processes
-PATIENCE = 5  # deaths of workers, for each of them, without a new line in the record
+from experiments.study.launch import keep_running, pinned, program
 
 
 def cores() -> int:
@@ -25,9 +18,8 @@ def cores() -> int:
 
 def environment(number: int, threads: int, gpus: int) -> dict[str, str]:
     """Of worker `number`: so many threads, and its own GPU."""
-    pinned = {name: str(threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
     device = {"CUDA_VISIBLE_DEVICES": visible(number % gpus)} if gpus else {}
-    return {**os.environ, **pinned, **device}
+    return {**os.environ, **pinned(threads), **device}
 
 
 def visible(number: int) -> str:
@@ -36,49 +28,35 @@ def visible(number: int) -> str:
     return allowed.split(",")[number] if allowed else str(number)
 
 
-def launch(command: list[str], workers: int, threads: int, folder: StudyFolder) -> None:
-    """Run workers until all have ended; one that is killed is started again.
+class LocalProcess:
+    """A worker on this machine."""
 
-    Errors: UsageError when a worker finds a mistake of the user (it has said which), RunFailed
-    when workers die again and again and nothing gets done.
-    """
+    output = "its line above"
+
+    def __init__(self, command: list[str], environment: dict[str, str]) -> None:
+        self._process = subprocess.Popen(program(command), env=environment)
+
+    def code(self) -> int | None:
+        return self._process.poll()
+
+    def end(self) -> None:
+        self._process.terminate()
+
+    def wait(self) -> None:
+        try:
+            self._process.wait(timeout=30)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+def launch(command: list[str], workers: int, threads: int, folder: StudyFolder) -> None:
+    """Run workers on this machine until all have ended; see `keep_running`."""
     import torch
 
     gpus = torch.cuda.device_count()
-    running = {number: start(command, number, threads, gpus) for number in range(1, workers + 1)}
-    deaths, lines = 0, len(folder.record.lines())
-    try:
-        while running:
-            time.sleep(POLL)
-            ended = {n: code for n, p in running.items() if (code := p.poll()) is not None}
-            for number, code in ended.items():
-                del running[number]
-                if code == 2:
-                    raise UsageError("a worker stopped: its line above says why")
-                if code == 0:
-                    continue
-                before, lines = lines, len(folder.record.lines())
-                deaths = 1 if lines > before else deaths + 1
-                if deaths > PATIENCE * workers:
-                    raise RunFailed(f"workers end with code {code} and nothing gets done")
-                print(f"worker {number} ended with code {code}: started again", flush=True)
-                running[number] = start(command, number, threads, gpus)
-    finally:
-        stop(list(running.values()))
 
+    def start(number: int) -> LocalProcess:
+        return LocalProcess(command, environment(number, threads, gpus))
 
-def start(command: list[str], number: int, threads: int, gpus: int) -> subprocess.Popen[bytes]:
-    program = [sys.executable, str(Path(REPOSITORY) / "run.py"), *command]
-    return subprocess.Popen(program, env=environment(number, threads, gpus))
-
-
-def stop(processes: list[subprocess.Popen[bytes]]) -> None:
-    """Ask them to end, which gives their trials back, and wait until they have."""
-    for process in processes:
-        process.terminate()
-    for process in processes:
-        try:
-            process.wait(timeout=30)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+    keep_running(start, workers, folder)

@@ -21,6 +21,7 @@ from experiments.data.catalogue import DatasetSpec, load
 from experiments.data.source import fingerprint
 from experiments.errors import UsageError
 from experiments.resolve import reads, resolve
+from experiments.study.ranges import Range
 from experiments.study.spec import Study
 from experiments.typed import TAGS
 from models.tasks import FeatureTask
@@ -92,7 +93,7 @@ def plan(study: Study, data_dir: Path | None) -> list[Trial]:
         if not excluded(study, dataset, seed, variant):
             trial = planned(variant, dataset, seed, data_dir)
             found.setdefault(trial.id, trial)
-    if not found:
+    if not found and study.search is None:
         raise UsageError(f"study {study.name}: `exclude` leaves no trial")
     return list(found.values())
 
@@ -179,10 +180,14 @@ def excluded(study: Study, dataset: str, seed: int, variant: Variant) -> bool:
 
 
 def variants(study: Study) -> list[Variant]:
-    """The baseline first, then each base with every combination of the axes."""
+    """The baseline first, then each base with every combination of the axes.
+
+    What a search looks for is not among them.
+    """
     names = short_names(study)
     found = list(baselines(study, names))
-    for model, (axes, fields) in product(study.base, combinations(study)):
+    bases = study.base if study.search is None else ()
+    for model, (axes, fields) in product(bases, combinations(study)):
         every = {key: value for key, value in study.set.items() if reads(model, key)}
         label = label_of(model, axes, names)
         against = None
@@ -200,15 +205,11 @@ def variants(study: Study) -> list[Variant]:
 
 def baselines(study: Study, names: dict[str, str]) -> Iterator[Variant]:
     """The baseline with every combination of the axes that it shares."""
-    if study.baseline is None:
+    if study.baseline is None or (study.baseline in study.base and searched(study, study.baseline)):
         return
     model = study.baseline
     keys = [key for key in study.grid if shared_by(study, key)]
-    every = {
-        key: value
-        for key, value in study.set.items()
-        if key.split(".")[0] not in CONTRASTIVE and reads(model, key)
-    }
+    every = {key: value for key, value in study.set.items() if of_baseline(study, key)}
     for values in product(*(study.grid[key] for key in keys)):
         axes = dict(zip(keys, values, strict=True))
         label = label_of(model, axes, names)
@@ -217,9 +218,23 @@ def baselines(study: Study, names: dict[str, str]) -> Iterator[Variant]:
 
 def shared_by(study: Study, key: str) -> bool:
     """Whether the baseline is varied in this field, too."""
+    return key in study.grid and of_baseline(study, key)
+
+
+def of_baseline(study: Study, key: str) -> bool:
+    """Whether a field means anything to the baseline."""
     assert study.baseline is not None
-    group = key.split(".")[0]
-    return key in study.grid and group not in CONTRASTIVE and reads(study.baseline, key)
+    return key.split(".")[0] not in CONTRASTIVE and reads(study.baseline, key)
+
+
+def searched(study: Study, model: str) -> dict[str, Range]:
+    """Where a search looks for a model's fields; for the baseline, only those that it has."""
+    ranges = study.search.ranges if study.search else {}
+    return {
+        key: one
+        for key, one in ranges.items()
+        if model != study.baseline or of_baseline(study, key)
+    }
 
 
 def combinations(study: Study) -> list[tuple[Fields, Fields]]:

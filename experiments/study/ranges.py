@@ -57,15 +57,29 @@ class Range:
         if self.choices:
             return self.choices[int(rng.integers(len(self.choices)))]
         if self.step is not None:
-            steps = math.floor((self.high - self.low) / self.step + 1e-9)
-            return self._rounded(self.low + self.step * int(rng.integers(steps + 1)))
+            return self.point(int(rng.integers(self.steps + 1)))
         if self.log:
             value = math.exp(rng.uniform(math.log(self.low), math.log(self.high)))
         elif self.integer:
             return int(rng.integers(self.low, self.high + 1))
         else:
             value = rng.uniform(self.low, self.high)
-        return min(max(self._rounded(value), self.low), self.high)
+        return self.written(value)
+
+    def written(self, value: float) -> int | float:
+        """A number as it is written down: with four significant digits, from low to high."""
+        number: int | float = min(max(self._rounded(value), self.low), self.high)
+        return number
+
+    def point(self, number: int) -> int | float:
+        """The value so many steps above low."""
+        return self._rounded(self.low + self.step * number)
+
+    @property
+    def steps(self) -> int:
+        """How many steps there are from low to high."""
+        count: int = math.floor((self.high - self.low) / self.step + 1e-9)
+        return count
 
     def _rounded(self, value: float) -> int | float:
         return round(value) if self.integer else float(f"{value:.4g}")

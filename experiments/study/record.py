@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from typing import Any
 
 from experiments.checkpoint import write_atomically
 from experiments.errors import UsageError
+from experiments.study.lock import locked
 
 Line = dict[str, Any]
 
@@ -88,7 +88,5 @@ class Record:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Only one process at a time is inside, on all machines that share the folder."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.with_name(f".{self.path.name}.lock").open("w") as file:
-            fcntl.lockf(file, fcntl.LOCK_EX)
+        with locked(self.path.with_name(f".{self.path.name}.lock")):
             yield

@@ -87,6 +87,8 @@ class Study:
                 raise ValueError(f"grid.{key} must have at least one value")
         if self.search and (self.random or self.grid or self.variants):
             raise ValueError("search: goes with neither random, grid nor variants")
+        if self.search and "evaluate.test" in {*self.set, *self.search.ranges}:
+            raise ValueError("search: leaves test to the best; evaluate.test cannot be set")
         varied = [*self.set, *self.grid, *(key for some in self.variants.values() for key in some)]
         for part in (self.random, self.search):
             varied += list(part.ranges) if part else []

@@ -17,6 +17,7 @@ from experiments.study.lease import Lease
 from experiments.study.line import failed_line, finished_line, pruned_line
 from experiments.study.plan import Trial, about, resolved
 from experiments.study.record import Line
+from experiments.study.searching import searches_in
 from experiments.track import TrackConfig, of_trial
 from experiments.train import Pruned, train
 
@@ -47,17 +48,25 @@ class Worker:
         manifest = folder.read()
         self.study, self.question = manifest["study"], manifest["question"]
         self.trials = folder.trials()
+        self.searches = searches_in(folder, data_dir)
 
     def work(self) -> None:
         """Until every trial is on record; waits for those that other workers have."""
-        while open_trials := self.open_trials():
-            if not any(self.take(trial) for trial in open_trials):
+        while not self.done():
+            took = any(self.take(trial) for trial in self.open_trials())
+            if not took and not any(search.think() for search in self.searches):
                 time.sleep(POLL)  # others have them all
 
+    def done(self) -> bool:
+        """Whether there is nothing left to do, for any worker."""
+        return all(search.settled() for search in self.searches) and not self.open_trials()
+
     def open_trials(self) -> list[Trial]:
-        """Those without a line; first the ones that were begun least often, in their order."""
+        """Those without a line, as far as searches have thought of them; first the ones that were
+        begun least often, in their order."""
         known, tries = self.folder.record.lines(), self.leases.tries()
-        left = [trial for trial in self.trials if trial.id not in known]
+        found = [*self.trials, *(trial for search in self.searches for trial in search.trials())]
+        left = [trial for trial in found if trial.id not in known]
         return sorted(left, key=lambda trial: tries[trial.id])
 
     def take(self, trial: Trial) -> bool:
@@ -98,7 +107,7 @@ class Worker:
         def watch(record: dict[str, float]) -> bool:
             if not lease.held():
                 raise LeaseLost
-            return True
+            return all(search.goes_on(trial, record) for search in self.searches)
 
         run = self.folder.run(trial.id)
         train(config, spec, run, resume=run.config.exists(), watch=watch)

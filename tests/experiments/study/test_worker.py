@@ -118,7 +118,7 @@ def test_a_trial_that_fails_is_recorded_with_its_error_and_does_not_stop_the_oth
     assert finished["status"] == "finished"
     assert "Traceback" in place.log(failed["trial"]).read_text()
     with pytest.raises(RunFailed, match="1 of 2 trials failed"):
-        finish(read_study(tmp_path / "tiny.yaml"), place)
+        finish(read_study(tmp_path / "tiny.yaml"), [], place)
 
 
 def test_failed_trials_are_trained_again_when_that_is_asked_for(tmp_path, monkeypatch):

@@ -1,0 +1,106 @@
+"""Planning a search for the best fields of a model on a data set."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from experiments.resolve import reads
+from experiments.study.plan import (
+    Fields,
+    Trial,
+    Variant,
+    excluded,
+    of_baseline,
+    planned,
+    searched,
+)
+from experiments.study.sampling import suggestion
+from experiments.study.spec import Search, Study
+
+
+@dataclass(frozen=True)
+class ModelSearch:
+    """The search for a model's best fields on one data set: all that workers must know of it.
+
+    fields: of every trial.  first: the seed of the search; seeds: those that the best is run on.
+    """
+
+    model: str
+    dataset: str
+    first: int
+    seeds: tuple[int, ...]
+    fields: dict[str, Any]
+    rules: Search
+    baseline: str | None = None
+
+    @property
+    def name(self) -> str:
+        """Of its folder: trials may be added to a search, anything else makes it another one."""
+        rest = asdict(replace(self, seeds=(), baseline=None, rules=replace(self.rules, trials=1)))
+        code = hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()[:8]
+        return f"{self.model.replace(':', '-')}-{self.dataset}-{code}"
+
+    def attempt(self, number: int, drawn: Fields, data_dir: Path | None) -> Trial:
+        """A trial of the search; it leaves test alone."""
+        fields = {**self.fields, **drawn, "evaluate.test": False}
+        label = f"{self.model} search {number}"
+        variant = Variant(self.model, label, {"model": self.model, **drawn}, fields)
+        return planned(variant, self.dataset, self.first, data_dir)
+
+    def best(self, drawn: Fields, data_dir: Path | None) -> list[Trial]:
+        """What the search was for: a trial a seed."""
+        axes, fields = {"model": self.model, **drawn}, {**self.fields, **drawn}
+        variant = Variant(self.model, self.model, axes, fields, self.baseline)
+        return [planned(variant, self.dataset, seed, data_dir) for seed in self.seeds]
+
+    @property
+    def lowest(self) -> Fields:
+        """The low end of every range."""
+        ranges = self.rules.ranges.items()
+        return {key: one.choices[0] if one.choices else one.low for key, one in ranges}
+
+    def drawn(self, axes: Fields) -> Fields:
+        """The fields that are looked for, from a trial's axes; ValueError outside of the ranges."""
+        found = {key: value for key, value in axes.items() if key != "model"}
+        if found.keys() != self.rules.ranges.keys():
+            raise ValueError("other fields")
+        for key, one in self.rules.ranges.items():
+            suggestion(one, found[key])
+        return found
+
+
+def plan_searches(study: Study, data_dir: Path | None) -> list[ModelSearch]:
+    """A search for every model and data set; UsageError for a range that a model cannot take."""
+    if study.search is None:
+        return []
+    found = []
+    for dataset in study.datasets:
+        for model in study.base:
+            ranges = searched(study, model)
+            bare = Variant(model, model, {"model": model}, {})
+            seeds = [seed for seed in study.seeds if not excluded(study, dataset, seed, bare)]
+            if not ranges or not seeds:
+                continue
+            is_baseline = model == study.baseline
+            keys = [key for key in study.set if reads(model, key)]
+            keys = [key for key in keys if not is_baseline or of_baseline(study, key)]
+            search = ModelSearch(
+                model, dataset, study.seeds[0], tuple(seeds),
+                {key: study.set[key] for key in keys},
+                replace(study.search, ranges=ranges),
+                None if is_baseline else study.baseline,
+            )  # fmt: skip
+            check_ends(search, data_dir)
+            found.append(search)
+    return found
+
+
+def check_ends(search: ModelSearch, data_dir: Path | None) -> None:
+    """UsageError when the model cannot take an end of a range, or a choice."""
+    for key, one in search.rules.ranges.items():
+        for value in one.choices or (one.low, one.high):
+            search.attempt(0, {**search.lowest, key: value}, data_dir)

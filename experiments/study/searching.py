@@ -1,0 +1,229 @@
+"""A search under way: trials that are thought of one by one, then those of the best."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from experiments.checkpoint import write_json
+from experiments.errors import UsageError
+from experiments.study.folder import StudyFolder
+from experiments.study.line import SELECTION
+from experiments.study.lock import locked
+from experiments.study.plan import Trial, trial_from
+from experiments.study.record import Line
+from experiments.study.sampling import Known, hopeless, next_fields, write_journal
+from experiments.study.search import ModelSearch
+from experiments.typed import build
+
+
+class Searching:
+    """A search as far as it has come, in a folder that all workers share.
+
+    Its trials have places 0, 1, ...; a place gets its fields once, and from then on is a trial
+    like any other, for whoever takes it.
+    """
+
+    def __init__(self, search: ModelSearch, folder: StudyFolder, data_dir: Path | None) -> None:
+        self.search, self.folder, self.data_dir = search, folder, data_dir
+        self.path = folder.path / "search" / search.name
+        self._attempts: dict[int, Trial] = {}
+        self._foreign: set[str] = set()  # lines of the record that are none of its trials
+        self._best: dict[str, list[Trial]] = {}  # by the trial that won
+
+    @property
+    def what(self) -> str:
+        return f"{self.search.model} on {self.search.dataset}"
+
+    def attempts(self) -> dict[int, Trial]:
+        """The trials that have been thought of, by place."""
+        for number in range(self.search.rules.trials):
+            if number not in self._attempts and self.place(number).exists():
+                self._attempts[number] = self._read(number)
+        for number, trial in self._recorded():
+            self._attempts.setdefault(number, trial)
+        return dict(sorted(self._attempts.items()))
+
+    def place(self, number: int) -> Path:
+        return self.path / f"{number}.json"
+
+    def _read(self, number: int) -> Trial:
+        trial = trial_from(json.loads(self.place(number).read_text(encoding="utf-8")))
+        drawn = self.search.drawn(trial.variant.axes)
+        if self.search.attempt(number, drawn, self.data_dir).id != trial.id:
+            raise UsageError(
+                f"--out {self.folder.path}: data or defaults have changed since the search for "
+                f"{self.what} was begun; begin it in another folder"
+            )
+        return trial
+
+    def _recorded(self) -> list[tuple[int, Trial]]:
+        """Trials that only the record knows: it was written in another folder."""
+        found, known = [], {trial.id for trial in self._attempts.values()}
+        for name, line in self.folder.record.lines().items():
+            if name not in known and name not in self._foreign:
+                number, trial = self._of_line(line)
+                if trial is not None and trial.id == name and number not in self._attempts:
+                    found.append((number, trial))
+                else:
+                    self._foreign.add(name)
+        return found
+
+    def _of_line(self, line: Line) -> tuple[int, Trial | None]:
+        label = re.fullmatch(rf"{re.escape(self.search.model)} search (\d+)", line["variant"])
+        if label is None or line["dataset"] != self.search.dataset:
+            return 0, None
+        number = int(label[1])
+        if number >= self.search.rules.trials or line["seed"] != self.search.first:
+            return 0, None
+        try:
+            drawn = self.search.drawn(line["axes"])
+            return number, self.search.attempt(number, drawn, self.data_dir)
+        except (ValueError, UsageError):
+            return 0, None
+
+    def think(self) -> bool:
+        """Give one more place its fields; False when all have theirs."""
+        if len(self.attempts()) == self.search.rules.trials:
+            return False
+        with locked(self.path / ".lock"):
+            attempts = self.attempts()  # others may have been here since
+            number = next((n for n in range(self.search.rules.trials) if n not in attempts), None)
+            if number is None:
+                return False
+            known = [self.known(n, trial) for n, trial in attempts.items()]
+            fields = next_fields(self.search.rules, number, self.epochs, known)
+            trial = self.search.attempt(number, fields, self.data_dir)
+            write_json(self.place(number), trial.tree())
+        return True
+
+    @cached_property
+    def probe(self) -> Trial:
+        """A trial that takes as long as others of the search."""
+        return self.search.best(self.search.lowest, self.data_dir)[0]
+
+    @property
+    def epochs(self) -> int:
+        return self.probe.epochs
+
+    def known(self, number: int, trial: Trial) -> Known:
+        """All that Optuna is told of a trial: its line, or how far it has come."""
+        line = self.folder.record.lines().get(trial.id)
+        drawn = self.search.drawn(trial.variant.axes)
+        if line is None:
+            history = self.folder.run(trial.id).read_history()
+            return Known(drawn, "running", None, curve_of(history), self.notes(number))
+        pairs = zip(line.get("curve/epoch", []), line.get(f"curve/{SELECTION}", []), strict=True)
+        score = line[SELECTION] if line["status"] == "finished" else None
+        return Known(drawn, line["status"], score, dict(pairs), self.notes(number))
+
+    def notes(self, number: int, before: float = math.inf) -> dict[str, Any]:
+        """What the pruner had noted of a trial before an epoch."""
+        epochs = [epoch for epoch in self._noted(number) if int(epoch) < before]
+        last: dict[str, Any] = self._noted(number)[max(epochs, key=int)] if epochs else {}
+        return last
+
+    def _noted(self, number: int) -> dict[str, Any]:
+        """The pruner's notes by epoch."""
+        path = self.path / f"{number}.pruner.json"
+        if not path.exists():
+            return {}
+        noted: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return noted
+
+    def goes_on(self, trial: Trial, record: dict[str, float]) -> bool:
+        """False when the pruner ends the trial after this epoch.
+
+        record: the epoch's, not yet in the history: a worker that is killed before it is there
+        has this epoch again, and asks again what it had asked.
+        """
+        attempts, epoch = self.attempts(), int(record["epoch"])
+        number = next((n for n, one in attempts.items() if one.id == trial.id), None)
+        last = epoch >= trial.epochs
+        if number is None or SELECTION not in record or last or self.search.rules.pruner == "none":
+            return True
+        known = [self.known(n, one) for n, one in attempts.items()]
+        place = list(attempts).index(number)
+        curve = {e: v for e, v in known[place].curve.items() if e < epoch} | curve_of([record])
+        before = self.notes(number, epoch)
+        known[place] = replace(known[place], curve=curve, notes=before)
+        ended, notes = hopeless(self.search.rules, place, self.epochs, known)
+        if notes != before:
+            write_json(self.path / f"{number}.pruner.json", {**self._noted(number), epoch: notes})
+        return not ended
+
+    def settled(self) -> bool:
+        """Whether all trials of the search are on record, so that the best is known."""
+        attempts, lines = self.attempts(), self.folder.record.lines()
+        everything = len(attempts) == self.search.rules.trials
+        return everything and all(trial.id in lines for trial in attempts.values())
+
+    def winner(self) -> Trial | None:
+        """The best that was finished; the earlier of two that are equal; None without any."""
+        lines = self.folder.record.lines()
+        scores = [
+            (lines[trial.id][SELECTION], trial)
+            for trial in self.attempts().values()
+            if trial.id in lines and lines[trial.id]["status"] == "finished"
+        ]
+        return max(scores, key=lambda pair: pair[0], default=(0.0, None))[1]
+
+    def trials(self) -> list[Trial]:
+        """All that is known to be trained, each once: the search's, and then those of the best."""
+        found = [*self.attempts().values(), *self.best()]
+        return list({trial.id: trial for trial in reversed(found)}.values())[::-1]
+
+    def best(self) -> list[Trial]:
+        """What the search was for; nothing until it is over."""
+        winner = self.winner() if self.settled() else None
+        if winner is None:
+            return []
+        if winner.id not in self._best:
+            drawn = self.search.drawn(winner.variant.axes)
+            self._best = {winner.id: self.search.best(drawn, self.data_dir)}
+            self._forget_superseded(self._best[winner.id])
+        return self._best[winner.id]
+
+    def _forget_superseded(self, best: list[Trial]) -> None:
+        """Take out lines of what was the best before the search had more trials.
+
+        They have the name of what is the best now.
+        """
+        variant, dataset = best[0].variant, self.search.dataset
+        stale = {
+            name
+            for name, line in self.folder.record.lines().items()
+            if (line["variant"], line["dataset"]) == (variant.label, dataset)
+            and line["axes"] != variant.axes
+        }
+        if stale:
+            self.folder.record.forget(stale)
+
+    def write_journal(self) -> Path:
+        """All of the search for Optuna's own tools; what is known here does not depend on it."""
+        path = self.path / "optuna.journal"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        known = [self.known(number, trial) for number, trial in self.attempts().items()]
+        write_journal(path, self.search.rules, known)
+        return path
+
+    def unknown(self) -> int:
+        """How many trials there will be beyond those of `trials`."""
+        waiting = self.search.rules.trials - len(self.attempts())
+        return waiting + (0 if self.settled() else len(self.search.seeds))
+
+
+def curve_of(history: list[dict[str, Any]]) -> dict[int, float]:
+    """Validation by epoch."""
+    return {int(r["epoch"]): r[SELECTION] for r in history if SELECTION in r}
+
+
+def searches_in(folder: StudyFolder, data_dir: Path | None) -> list[Searching]:
+    """The searches of a study's manifest."""
+    trees = folder.read()["searches"]
+    return [Searching(build(ModelSearch, tree, ""), folder, data_dir) for tree in trees]

@@ -1,0 +1,399 @@
+"""A search finds better fields, spends exactly its trials, and does not mind being killed."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from pathlib import Path
+
+import optuna
+import pytest
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+
+from experiments.cli import main
+from experiments.config import Config
+from experiments.errors import RunFailed, UsageError
+from experiments.run_folder import RunFolder
+from experiments.study import searching
+from experiments.study.command import finish, left
+from experiments.study.folder import StudyFolder, study_folder
+from experiments.study.plan import plan
+from experiments.study.record import Line
+from experiments.study.search import plan_searches
+from experiments.study.searching import searches_in
+from experiments.study.spec import read_study
+from experiments.study.worker import Worker
+from tests.experiments.small_data import FAST, planted, write_text
+from tests.experiments.study.pretend import begin, pretend, worker
+
+STUDY = """# Which learning rate?
+base: sasrec
+datasets: [planted]
+seeds: [0, 1]
+set: {epochs: 6}
+search:
+  trials: TRIALS
+  pruner: PRUNER
+  ranges:
+    train.learning_rate: {low: 1.0e-4, high: 1.0, log: true}
+    encoder.dropout: {low: 0.1, high: 0.6, step: 0.1}
+"""
+
+
+def study(trials: int, pruner: str = "none") -> str:
+    return STUDY.replace("TRIALS", str(trials)).replace("PRUNER", pruner)
+
+
+def score(config: Config) -> float:
+    """Best at a learning rate of 0.01."""
+    return 1 / (1 + (math.log10(config.train.learning_rate) + 2) ** 2)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data")
+    write_text(folder, "planted", planted())
+    return folder
+
+
+def searched(folder: StudyFolder) -> list[Line]:
+    """The lines of the search, by place."""
+    lines = [line for line in folder.record.lines().values() if " search " in line["variant"]]
+    return sorted(lines, key=lambda line: int(line["variant"].split()[-1]))
+
+
+def best(folder: StudyFolder) -> list[Line]:
+    return [line for line in folder.record.lines().values() if line["variant"] == "sasrec"]
+
+
+def tried(folder: StudyFolder) -> list[tuple[float, float, str]]:
+    names = ("train.learning_rate", "encoder.dropout")
+    return [(*(line["axes"][name] for name in names), line["status"]) for line in searched(folder)]
+
+
+def test_optunas_own_tools_can_read_a_search_that_is_over(
+    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pretend(monkeypatch, score)
+    folder = begin(tmp_path, data, study(5))
+    worker(folder, data).work()
+    (one,) = searches_in(folder, data)
+    for _ in range(2):  # written anew, not twice
+        journal = one.write_journal()
+    storage = JournalStorage(JournalFileBackend(str(journal)))
+    loaded = optuna.load_study(study_name="search", storage=storage)
+    values = [line["valid/excluded/ndcg@10"] for line in searched(folder)]
+    assert [trial.value for trial in loaded.trials] == values
+
+
+def test_a_search_ends_near_the_best_there_is(
+    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pretend(monkeypatch, score)
+    folder = begin(tmp_path, data, study(30))
+    worker(folder, data).work()
+    assert 0.008 < best(folder)[0]["axes"]["train.learning_rate"] < 0.0125
+
+
+def test_a_search_is_its_trials_without_test_and_the_best_on_all_seeds_with_test(
+    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pretend(monkeypatch, score)
+    folder = begin(tmp_path, data, study(6))
+    worker(folder, data).work()
+    assert len(folder.record.lines()) == 6 + 2
+    assert [line["variant"] for line in searched(folder)] == [
+        f"sasrec search {n}" for n in range(6)
+    ]
+    assert {line["seed"] for line in searched(folder)} == {0}
+    assert not any("test/excluded/ndcg@10" in line for line in searched(folder))
+    winner = max(searched(folder), key=lambda line: line["valid/excluded/ndcg@10"])
+    for seed, line in enumerate(best(folder)):
+        assert line["seed"] == seed
+        assert line["axes"] == winner["axes"]
+        assert "test/excluded/ndcg@10" in line
+    assert left([], searches_in(folder, data), folder) == []
+
+
+def test_drawn_numbers_can_be_typed_again(
+    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pretend(monkeypatch, score)
+    folder = begin(tmp_path, data, study(12))
+    worker(folder, data).work()
+    for rate, dropout, _ in tried(folder):
+        assert rate == float(f"{rate:.4g}")
+        assert dropout in (0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
+        assert f"--train.learning_rate={rate}" in str(
+            [line["command"] for line in searched(folder)]
+        )
+
+
+@pytest.mark.parametrize("pruner", ["none", "median", "hyperband"])
+def test_one_worker_repeats_a_search_and_so_do_those_that_are_killed(
+    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch, pruner: str
+) -> None:
+    pretend(monkeypatch, score)
+    whole = begin(tmp_path / "whole", data, study(12, pruner))
+    worker(whole, data).work()
+
+    deaths: set[tuple[str, float]] = set()
+
+    def die_once(where: str, epoch: float) -> None:
+        if (where, epoch) not in deaths:
+            deaths.add((where, epoch))
+            raise KeyboardInterrupt
+
+    def in_the_second_and_fourth_epoch(config: Config, epoch: int) -> None:
+        if epoch in (2, 4):
+            die_once(f"training at {config.train.learning_rate}", epoch)
+
+    append = RunFolder.append_history
+
+    def after_what_the_pruner_said_of_the_first_and_third(
+        run: RunFolder, record: dict[str, float]
+    ) -> None:
+        if record["epoch"] in (1, 3):
+            die_once(run.path.name, record["epoch"])
+        append(run, record)
+
+    pretend(monkeypatch, score, in_the_second_and_fourth_epoch)
+    monkeypatch.setattr(
+        RunFolder, "append_history", after_what_the_pruner_said_of_the_first_and_third
+    )
+    killed = begin(tmp_path / "killed", data, study(12, pruner))
+    while left([], searches_in(killed, data), killed):
+        try:
+            worker(killed, data).work()
+        except KeyboardInterrupt:
+            continue
+    assert len(deaths) >= 20
+    assert tried(killed) == tried(whole)
+    assert [line["axes"] for line in best(killed)] == [line["axes"] for line in best(whole)]
+
+
+def test_a_worker_killed_before_it_could_write_what_it_drew_leaves_nothing_behind(
+    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pretend(monkeypatch, score)
+    whole = begin(tmp_path / "whole", data, study(4))
+    worker(whole, data).work()
+    killed = begin(tmp_path / "killed", data, study(4))
+    with monkeypatch.context() as patch:
+
+        def die(path: Path, value: object) -> None:
+            raise KeyboardInterrupt
+
+        patch.setattr(searching, "write_json", die)
+        with pytest.raises(KeyboardInterrupt):
+            worker(killed, data).work()
+    worker(killed, data).work()
+    assert tried(killed) == tried(whole)
+
+
+def test_two_workers_share_a_search(
+    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = begin(tmp_path, data, study(9))
+    workers: list[Worker] = []
+    busy: list[float] = []
+
+    def while_the_first_trains(config: Config, epoch: int) -> None:
+        """The second takes a trial in the middle of each of the first's."""
+        if epoch == 3 and not busy:
+            busy.append(config.train.learning_rate)
+            any(search.think() for search in workers[1].searches)
+            taken = any(workers[1].take(trial) for trial in workers[1].open_trials())
+            shared.append(taken)
+            busy.clear()
+
+    shared: list[bool] = []
+    pretend(monkeypatch, score, while_the_first_trains)
+    workers += [worker(folder, data), worker(folder, data)]
+    workers[0].work()
+    assert sum(shared) >= 4
+    assert len(folder.record.path.read_text().splitlines()) == 9 + 2
+    assert len({rate for rate, *_ in tried(folder)}) == 9
+
+
+@pytest.mark.parametrize("pruner", ["median", "hyperband"])
+def test_a_pruner_ends_hopeless_trials_and_the_record_says_so(
+    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch, pruner: str
+) -> None:
+    pretend(monkeypatch, score)
+    folder = begin(tmp_path, data, study(16, pruner))
+    worker(folder, data).work()
+    lines = searched(folder)
+    pruned = [line for line in lines if line["status"] == "pruned"]
+    finished = [line for line in lines if line["status"] == "finished"]
+    assert len(pruned) >= 3
+    assert len(finished) >= 3
+    assert all(len(line["curve/epoch"]) < 6 for line in pruned)
+    best_pruned = max(6 * line["curve/valid/excluded/ndcg@10"][0] for line in pruned)
+    assert max(line["valid/excluded/ndcg@10"] for line in finished) > best_pruned
+    if pruner == "median":  # five trials and three epochs are waited for
+        assert all(line["status"] == "finished" for line in lines[:5])
+        assert all(line["curve/epoch"] == [1, 2, 3] for line in pruned)
+
+
+def test_a_failed_trial_does_not_end_a_search(
+    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def too_high(config: Config, epoch: int) -> None:
+        if config.train.learning_rate > 0.1:
+            raise FloatingPointError("the loss is nan")
+
+    pretend(monkeypatch, score, too_high)
+    folder = begin(tmp_path, data, study(8))
+    worker(folder, data).work()
+    failed = [rate for rate, _, status in tried(folder) if status == "failed"]
+    assert 0 < len(failed) < 8
+    assert min(failed) > 0.1
+    finish(read_study(data / "asked.yaml"), searches_in(folder, data), folder)
+    assert f"{len(failed)} search trials failed" in capsys.readouterr().out
+
+
+def test_a_search_without_a_finished_trial_ends_and_is_a_failure(
+    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(config: Config, epoch: int) -> None:
+        raise ValueError("no")
+
+    pretend(monkeypatch, score, fail)
+    folder = begin(tmp_path, data, study(3))
+    worker(folder, data).work()
+    assert [status for *_, status in tried(folder)] == ["failed"] * 3
+    with pytest.raises(RunFailed, match="no trial of the search for sasrec on planted"):
+        finish(read_study(data / "asked.yaml"), searches_in(folder, data), folder)
+
+
+def test_equal_fields_are_trained_once(
+    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pretend(monkeypatch, score)
+    text = study(6).replace("    train.learning_rate: {low: 1.0e-4, high: 1.0, log: true}\n", "")
+    folder = begin(tmp_path, data, text.replace("high: 0.6", "high: 0.2"))  # two points in all
+    worker(folder, data).work()
+    (search,) = searches_in(folder, data)
+    assert len(search.attempts()) == 6
+    assert len(searched(folder)) <= 2
+    assert len(best(folder)) == 2
+
+
+def test_choices_may_be_lists(tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pretend(monkeypatch, lambda config: 0.1 * len(config.contrast[0].operators))
+    two = "{operator: crop, keep: 0.6}, {operator: mask, ratio: 0.3}"
+    three = f"{two}, {{operator: reorder, ratio: 0.3}}"
+    text = "base: cl4srec\ndatasets: [planted]\nset: {epochs: 1}\nsearch:\n  trials: 4\n  ranges:\n"
+    text += f"    contrast.0.operators: {{choices: [[{two}], [{three}]]}}\n"
+    folder = begin(tmp_path, data, text)
+    worker(folder, data).work()
+    (line,) = (one for one in folder.record.lines().values() if one["variant"] == "cl4srec")
+    found = [one["operator"] for one in line["axes"]["contrast.0.operators"]]
+    assert found == ["crop", "mask", "reorder"]
+
+
+def test_a_baseline_among_the_models_is_searched_for_what_it_has(
+    tmp_path: Path, data: Path
+) -> None:
+    file = tmp_path / "fair.yaml"
+    file.write_text(
+        "base: [cl4srec, sasrec]\ndatasets: [planted]\nbaseline: sasrec\nsearch:\n  trials: 2\n"
+        "  ranges:\n    train.learning_rate: {low: 0.001, high: 0.01}\n"
+        "    contrast.0.temperature: {low: 0.1, high: 1.0}\n"
+    )
+    asked = read_study(file)
+    assert plan(asked, data) == []
+    contrastive, plain = plan_searches(asked, data)
+    assert [*contrastive.rules.ranges] == ["train.learning_rate", "contrast.0.temperature"]
+    assert [*plain.rules.ranges] == ["train.learning_rate"]
+    assert (contrastive.baseline, plain.baseline) == ("sasrec", None)
+
+
+def test_a_fixed_baseline_is_planned_as_ever(tmp_path: Path, data: Path) -> None:
+    file = tmp_path / "fixed.yaml"
+    file.write_text(study(2) + "baseline: popularity\n")
+    assert [trial.variant.label for trial in plan(read_study(file), data)] == ["popularity"] * 2
+
+
+def test_a_record_alone_is_enough_to_know_that_all_is_done(
+    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pretend(monkeypatch, score)
+    folder = begin(tmp_path / "here", data, study(5, "median"))
+    worker(folder, data).work()
+    there = begin(tmp_path / "there", data, study(5, "median"))
+    shutil.copy(folder.record.path, there.record.path)
+    assert left([], searches_in(there, data), there) == []
+
+
+def test_a_search_may_grow_and_its_best_is_then_the_only_one_of_that_name(
+    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pretend(monkeypatch, score)
+    folder = begin(tmp_path, data, study(2))
+    worker(folder, data).work()
+    before, first = tried(folder), best(folder)[0]["axes"]
+    worker(begin(tmp_path, data, study(14)), data).work()
+    folder = study_folder("asked", tmp_path)
+    assert tried(folder)[:2] == before
+    assert len(searched(folder)) == 14
+    assert [line["seed"] for line in best(folder)] == [0, 1]
+    assert best(folder)[0]["axes"] != first
+
+
+def test_a_range_that_the_model_cannot_take_is_refused_at_once(tmp_path: Path, data: Path) -> None:
+    text = study(2).replace(
+        "encoder.dropout: {low: 0.1, high: 0.6", "encoder.dropout: {low: 0, high: 3"
+    )
+    with pytest.raises(UsageError, match=r"encoder\.dropout"):
+        begin(tmp_path, data, text)
+
+
+def test_a_search_decides_itself_who_looks_at_test(tmp_path: Path) -> None:
+    file = tmp_path / "asked.yaml"
+    file.write_text(study(2).replace("{epochs: 6}", "{evaluate.test: true}"))
+    with pytest.raises(UsageError, match=r"evaluate\.test cannot be set"):
+        read_study(file)
+
+
+def test_a_dry_run_says_what_a_search_will_take_and_writes_nothing(
+    tmp_path: Path, data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "asked.yaml"
+    file.write_text(study(6))
+    words = ["study", str(file), "--data-dir", str(data), "--out", str(tmp_path / "out")]
+    assert main([*words, "--dry-run"]) == 0
+    said = capsys.readouterr().out
+    assert "8 trials, 0 on record" in said
+    assert "6 search trials for each of sasrec on planted, then 2" in said
+    assert not (tmp_path / "out").exists()
+
+
+def test_data_that_changed_under_a_search_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pretend(monkeypatch, score)
+    write_text(tmp_path / "data", "planted", planted())
+    folder = begin(tmp_path / "out", tmp_path / "data", study(2))
+    (search,) = searches_in(folder, tmp_path / "data")
+    assert search.think()
+    write_text(tmp_path / "other", "planted", planted(seed=1))
+    with pytest.raises(UsageError, match="have changed"):
+        searches_in(folder, tmp_path / "other")[0].attempts()
+
+
+@pytest.mark.slow
+def test_a_search_trains_and_records(tmp_path: Path) -> None:
+    write_text(tmp_path / "data", "planted", planted())
+    fields = dict(word.removeprefix("--").split("=") for word in FAST if "track" not in word)
+    fields.pop("train.learning_rate")
+    fixed = ", ".join(f"{key}: {value}" for key, value in fields.items())
+    text = study(7, "median").replace("{epochs: 6}", f"{{epochs: 6, {fixed}}}")
+    folder = begin(tmp_path / "out", tmp_path / "data", text)
+    worker(folder, tmp_path / "data").work()
+    assert len(searched(folder)) == 7
+    assert {line["status"] for line in searched(folder)} <= {"finished", "pruned"}
+    assert [line["status"] for line in best(folder)] == ["finished"] * 2
+    assert "hits/excluded" in best(folder)[0]
