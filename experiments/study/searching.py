@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
+import uuid
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -99,8 +101,19 @@ class Searching:
             known = [self.known(n, trial) for n, trial in attempts.items()]
             fields = next_fields(self.search.rules, number, self.epochs, known)
             trial = self.search.attempt(number, fields, self.data_dir)
-            write_json(self.place(number), trial.tree())
+            self._write(number, trial)
         return True
+
+    def _write(self, number: int, trial: Trial) -> None:
+        """Whole and only if nobody has: a machine may see another one's file late."""
+        own = self.path / f".{uuid.uuid4().hex}"
+        write_json(own, trial.tree())
+        try:
+            os.link(own, self.place(number))
+        except FileExistsError:
+            pass
+        finally:
+            own.unlink()
 
     @cached_property
     def probe(self) -> Trial:

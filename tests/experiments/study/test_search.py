@@ -192,6 +192,16 @@ def test_a_worker_killed_before_it_could_write_what_it_drew_leaves_nothing_behin
     assert tried(killed) == tried(whole)
 
 
+def test_a_place_keeps_the_fields_that_it_got_first(tmp_path: Path, data: Path) -> None:
+    folder = begin(tmp_path, data, study(4))
+    one, late = searches_in(folder, data) + searches_in(folder, data)
+    assert one.think()
+    first = one.attempts()[0]
+    other = one.search.attempt(0, one.search.lowest, data)
+    late._write(0, other)  # as from a machine that did not see the file
+    assert late.attempts()[0] == first != other
+
+
 def test_two_workers_share_a_search(
     tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
