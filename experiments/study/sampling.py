@@ -1,8 +1,8 @@
 """What Optuna decides in a search: the next fields to try, and when to give a trial up.
 
-Optuna keeps nothing that is needed here.  Each question is put to a study that is built anew in memory from what
-is known of every trial, so that no kill of a worker can leave it with less or with other than
-that, and the answer is a function of it and of the seed.
+Optuna keeps nothing that is needed here.  Each question is put to a study that is built anew in
+memory from what is known of every trial, so that no kill of a worker can leave it with less or
+with other than that, and the answer is a function of it and of the seed.
 """
 
 from __future__ import annotations
