@@ -29,6 +29,7 @@ class Parser(argparse.ArgumentParser):
 def main(argv: list[str]) -> int:
     """Run a command.  0: success; 2: a user's mistake; 1: a failure; 130: interrupted."""
     try:
+        check_text(argv)
         arguments, rest = parser().parse_known_args(argv or ["train"])
         arguments.overrides = overrides(arguments, rest)
         command: Callable[[argparse.Namespace], None] = arguments.command
@@ -38,6 +39,9 @@ def main(argv: list[str]) -> int:
         return 2
     except (FloatingPointError, RunFailed) as error:
         print(f"failed: {error}", file=sys.stderr)
+        return 1
+    except MemoryError:
+        print("failed: not enough memory", file=sys.stderr)
         return 1
     except BrokenPipeError:
         sys.stderr.close()
@@ -185,13 +189,24 @@ def add_json(made: Parser) -> None:
     made.add_argument("--json", action="store_true", help="print the result as the last line")
 
 
+def check_text(argv: list[str]) -> None:
+    """UsageError for what no file name or configuration can hold."""
+    for argument in argv:
+        if "\0" in argument:
+            raise UsageError(f"argument {argument!r}: holds a NUL character")
+        try:
+            argument.encode()
+        except UnicodeEncodeError:
+            raise UsageError(f"argument {argument!r}: is not UTF-8 text") from None
+
+
 def overrides(arguments: argparse.Namespace, rest: list[str]) -> list[tuple[str, Any]]:
     """The fields that were set, in order: top-level ones first, then --dotted.key=value."""
     set_fields = []
     if arguments.fields:
         given = {name: vars(arguments).get(name) for name in TOP_LEVEL}
         set_fields = [
-            (name, text if name in NAMES else plain(text))
+            (name, text if name in NAMES else plain(text, name))
             for name, text in given.items()
             if text is not None
         ]
@@ -203,15 +218,20 @@ def overrides(arguments: argparse.Namespace, rest: list[str]) -> list[tuple[str,
             raise UsageError(f"unknown argument {argument!r}; see `run.py COMMAND --help`")
         if not equals:
             raise UsageError(f"--{key} needs a value: write --{key}=VALUE")
-        set_fields.append((key, plain(text)))
+        set_fields.append((key, plain(text, key)))
     return set_fields
 
 
-def plain(text: str) -> Any:
-    """A value as YAML reads it: 3, 0.1, true, null, [crop, mask], or a text."""
+def plain(text: str, field: str = "value") -> Any:
+    """A value as YAML reads it: 3, 0.1, true, null, [crop, mask], or a text.
+
+    Errors: UsageError that names the field for a key that comes twice, or endless values.
+    """
     import yaml
 
+    from experiments.yaml_file import parse
+
     try:
-        return yaml.safe_load(text) if text else text
+        return parse(text, f"--{field}") if text else text
     except yaml.YAMLError:
         return text

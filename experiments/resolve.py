@@ -15,6 +15,7 @@ from models.baselines import BASELINES
 
 PRESETS = Path(__file__).parent / "presets"
 RECBOLE = "recbole:"
+MOST_SEGMENTS = 40  # of a dotted key; the deepest field has 6
 NAMED = {"encoder": "kind", "next_item": "loss"}  # may be given by a bare name, for its defaults
 COMMON_FIELDS = ("model", "dataset", "seed", "data_dir", "evaluate", "track")
 
@@ -109,6 +110,8 @@ def with_overrides(tree: dict[str, Any], overrides: list[tuple[str, Any]]) -> di
 def assign(tree: dict[str, Any], dotted: str, value: Any) -> None:
     """tree["a"]["b"] = value for "a.b"; list entries by index or by name."""
     *parents, last = dotted.split(".")
+    if len(parents) >= MOST_SEGMENTS:
+        raise UsageError(f"{dotted[:MOST_SEGMENTS]}...: a key has at most {MOST_SEGMENTS} parts")
     node: Any = tree
     for depth, segment in enumerate(parents):
         path = ".".join(parents[: depth + 1])

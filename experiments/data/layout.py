@@ -37,13 +37,18 @@ class Layout:
     names: list[str]
 
     def position(self, path: Path, name: str, role: str) -> int:
-        """Where this column is. Errors: UsageError that lists the columns there are."""
+        """Where this column is.
+
+        Errors: UsageError that lists the columns there are, or for a name that two of them have.
+        """
         if name not in self.names:
             found = ", ".join(shown(column) for column in self.names[:20])
             raise UsageError(
                 f"{path}: no column {name!r} for the {role}{did_you_mean(name, self.names)}; "
                 f"its header has: {found}"
             )
+        if self.names.count(name) > 1:
+            raise UsageError(f"{path}: two columns are named {name!r}; rename one of them")
         return self.names.index(name)
 
     def positions(self, path: Path, columns: Columns) -> list[int]:
@@ -74,14 +79,26 @@ def read_layout(path: Path) -> Layout:
     if atomic:
         names = [column.split(":")[0] for column in line.split(separator)]
     else:
-        names = next(csv.reader([line], delimiter=separator))
+        names = _unquoted(path, line, separator)
     return Layout(separator, not atomic, [name.strip() for name in names])
+
+
+def _unquoted(path: Path, line: str, separator: str) -> list[str]:
+    try:
+        return next(csv.reader([line], delimiter=separator, strict=True))
+    except csv.Error as error:
+        raise UsageError(f"{path} line 1: {shown(line)} names no columns ({error})") from None
 
 
 def _first_line(path: Path) -> str:
     with opened(path) as file:
-        head = file.read(_LONGEST_HEADER)
+        head = file.read(_LONGEST_HEADER + 1)
     line = head.replace(b"\r", b"\n").split(b"\n", 1)[0]
+    if len(line) > _LONGEST_HEADER:
+        raise UsageError(
+            f"{path} line 1: {shown(line)} names no columns: it has more than "
+            f"{_LONGEST_HEADER:,} bytes"
+        )
     try:
         text = line.decode("utf-8-sig").strip("\n")
     except UnicodeDecodeError:

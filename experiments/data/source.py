@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,11 +16,15 @@ from experiments.errors import UsageError
 def opened(path: Path) -> Iterator[BinaryIO]:
     """The file, open for reading bytes.
 
-    Errors: UsageError when it is missing, a folder or unreadable.
+    Errors: UsageError when it is missing, unreadable, a folder, or a pipe or device, which may
+    have no end.
     """
-    if path.is_dir():
-        raise UsageError(f"{path} is a folder; name a file in it")
     try:
+        mode = path.stat().st_mode
+        if stat.S_ISDIR(mode):
+            raise UsageError(f"{path} is a folder; name a file in it")
+        if not stat.S_ISREG(mode):
+            raise UsageError(f"{path} is a pipe or a device; name a regular file")
         with path.open("rb") as file:
             yield file
     except FileNotFoundError:

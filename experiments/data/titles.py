@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
+import os
 from pathlib import Path
 
 import pandas as pd
 
 from experiments.data.layout import Layout, read_layout
+from experiments.data.source import opened
 from experiments.errors import UsageError
 
 
@@ -18,7 +20,7 @@ def read_titles(path: Path) -> dict[str, str]:
     The title is the first column whose name ends in `title`. No such file or column: no
     titles. Errors: UsageError for a file that is not a table.
     """
-    if not path.is_file():
+    if not os.path.isfile(path):
         return {}
     layout = read_layout(path)
     title = next((name for name in layout.names if name.lower().endswith("title")), None)
@@ -41,17 +43,18 @@ def read_titles(path: Path) -> dict[str, str]:
 def text_table(path: Path, layout: Layout) -> pd.DataFrame:
     """All columns as text, named by position."""
     try:
-        return pd.read_csv(
-            path,
-            sep=layout.separator,
-            quoting=csv.QUOTE_NONE,
-            header=0,
-            names=range(len(layout.names)),
-            usecols=range(len(layout.names)),
-            index_col=False,
-            dtype=str,
-            na_filter=False,
-        )
+        with opened(path) as file:
+            return pd.read_csv(
+                file,
+                sep=layout.separator,
+                quoting=csv.QUOTE_NONE,
+                header=0,
+                names=range(len(layout.names)),
+                usecols=range(len(layout.names)),
+                index_col=False,
+                dtype=str,
+                na_filter=False,
+            )
     except ValueError as error:
         reason = " ".join(str(error).split())
         raise UsageError(f"{path} is not a well-formed table of items: {reason}") from None

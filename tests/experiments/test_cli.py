@@ -101,7 +101,7 @@ def modules_after(*arguments: str) -> tuple[str, set[str]]:
         (["--contrast.0.operators.mask.ratio=1.5"], "ratio must lie in [0, 1], got 1.5"),
         (["--contrast.2.weight=1"], "there are 1 entries, the first is 0"),
         (["--encoder.kind=[gru]"], "encoder.kind: unknown"),
-        (["--config", "none.yaml"], "none.yaml: cannot be read"),
+        (["--config", "none.yaml"], "none.yaml: there is no such file"),
         (["--plugin", "none.py"], "none.py: is not a Python file"),
         (["--plugin", "no.such.module"], "no.such.module: is neither a FILE.py nor a module"),
     ],

@@ -503,5 +503,5 @@ def test_a_config_file_that_is_wrong_is_told_in_one_line(text, told, tmp_path):
 
 
 def test_a_config_file_that_is_not_there_is_told(tmp_path: Path):
-    with pytest.raises(UsageError, match="cannot be read"):
+    with pytest.raises(UsageError, match="there is no such file"):
         resolve(tmp_path / "config.yaml", [])
