@@ -15,7 +15,7 @@ import torch
 from experiments.data.bags import Bags, bag_vectors, words
 from experiments.data.catalogue import DatasetSpec
 from experiments.data.histories import Histories
-from experiments.data.layout import read_layout
+from experiments.data.layout import first_line, read_layout
 from experiments.data.source import read_text
 from experiments.data.titles import text_table
 from experiments.data.vectors import FORMATS, matched_vectors
@@ -98,7 +98,7 @@ def read_texts(path: Path) -> Bags:
     layout = read_layout(path)
     table = text_table(path, layout)
     item = layout.position(path, "item_id", "item")
-    header = read_text(path).split("\n", 1)[0].split(layout.separator)
+    header = first_line(path).split(layout.separator)
     texts = [n for n, name in enumerate(header) if n != item and ":float" not in name]
     bags: dict[str, list[str]] = {str(one): [] for one in table[item]}
     for column in texts:

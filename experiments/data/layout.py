@@ -13,7 +13,7 @@ from experiments.errors import UsageError
 
 _SEPARATORS = {".inter": "\t", ".item": "\t", ".tsv": "\t", ".csv": ","}
 _CANDIDATES = "\t,;|"
-_LONGEST_HEADER = 1 << 16  # bytes
+LONGEST_HEADER = 1 << 16  # bytes
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def read_layout(path: Path) -> Layout:
     is empty or not text.
     """
     atomic = path.suffix in (".inter", ".item")
-    line = _first_line(path)
+    line = first_line(path)
     separator = _SEPARATORS.get(path.suffix, _CANDIDATES[0])
     if separator not in line and not atomic:
         separator = max(_CANDIDATES, key=line.count)
@@ -90,14 +90,18 @@ def _unquoted(path: Path, line: str, separator: str) -> list[str]:
         raise UsageError(f"{path} line 1: {shown(line)} names no columns ({error})") from None
 
 
-def _first_line(path: Path) -> str:
+def first_line(path: Path) -> str:
+    """The header of a table, without its line end, whichever that is.
+
+    Errors: UsageError when it is blank, endless or not UTF-8.
+    """
     with opened(path) as file:
-        head = file.read(_LONGEST_HEADER + 1)
+        head = file.read(LONGEST_HEADER + 1)
     line = head.replace(b"\r", b"\n").split(b"\n", 1)[0]
-    if len(line) > _LONGEST_HEADER:
+    if len(line) > LONGEST_HEADER:
         raise UsageError(
             f"{path} line 1: {shown(line)} names no columns: it has more than "
-            f"{_LONGEST_HEADER:,} bytes"
+            f"{LONGEST_HEADER:,} bytes"
         )
     try:
         text = line.decode("utf-8-sig").strip("\n")
