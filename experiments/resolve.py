@@ -8,6 +8,7 @@ from typing import Any
 
 from experiments.config import Config, config_from_tree
 from experiments.data.catalogue import DatasetSpec, locate
+from experiments.data.declaration import plain_name
 from experiments.errors import UsageError
 from experiments.typed import TAGS, unknown
 from experiments.yaml_file import read_tree
@@ -38,12 +39,19 @@ def resolve(file: Path | None, overrides: list[tuple[str, Any]]) -> tuple[Config
     model = top.get("model", Config.model)
     spec = locate(str(top.get("dataset", Config.dataset)), as_path(top.get("data_dir")))
     tree = base or merged(dataset_tree(spec, str(model)), preset_tree(str(model)))
+    check_model_name(str(model))
     refuse_idle_fields(str(model), overrides)
     return config_from_tree(with_overrides(tree, overrides)), spec
 
 
 def as_path(value: Any) -> Path | None:
     return None if value is None else Path(str(value))
+
+
+def check_model_name(model: str) -> None:
+    """A config.yaml may name a preset that is gone; a run's folder is named by it all the same."""
+    if not plain_name(model.removeprefix(RECBOLE)):
+        raise UsageError(f"model: {model!r} cannot name a model: use a plain name, without folders")
 
 
 def preset_tree(model: str) -> dict[str, Any]:

@@ -16,12 +16,14 @@ Bytes = st.SearchStrategy[bytes]
 HOSTILE_NAMES = [
     "", ".", "..", "../x", "../../etc/passwd", "/etc/passwd", "/dev/zero", "/dev/null/x", "a/b",
     "~root", "$(touch x)", "`touch x`", "; touch x", "-x", "--", "a\nb", "a\0b", "\x1b[2J", "%s%n",
-    "{0.__class__}", "con", "x" * 300, "x" * 5000, "\udcff", "\u202e", "NaN", "null", " ", "é" * 150,
+    "{0.__class__}", "con", "x" * 300, "x" * 5000, "\udcff", "\u202e", "NaN", "null", " ",
+    "é" * 150,
 ]  # fmt: skip
 HOSTILE_VALUES = [
     "", "-1", "0", "1", "1e400", "-1e400", ".nan", "-.inf", "9" * 30, "9" * 5000, "0x" + "f" * 5000,
     "true", "null", "~", "[]", "{}", "[[[]]]", "{a: 1, a: 2}", "{1: 2, a: 3}", "{[1]: 2}", "[" * 99,
-    "{" * 99, "[1, 2", "&a [*a]", "*a", "!!python/object/apply:os.system [touch x]", "!!binary aGk=",
+    "{" * 99, "[1, 2", "&a [*a]", "*a", "!!python/object/apply:os.system [touch x]",
+    "!!binary aGk=", "7" * 20,
     "!!int x", "!!bool x", "!!set {a}", "2020-01-01", "2020-99-99", "12:30:45", "'", '"', "\ud800",
     '"\\ud800"', '"\\0"', "a: b: c", "- a", "? a", "---", "--- a\n--- b", "%TAG x", "=", "<<", "@a",
     "crop", "[crop, crop]", "[{operator: crop, keep: 2}]", "{task: augmented_views}", "1_000", "\t",

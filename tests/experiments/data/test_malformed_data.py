@@ -23,9 +23,10 @@ from tests.experiments.small_data import histories_of
 
 FRAGMENTS = [
     b"\0", b"\xff", b"\xfe\xff", b"\xef\xbb\xbf", b"\r", b"\r\n", b"\n", b"\n\n", b"\t", b" ", b",",
-    b'"', b"'", b"-1", b"0", b"00", b"1.5", b"1e400", b"nan", b"inf", b"9" * 18, b"9" * 19, b"9" * 40,
-    b"9" * 400, b"18446744073709551615", b"x" * 300, b"None", b"2014-01-01", b"9999-12-31",
-    b"0001-01-01", b"10000-01-01", b"now", "é".encode(), "\u2028".encode(), "\u0663".encode(),
+    b'"', b"'", b"-1", b"0", b"00", b"1.5", b"1e400", b"nan", b"inf", b"9" * 18, b"9" * 19,
+    b"9" * 40, b"9" * 400, b"18446744073709551615", b"x" * 300, b"None", b"now",
+    b"2014-01-01", b"9999-12-31", b"0001-01-01", b"10000-01-01", "é".encode(),
+    "\u2028".encode(), "\u0663".encode(),
     b"\x1b[2J", b"\x0b", b"\x85", b"\x1a", b"=cmd()", b"True", b"0x10", b"1_000", b"+5", b"1,000",
 ]  # fmt: skip
 TEXTS = [b"1 2 3 4\n2 3 4 5 6\n30 7 7 7\n", b"5 6 7 8\r\n9 6 7 8\r\n"]
