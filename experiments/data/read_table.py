@@ -16,7 +16,7 @@ from experiments.data.histories import IntArray
 from experiments.data.ids import id_order, shown, unusable
 from experiments.data.interactions import Interactions, StrArray, TimeArray
 from experiments.data.layout import LONGEST_HEADER, Columns, Layout, read_layout
-from experiments.data.source import fingerprint, has_nul, opened
+from experiments.data.source import check_lines, fingerprint, opened
 from experiments.data.times import TimeParser
 from experiments.data.titles import read_titles
 from experiments.errors import UsageError
@@ -88,8 +88,7 @@ class _Ids:
 
 def _chunks(path: Path, layout: Layout, at: list[int]) -> Iterator[pd.DataFrame]:
     """The rows in chunks; columns are named by position; user and item are categorical."""
-    if has_nul(path):
-        raise UsageError(f"{path} holds NUL bytes: it is not UTF-8 text")
+    check_lines(path)
     user, item, _ = at
     beyond = len(layout.names)  # a column that no row may fill: pandas drops it silently
     try:

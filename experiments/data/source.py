@@ -11,6 +11,8 @@ from typing import BinaryIO
 
 from experiments.errors import UsageError
 
+LONGEST_LINE = 1 << 20  # bytes, of a table
+
 
 @contextmanager
 def opened(path: Path) -> Iterator[BinaryIO]:
@@ -58,10 +60,12 @@ def fingerprint(path: Path) -> str:
     return digest.hexdigest()
 
 
-def has_nul(path: Path) -> bool:
-    """Whether a NUL byte occurs: the sign of a binary file, or of UTF-16."""
+def check_lines(path: Path) -> None:
+    """Errors: UsageError for a NUL byte, the sign of a binary file or of UTF-16, and for a line
+    without end, of which a reader of tables makes millions of fields."""
     with opened(path) as file:
-        while chunk := file.read(1 << 20):
+        while chunk := file.read(LONGEST_LINE):
             if b"\0" in chunk:
-                return True
-    return False
+                raise UsageError(f"{path} holds NUL bytes: it is not UTF-8 text")
+            if len(chunk) == LONGEST_LINE and b"\n" not in chunk and b"\r" not in chunk:
+                raise UsageError(f"{path} has a line of more than {LONGEST_LINE:,} bytes")

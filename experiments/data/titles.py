@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from experiments.data.layout import Layout, read_layout
-from experiments.data.source import has_nul, opened
+from experiments.data.source import check_lines, opened
 from experiments.errors import UsageError
 
 
@@ -42,8 +42,7 @@ def read_titles(path: Path) -> dict[str, str]:
 
 def text_table(path: Path, layout: Layout) -> pd.DataFrame:
     """All columns as text, named by position."""
-    if has_nul(path):
-        raise UsageError(f"{path} holds NUL bytes: it is not UTF-8 text")
+    check_lines(path)
     try:
         with opened(path) as file:
             return pd.read_csv(

@@ -83,10 +83,10 @@ FIELDS = st.tuples(st.sampled_from(dotted_keys()), VALUES).map("--{0[0]}={0[1]}"
 
 @st.composite
 def command_lines(draw: st.DrawFn) -> list[str]:
-    """A command with up to four arguments, each with something wrong more often than not."""
+    """A command with up to three arguments, each with something wrong more often than not."""
     command = draw(st.sampled_from([*COMMANDS, "train", "train", "inspect", "trian"]))
     argv = [command]
-    for _ in range(draw(st.integers(1, 4))):
+    for _ in range(draw(st.integers(1, 3))):
         kind = draw(st.sampled_from(["field", "field", "option", "option", "name", "flag"]))
         if kind == "option":
             argv.append(draw(st.sampled_from(OPTIONS.get(command, ["--model"]))))
