@@ -136,8 +136,12 @@ def files(folder: Path) -> set[str]:
     return {path.relative_to(folder).as_posix() for path in folder.rglob("*")}
 
 
-@pytest.mark.parametrize("examples", [80, pytest.param(1800, marks=pytest.mark.slow)])
-def test_any_command_line_ends_in_what_was_asked_or_one_line(jail: Path, examples: int) -> None:
+@pytest.mark.parametrize(
+    ("examples", "least"), [(80, 60), pytest.param(2000, 1800, marks=pytest.mark.slow)]
+)
+def test_any_command_line_ends_in_what_was_asked_or_one_line(
+    jail: Path, examples: int, least: int
+) -> None:
     before = files(jail.parent)
 
     def check(argv: list[str]) -> str | None:
@@ -150,7 +154,7 @@ def test_any_command_line_ends_in_what_was_asked_or_one_line(jail: Path, example
         assert (code, told) in [(0, ""), (1, "failed: accepted\n")]
         return None
 
-    assert examined(command_lines(), examples, check) > 0.5 * examples
+    assert examined(command_lines(), examples, check) >= least
     assert files(jail.parent) == before
 
 

@@ -96,16 +96,20 @@ def configured(file: Path) -> str | None:
     return None
 
 
-@pytest.mark.parametrize("examples", [30, pytest.param(600, marks=pytest.mark.slow)])
-def test_any_config_file_makes_a_run_or_one_line(tmp_path: Path, examples: int) -> None:
+@pytest.mark.parametrize(
+    ("examples", "least"), [(30, 15), pytest.param(700, 600, marks=pytest.mark.slow)]
+)
+def test_any_config_file_makes_a_run_or_one_line(tmp_path: Path, examples: int, least: int) -> None:
     def check(content: bytes) -> str | None:
         return configured(written(tmp_path / "config.yaml", content))
 
-    assert examined(mutated(SHORT, FRAGMENTS) | grafted(), examples, check) > 0.5 * examples
+    assert examined(mutated(SHORT, FRAGMENTS) | grafted(), examples, check) >= least
 
 
-@pytest.mark.parametrize("examples", [60, pytest.param(1500, marks=pytest.mark.slow)])
-def test_any_declaration_is_read_or_refused(tmp_path: Path, examples: int) -> None:
+@pytest.mark.parametrize(
+    ("examples", "least"), [(60, 40), pytest.param(1700, 1450, marks=pytest.mark.slow)]
+)
+def test_any_declaration_is_read_or_refused(tmp_path: Path, examples: int, least: int) -> None:
     def check(content: bytes) -> str | None:
         path = written(tmp_path / "x.yaml", content)
         found = outcome(lambda: read_declaration(path))
@@ -116,7 +120,7 @@ def test_any_declaration_is_read_or_refused(tmp_path: Path, examples: int) -> No
         assert plain_name(found.file)
         return None
 
-    assert examined(mutated(DECLARED, FRAGMENTS), examples, check) > 0.5 * examples
+    assert examined(mutated(DECLARED, FRAGMENTS), examples, check) >= least
 
 
 def refused(read: Callable[[], Any]) -> str:

@@ -96,8 +96,10 @@ def words_in(content: bytes) -> int:
     return len(content.removeprefix(b"\xef\xbb\xbf").split())
 
 
-@pytest.mark.parametrize("examples", [60, pytest.param(2600, marks=pytest.mark.slow)])
-def test_any_text_is_read_whole_or_refused(tmp_path: Path, examples: int) -> None:
+@pytest.mark.parametrize(
+    ("examples", "least"), [(60, 30), pytest.param(2600, 1700, marks=pytest.mark.slow)]
+)
+def test_any_text_is_read_whole_or_refused(tmp_path: Path, examples: int, least: int) -> None:
     def check(content: bytes) -> str | None:
         path = placed(tmp_path, "x.txt", content)
         told = read(path)
@@ -107,18 +109,18 @@ def test_any_text_is_read_whole_or_refused(tmp_path: Path, examples: int) -> Non
         return told
 
     texts = mutated(TEXTS, FRAGMENTS) | st.binary(max_size=60)
-    refused = examined(texts, examples, check)
-    assert refused > 0.6 * examples
+    assert examined(texts, examples, check) >= least
 
 
-@pytest.mark.parametrize("examples", [60, pytest.param(2600, marks=pytest.mark.slow)])
-def test_any_table_is_read_or_refused(tmp_path: Path, examples: int) -> None:
+@pytest.mark.parametrize(
+    ("examples", "least"), [(60, 40), pytest.param(2600, 2300, marks=pytest.mark.slow)]
+)
+def test_any_table_is_read_or_refused(tmp_path: Path, examples: int, least: int) -> None:
     def check(case: tuple[bytes, str]) -> str | None:
         return read(placed(tmp_path, f"x{case[1]}", case[0]))
 
     tables = st.tuples(mutated(TABLES, FRAGMENTS), st.sampled_from([".inter", ".csv", ".tsv"]))
-    refused = examined(tables, examples, check)
-    assert refused > 0.6 * examples
+    assert examined(tables, examples, check) >= least
 
 
 def features(folder: Path, source: str) -> str | None:
@@ -159,20 +161,26 @@ FILES = {
 
 
 @pytest.mark.parametrize("suffix", FILES)
-@pytest.mark.parametrize("examples", [30, pytest.param(900, marks=pytest.mark.slow)])
-def test_any_features_are_read_or_refused(tmp_path: Path, suffix: str, examples: int) -> None:
+@pytest.mark.parametrize(
+    ("examples", "least"), [(30, 10), pytest.param(900, 400, marks=pytest.mark.slow)]
+)
+def test_any_features_are_read_or_refused(
+    tmp_path: Path, suffix: str, examples: int, least: int
+) -> None:
     def check(content: bytes) -> str | None:
         return features(tmp_path, str(placed(tmp_path, f"v{suffix}", content)))
 
-    assert examined(FILES[suffix], examples, check) > 0
+    assert examined(FILES[suffix], examples, check) >= least
 
 
-@pytest.mark.parametrize("examples", [30, pytest.param(600, marks=pytest.mark.slow)])
-def test_any_ids_of_rows_are_read_or_refused(tmp_path: Path, examples: int) -> None:
+@pytest.mark.parametrize(
+    ("examples", "least"), [(30, 10), pytest.param(600, 400, marks=pytest.mark.slow)]
+)
+def test_any_ids_of_rows_are_read_or_refused(tmp_path: Path, examples: int, least: int) -> None:
     source = str(placed(tmp_path, "v.npy", npy(VECTORS)))
 
     def check(content: bytes) -> str | None:
         placed(tmp_path, "v.ids.txt", content)
         return features(tmp_path, source)
 
-    assert examined(mutated([b"1\n2\n4\n3\n"], FRAGMENTS), examples, check) > 0
+    assert examined(mutated([b"1\n2\n4\n3\n"], FRAGMENTS), examples, check) >= least
