@@ -190,6 +190,13 @@ def test_no_name_leaves_its_folder(name: str, jail: Path) -> None:
     assert all(plain_name(name) and path.startswith(f"jail/{name}") for path in made)
 
 
+def test_a_run_whose_config_was_spoilt_is_not_resumed(jail: Path) -> None:
+    (jail / "run").mkdir()
+    (jail / "run" / "config.yaml").write_text("model: sasrec\nepochs: many\n")
+    code, told = ended(["train", "--resume", "--out", "run", "--epochs", "5"])
+    assert (code, told) == (2, "error: epochs: expected an integer, got 'many'\n")
+
+
 def test_a_data_declaration_cannot_send_the_reader_elsewhere(jail: Path) -> None:
     (jail / "mine").mkdir()
     declaration = "file: ../planted.txt\nprotocol: prefix\nmax_length: 50\n"
