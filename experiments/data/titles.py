@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from experiments.data.ids import CONTROL
 from experiments.data.layout import Layout, read_layout
 from experiments.data.source import check_lines, opened
 from experiments.errors import UsageError
@@ -15,7 +16,7 @@ from experiments.errors import UsageError
 
 def read_titles(path: Path) -> dict[str, str]:
     """Item id -> title, with the year as in "Heat (1995)" where there is a release year.
-    White space in a title counts as one space.
+    White space and control characters in a title count as one space.
 
     The title is the first column whose name ends in `title`. No such file or column: no
     titles. Errors: UsageError for a file that is not a table.
@@ -34,9 +35,9 @@ def read_titles(path: Path) -> dict[str, str]:
         dated = year.str.fullmatch("[0-9]{4}") & (titles != "")
         titles = titles.where(~dated, titles + " (" + year + ")")
     return {
-        str(i): " ".join(name.split())
+        str(i): " ".join(CONTROL.sub(" ", name).split())
         for i, name in zip(items, titles, strict=True)
-        if name.strip()
+        if CONTROL.sub(" ", name).strip()
     }
 
 
