@@ -10,7 +10,6 @@ import pytest
 import yaml
 from hypothesis import strategies as st
 
-from experiments import yaml_file
 from experiments.cli import plain
 from experiments.config import Config, config_from_tree, config_sha256, config_tree
 from experiments.data.declaration import Declaration, plain_name, read_declaration
@@ -194,10 +193,13 @@ def test_every_value_of_an_argument_is_plain_or_refused(text: str) -> None:
     assert found.startswith("--seed") if isinstance(found, str) else plain_values(found)
 
 
-def test_only_the_bounded_loader_reads_yaml_of_users() -> None:
-    assert (
-        yaml_file.BoundedLoader.yaml_constructors.keys() < yaml.SafeLoader.yaml_constructors.keys()
-    )
+def test_a_message_is_one_printable_line_whatever_a_file_holds(tmp_path: Path) -> None:
+    path = written(tmp_path / "config.yaml", b'"a\\nb\\e[2J": 1\n')
+    assert refused(lambda: resolve(path, [])).startswith(r"a\nb\x1b[2J: unknown 'a\nb")
+    path = written(tmp_path / "config.yaml", b"model: " + b"x" * 900_000)
+    told = refused(lambda: resolve(path, []))
+    assert 1000 < len(told) < 2500
+    assert "xxxx ... xxxx" in told
 
 
 @pytest.mark.parametrize(
