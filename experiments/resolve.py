@@ -50,7 +50,8 @@ def as_path(value: Any) -> Path | None:
 
 def check_model_name(model: str) -> None:
     """A config.yaml may name a preset that is gone; a run's folder is named by it all the same."""
-    if not plain_name(model.removeprefix(RECBOLE)):
+    name = model.removeprefix(RECBOLE)
+    if name and not plain_name(name):  # an empty one is told where it is looked up
         raise UsageError(f"model: {model!r} cannot name a model: use a plain name, without folders")
 
 
