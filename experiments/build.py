@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Protocol
 
 import torch
@@ -15,6 +17,7 @@ from experiments.config import Config
 from experiments.data.catalogue import DatasetSpec
 from experiments.data.features import read_features
 from experiments.data.histories import Histories
+from experiments.errors import UsageError
 from experiments.recbole_models import RecBoleModel
 from experiments.resolve import RECBOLE
 from models.baselines import BASELINES, Popularity, RepeatLast
@@ -68,8 +71,21 @@ def build_model(
         "contrast": [with_features(task, histories, spec) for task in config.contrast],
         "augment": config.augment,
     }
-    model: SASRec = SASRec(fields, Catalogue(train)).to(device)
+    with fitting_in_memory():
+        model: SASRec = SASRec(fields, Catalogue(train)).to(device)
     return model
+
+
+@contextmanager
+def fitting_in_memory() -> Iterator[None]:
+    """UsageError for sizes that no tensor can have here; torch's own error has twenty lines."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        reason = str(error).split("\n")[0]
+        if not isinstance(error, MemoryError) and not re.search("memory|overflow", reason, re.I):
+            raise
+        raise UsageError(f"encoder: a model of these sizes fits in no memory ({reason})") from None
 
 
 def with_features(task: Task, histories: Histories, spec: DatasetSpec) -> Task:

@@ -71,7 +71,8 @@ def resumed(
         if key not in ("epochs", "data_dir"):
             raise UsageError(f"--{key}: a run is resumed as it was; only --epochs may be raised")
     folder = existing_run(arguments.out)
-    before = folder.read_config().get("epochs", 0)
+    moved = [(key, value) for key, value in arguments.overrides if key != "epochs"]
+    before = resolve(folder.config, moved)[0].epochs
     config, spec = resolve(folder.config, arguments.overrides)
     if config.epochs < before:
         raise UsageError(

@@ -1,5 +1,7 @@
 """What ends a command with one line instead of a traceback."""
 
+LONGEST = 2000  # characters of a message; a screen, whatever a file holds
+
 
 class UsageError(Exception):
     """One line for the user: what is wrong, where, and what would be right.
@@ -7,6 +9,19 @@ class UsageError(Exception):
     The command line prints it without a traceback and exits with code 2.
     """
 
+    def __init__(self, message: str) -> None:
+        super().__init__(one_line(message))
+
 
 class RunFailed(Exception):
     """One line on a failure that is not the user's mistake; the command exits with code 1."""
+
+
+def one_line(text: str) -> str:
+    """The text with line breaks and control characters escaped, and its middle cut if endless.
+
+    Names and keys from files end up in messages: none may break the line or steer a terminal.
+    """
+    if len(text) > LONGEST:
+        text = f"{text[: LONGEST * 3 // 4]} ... {text[-LONGEST // 4 :]}"
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -110,7 +110,7 @@ def source(text: str) -> str:
 def parse(file: Path) -> ast.Module:
     try:
         return ast.parse(file.read_text(encoding="utf-8"))
-    except (OSError, SyntaxError, ValueError) as error:
+    except (OSError, SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise UsageError(f"{file}: cannot be read as Python ({error})") from None
 
 

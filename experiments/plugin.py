@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import importlib
 import importlib.util
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,7 @@ def check_entries(name: str, key: str, entries: Any) -> None:
 def plugin_file(name: str) -> Path:
     """The source file of a plug-in; UsageError when there is none."""
     if is_file_name(name):
-        if not Path(name).is_file():
+        if not (name.endswith(".py") and os.path.isfile(name)):
             raise UsageError(f"--plugin {name}: is not a Python file")
         return Path(name)
     try:

@@ -8,6 +8,7 @@ from typing import Any
 
 from experiments.config import Config, config_from_tree
 from experiments.data.catalogue import DatasetSpec, locate
+from experiments.data.declaration import plain_name
 from experiments.errors import UsageError
 from experiments.typed import TAGS, unknown
 from experiments.yaml_file import read_tree
@@ -15,6 +16,7 @@ from models.baselines import BASELINES
 
 PRESETS = Path(__file__).parent / "presets"
 RECBOLE = "recbole:"
+MOST_SEGMENTS = 40  # of a dotted key; the deepest field has 6
 NAMED = {"encoder": "kind", "next_item": "loss"}  # may be given by a bare name, for its defaults
 COMMON_FIELDS = ("model", "dataset", "seed", "data_dir", "ties", "evaluate", "track")
 
@@ -37,12 +39,20 @@ def resolve(file: Path | None, overrides: list[tuple[str, Any]]) -> tuple[Config
     model = top.get("model", Config.model)
     spec = locate(str(top.get("dataset", Config.dataset)), as_path(top.get("data_dir")))
     tree = base or merged(dataset_tree(spec, str(model)), preset_tree(str(model)))
+    check_model_name(str(model))
     refuse_idle_fields(str(model), overrides)
     return config_from_tree(with_overrides(tree, overrides)), spec
 
 
 def as_path(value: Any) -> Path | None:
     return None if value is None else Path(str(value))
+
+
+def check_model_name(model: str) -> None:
+    """A config.yaml may name a preset that is gone; a run's folder is named by it all the same."""
+    name = model.removeprefix(RECBOLE)
+    if name and not plain_name(name):  # an empty one is told where it is looked up
+        raise UsageError(f"model: {model!r} cannot name a model: use a plain name, without folders")
 
 
 def preset_tree(model: str) -> dict[str, Any]:
@@ -115,6 +125,8 @@ def with_overrides(tree: dict[str, Any], overrides: list[tuple[str, Any]]) -> di
 def assign(tree: dict[str, Any], dotted: str, value: Any) -> None:
     """tree["a"]["b"] = value for "a.b"; list entries by index or by name."""
     *parents, last = dotted.split(".")
+    if len(parents) >= MOST_SEGMENTS:
+        raise UsageError(f"{dotted[:MOST_SEGMENTS]}...: a key has at most {MOST_SEGMENTS} parts")
     node: Any = tree
     for depth, segment in enumerate(parents):
         path = ".".join(parents[: depth + 1])

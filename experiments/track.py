@@ -62,6 +62,11 @@ class TrackConfig:
     finish_timeout: float = 30.0
     """Seconds the upload may take after training; what is left is for `wandb sync`."""
 
+    def __post_init__(self) -> None:
+        for name in ("init_timeout", "finish_timeout"):
+            if not 0.0 <= getattr(self, name) < float("inf"):
+                raise ValueError(f"{name} must be at least 0 and finite, got {getattr(self, name)}")
+
 
 @dataclass(frozen=True)
 class Identity:

@@ -49,8 +49,8 @@ def build(hint: Any, value: Any, path: str) -> Any:
             raise UsageError(f"{path}: expected a list, got {value!r}")
         return tuple(build(arguments[0], item, f"{path}.{i}") for i, item in enumerate(value))
     if origin is dict:
-        if not isinstance(value, dict):
-            raise UsageError(f"{path}: expected keys and values, got {value!r}")
+        if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
+            raise UsageError(f"{path}: expected names and their values, got {value!r}")
         return {key: build(arguments[1], item, f"{path}.{key}") for key, item in value.items()}
     return build_plain(hint, value, path)
 
@@ -63,6 +63,8 @@ def build_plain(hint: Any, value: Any, path: str) -> Any:
         return float(value)
     if type(value) is not hint:
         raise UsageError(f"{path}: expected {PLAIN[hint]}, got {value!r}")
+    if hint is int and abs(value) >= 2**63:
+        raise UsageError(f"{path}: expected an integer of 64 bits, got {value!r}")
     return value
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -76,7 +77,7 @@ def locate(name: str, data_dir: Path | None) -> DatasetSpec:
         return spec_of(name, _known_file(name, declaration.file, folder), declaration)
     folder = _existing(name, data_dir, "", hint=did_you_mean(name, known()))
     registered = folder / name / f"{name}.yaml"
-    if registered.is_file():
+    if os.path.isfile(registered):
         declaration = read_declaration(registered)
         return spec_of(name, registered.with_name(declaration.file), declaration)
     return DatasetSpec(name, _unregistered_file(name, folder))
@@ -143,14 +144,14 @@ def _embedded(name: str, file: str) -> Path:
 def _existing(name: str, data_dir: Path | None, needs: str, hint: str = "") -> Path:
     if data_dir is None:
         raise UsageError(f"data set {name!r} is not embedded{hint}: give --data-dir DIR{needs}")
-    if not data_dir.is_dir():
+    if not os.path.isdir(data_dir):
         raise UsageError(f"--data-dir {data_dir}: there is no such folder")
     return data_dir
 
 
 def _known_file(name: str, file: str, folder: Path) -> Path:
     for path in (folder / file, folder / Path(file).stem / file):
-        if path.is_file():
+        if os.path.isfile(path):
             return path
     raise UsageError(
         f"data set {name!r} needs the file {file} in {folder}, which has neither {file} nor "
@@ -161,7 +162,7 @@ def _known_file(name: str, file: str, folder: Path) -> Path:
 def _unregistered_file(name: str, folder: Path) -> Path:
     inter = f"{name}.inter"
     for path in (folder / f"{name}.txt", folder / inter, folder / name / inter):
-        if path.is_file():
+        if os.path.isfile(path):
             return path
     there = {path.stem for path in folder.iterdir() if path.suffix in (".txt", ".inter")}
     raise UsageError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from dataclasses import asdict
 from functools import partial
@@ -124,7 +125,7 @@ def _declaration(target: Path, histories: Histories) -> str:
 def _check_not_shadowed(name: str, source: Path, data_dir: Path) -> None:
     """A registered data set comes before NAME.txt and NAME.inter: these must be its source."""
     for path in (data_dir / f"{name}.txt", data_dir / f"{name}.inter"):
-        if path.exists() and not (source.exists() and path.samefile(source)):
+        if os.path.exists(path) and not (os.path.exists(source) and path.samefile(source)):
             raise UsageError(
                 f"{path} is already there and {source} is another file: choose another name"
             )

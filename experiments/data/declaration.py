@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from experiments.errors import UsageError
 from experiments.yaml_file import read_tree
 
 PROTOCOLS = ("prefix", "sequence")
+_OF_A_RUN = ("model", "dataset", "seed", "data_dir", "track")
 
 
 @dataclass(frozen=True)
@@ -75,8 +76,22 @@ def _is_bool(value: object) -> bool:
     return isinstance(value, bool)
 
 
-def _is_mapping(value: object) -> bool:
-    return isinstance(value, dict) and all(isinstance(key, str) for key in value)
+def _are_defaults(value: object) -> bool:
+    """Data that was handed on decides how it is trained on: not what is read, nor who is told."""
+    return (
+        isinstance(value, dict)
+        and all(isinstance(key, str) for key in value)
+        and not {key.split(".")[0] for key in value} & set(_OF_A_RUN)
+        and not any(set(text) & set("/\\") for text in _texts(list(value.values())))
+    )
+
+
+def _texts(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    parts = [*value, *value.values()] if isinstance(value, dict) else value
+    for part in parts if isinstance(parts, list) else []:
+        yield from _texts(part)
 
 
 def _is_sha256(value: object) -> bool:
@@ -93,6 +108,10 @@ _FIELDS: dict[str, tuple[Callable[[object], bool], str]] = {
     "items": _COUNT,
     "interactions": _COUNT,
     "sha256": (_is_sha256, "64 lower-case hexadecimal digits"),
-    "defaults": (_is_mapping, "dotted fields and their values"),
+    "defaults": (
+        _are_defaults,
+        f"dotted fields and their values: file names without folders, and none of "
+        f"{', '.join(_OF_A_RUN)}",
+    ),
 }
 assert list(_FIELDS) == [entry.name for entry in fields(Declaration)]

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,7 +15,7 @@ import torch
 from experiments.data.bags import Bags, bag_vectors, words
 from experiments.data.catalogue import DatasetSpec
 from experiments.data.histories import Histories
-from experiments.data.layout import read_layout
+from experiments.data.layout import first_line, read_layout
 from experiments.data.source import read_text
 from experiments.data.titles import text_table
 from experiments.data.vectors import FORMATS, matched_vectors
@@ -56,7 +59,7 @@ def find(source: str, spec: DatasetSpec, field: str) -> Path:
     folders = [folder] if source == "auto" else [Path(), folder]
     for name in names:
         for where in folders:
-            if (where / name).is_file():
+            if os.path.isfile(where / name):
                 return where / name
     if source == "auto":
         raise UsageError(
@@ -69,12 +72,24 @@ def find(source: str, spec: DatasetSpec, field: str) -> Path:
 def read_attributes(path: Path) -> Bags:
     """{"item id": [attribute, ...]}; attributes are numbers or texts."""
     try:
-        tree = json.loads(read_text(path))
-    except ValueError as error:
+        tree = json.loads(read_text(path), object_pairs_hook=without_repeats)
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"{path}: not JSON ({error})") from None
     if not isinstance(tree, dict) or not all(isinstance(some, list) for some in tree.values()):
         raise UsageError(f'{path}: expected {{"item id": [attribute, ...], ...}}')
+    for item, some in tree.items():
+        if not all(isinstance(one, (str, int, float)) for one in some):
+            raise UsageError(f"{path}: item {item!r} has an attribute that is no number or text")
     return {item: [str(one) for one in some] for item, some in tree.items()}
+
+
+def without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object; json itself keeps the last of equal keys, silently."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        ((twice, _),) = Counter(key for key, _ in pairs).most_common(1)
+        raise ValueError(f"the key {twice!r} is there twice")
+    return found
 
 
 def read_texts(path: Path) -> Bags:
@@ -83,7 +98,7 @@ def read_texts(path: Path) -> Bags:
     layout = read_layout(path)
     table = text_table(path, layout)
     item = layout.position(path, "item_id", "item")
-    header = read_text(path).split("\n", 1)[0].split(layout.separator)
+    header = first_line(path).split(layout.separator)
     texts = [n for n, name in enumerate(header) if n != item and ":float" not in name]
     bags: dict[str, list[str]] = {str(one): [] for one in table[item]}
     for column in texts:

@@ -13,7 +13,7 @@ from experiments.data.histories import IntArray
 LONGEST = 256  # characters; one endless id would widen the whole array of ids
 
 _INTEGER = re.compile(r"-?[0-9]{1,18}")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")  # what breaks a table or steers a terminal
 
 
 def id_order(ids: NDArray[np.str_]) -> IntArray:
@@ -33,7 +33,7 @@ def unusable(ids: Iterable[str]) -> tuple[str, str] | None:
             return name, "is empty"
         if len(name) > LONGEST:
             return name, f"has {len(name):,} characters; an id has at most {LONGEST}"
-        if _CONTROL.search(name):
+        if CONTROL.search(name):
             return name, "holds a control character (a tab or a line break?)"
     return None
 

@@ -13,7 +13,7 @@ from experiments.errors import UsageError
 
 _SEPARATORS = {".inter": "\t", ".item": "\t", ".tsv": "\t", ".csv": ","}
 _CANDIDATES = "\t,;|"
-_LONGEST_HEADER = 1 << 16  # bytes
+LONGEST_HEADER = 1 << 16  # bytes
 
 
 @dataclass(frozen=True)
@@ -37,13 +37,18 @@ class Layout:
     names: list[str]
 
     def position(self, path: Path, name: str, role: str) -> int:
-        """Where this column is. Errors: UsageError that lists the columns there are."""
+        """Where this column is.
+
+        Errors: UsageError that lists the columns there are, or for a name that two of them have.
+        """
         if name not in self.names:
             found = ", ".join(shown(column) for column in self.names[:20])
             raise UsageError(
                 f"{path}: no column {name!r} for the {role}{did_you_mean(name, self.names)}; "
                 f"its header has: {found}"
             )
+        if self.names.count(name) > 1:
+            raise UsageError(f"{path}: two columns are named {name!r}; rename one of them")
         return self.names.index(name)
 
     def positions(self, path: Path, columns: Columns) -> list[int]:
@@ -67,21 +72,37 @@ def read_layout(path: Path) -> Layout:
     is empty or not text.
     """
     atomic = path.suffix in (".inter", ".item")
-    line = _first_line(path)
+    line = first_line(path)
     separator = _SEPARATORS.get(path.suffix, _CANDIDATES[0])
     if separator not in line and not atomic:
         separator = max(_CANDIDATES, key=line.count)
     if atomic:
         names = [column.split(":")[0] for column in line.split(separator)]
     else:
-        names = next(csv.reader([line], delimiter=separator))
+        names = _unquoted(path, line, separator)
     return Layout(separator, not atomic, [name.strip() for name in names])
 
 
-def _first_line(path: Path) -> str:
+def _unquoted(path: Path, line: str, separator: str) -> list[str]:
+    try:
+        return next(csv.reader([line], delimiter=separator, strict=True))
+    except csv.Error as error:
+        raise UsageError(f"{path} line 1: {shown(line)} names no columns ({error})") from None
+
+
+def first_line(path: Path) -> str:
+    """The header of a table, without its line end, whichever that is.
+
+    Errors: UsageError when it is blank, endless or not UTF-8.
+    """
     with opened(path) as file:
-        head = file.read(_LONGEST_HEADER)
+        head = file.read(LONGEST_HEADER + 1)
     line = head.replace(b"\r", b"\n").split(b"\n", 1)[0]
+    if len(line) > LONGEST_HEADER:
+        raise UsageError(
+            f"{path} line 1: {shown(line)} names no columns: it has more than "
+            f"{LONGEST_HEADER:,} bytes"
+        )
     try:
         text = line.decode("utf-8-sig").strip("\n")
     except UnicodeDecodeError:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import csv
+import io
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pandas as pd
@@ -14,8 +15,8 @@ import pandas as pd
 from experiments.data.histories import IntArray
 from experiments.data.ids import id_order, shown, unusable
 from experiments.data.interactions import Interactions, StrArray, TimeArray
-from experiments.data.layout import Columns, Layout, read_layout
-from experiments.data.source import fingerprint, has_nul, opened
+from experiments.data.layout import LONGEST_HEADER, Columns, Layout, read_layout
+from experiments.data.source import check_lines, fingerprint, opened
 from experiments.data.times import TimeParser
 from experiments.data.titles import read_titles
 from experiments.errors import UsageError
@@ -87,30 +88,64 @@ class _Ids:
 
 def _chunks(path: Path, layout: Layout, at: list[int]) -> Iterator[pd.DataFrame]:
     """The rows in chunks; columns are named by position; user and item are categorical."""
-    if has_nul(path):
-        raise UsageError(f"{path} holds NUL bytes: it is not UTF-8 text")
+    check_lines(path)
     user, item, _ = at
+    beyond = len(layout.names)  # a column that no row may fill: pandas drops it silently
     try:
         with (
             opened(path) as file,
             pd.read_csv(
-                file,
+                io.BufferedReader(_Widened(file, layout.separator * beyond)),
                 sep=layout.separator,
                 quoting=csv.QUOTE_MINIMAL if layout.quoted else csv.QUOTE_NONE,
                 header=0,
-                names=range(len(layout.names)),
-                usecols=at,
+                names=range(beyond + 1),
+                usecols=[*at, beyond],
                 index_col=False,
-                dtype={user: "category", item: "category"},
+                dtype={user: "category", item: "category", beyond: "category"},
                 na_filter=False,
                 float_precision="round_trip",
                 low_memory=False,
                 chunksize=CHUNK,
             ) as reader,
         ):
-            yield from (chunk for chunk in reader if len(chunk))
+            for chunk in reader:
+                _check_width(path, chunk[beyond], beyond)
+                if len(chunk):
+                    yield chunk
     except UnicodeDecodeError:
         raise UsageError(f"{path} is not UTF-8 text") from None
     except pd.errors.ParserError as error:
         reason = re.sub(r"\s+", " ", str(error).removeprefix("Error tokenizing data. C error: "))
         raise UsageError(f"{path} is not a well-formed table: {reason}") from None
+
+
+class _Widened(io.RawIOBase):
+    """A table with another first line: pandas takes its width from there."""
+
+    def __init__(self, file: BinaryIO, header: str) -> None:
+        super().__init__()
+        self.file = file
+        self.start = header.encode() + b"\n"
+        head = file.read(LONGEST_HEADER + 1)
+        end = re.search(b"\r\n?|\n", head)
+        self.start += head[end.end() :] if end else b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        some = self.start[: len(buffer)] or self.file.read(len(buffer))
+        self.start = self.start[len(some) :]
+        buffer[: len(some)] = some
+        return len(some)
+
+
+def _check_width(path: Path, extra: pd.Series[Any], columns: int) -> None:
+    """Errors: UsageError with the first row that has more fields than the header."""
+    more = (extra.astype(str) != "").to_numpy() if set(extra.cat.categories) - {""} else []
+    if np.any(more):
+        row = int(extra.index[np.argmax(more)]) + 1
+        raise UsageError(
+            f"{path}, row {row} below the header: has more fields than the {columns} of the header"
+        )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,16 +11,22 @@ from typing import BinaryIO
 
 from experiments.errors import UsageError
 
+LONGEST_LINE = 1 << 20  # bytes, of a table
+
 
 @contextmanager
 def opened(path: Path) -> Iterator[BinaryIO]:
     """The file, open for reading bytes.
 
-    Errors: UsageError when it is missing, a folder or unreadable.
+    Errors: UsageError when it is missing, unreadable, a folder, or a pipe or device, which may
+    have no end.
     """
-    if path.is_dir():
-        raise UsageError(f"{path} is a folder; name a file in it")
     try:
+        mode = path.stat().st_mode
+        if stat.S_ISDIR(mode):
+            raise UsageError(f"{path} is a folder; name a file in it")
+        if not stat.S_ISREG(mode):
+            raise UsageError(f"{path} is a pipe or a device; name a regular file")
         with path.open("rb") as file:
             yield file
     except FileNotFoundError:
@@ -53,10 +60,12 @@ def fingerprint(path: Path) -> str:
     return digest.hexdigest()
 
 
-def has_nul(path: Path) -> bool:
-    """Whether a NUL byte occurs: the sign of a binary file, or of UTF-16."""
+def check_lines(path: Path) -> None:
+    """Errors: UsageError for a NUL byte, the sign of a binary file or of UTF-16, and for a line
+    without end, of which a reader of tables makes millions of fields."""
     with opened(path) as file:
-        while chunk := file.read(1 << 20):
+        while chunk := file.read(LONGEST_LINE):
             if b"\0" in chunk:
-                return True
-    return False
+                raise UsageError(f"{path} holds NUL bytes: it is not UTF-8 text")
+            if len(chunk) == LONGEST_LINE and b"\n" not in chunk and b"\r" not in chunk:
+                raise UsageError(f"{path} has a line of more than {LONGEST_LINE:,} bytes")

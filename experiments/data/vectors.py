@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -28,21 +29,26 @@ def matched_vectors(path: Path, ids: list[str]) -> Vectors:
     table = FORMATS[path.suffix](path)
     if table.ndim != 2 or table.dtype.kind not in "fiu" or 0 in table.shape:
         raise UsageError(f"{path}: expected a matrix of numbers, got {table.dtype} {table.shape}")
+    named = ids_file(path)
+    if os.path.isfile(named):
+        place = {name: row for row, name in enumerate(read_ids(named, len(table)))}
+        found = np.array([place.get(item, -1) for item in ids])
+        return np.where(found[:, None] >= 0, finite(path, table)[found], np.float32(0))
+    if len(table) not in (len(ids), len(ids) + 1):
+        raise UsageError(
+            f"{path}: {len(table)} rows for {len(ids)} items; give one for each, or the item ids "
+            f"in {named.name}, one a line"
+        )
+    return finite(path, table)[-len(ids) :]
+
+
+def finite(path: Path, table: NDArray[Any]) -> Vectors:
+    """The numbers in float32. Errors: UsageError when one is not finite there."""
     with np.errstate(over="ignore"):
         rows = table.astype(np.float32)
     if not np.isfinite(rows).all():
         raise UsageError(f"{path}: a value is not finite in float32")
-    named = ids_file(path)
-    if named.is_file():
-        place = {name: row for row, name in enumerate(read_ids(named, len(rows)))}
-        found = np.array([place.get(item, -1) for item in ids])
-        return np.where(found[:, None] >= 0, rows[found], np.float32(0))
-    if len(rows) not in (len(ids), len(ids) + 1):
-        raise UsageError(
-            f"{path}: {len(rows)} rows for {len(ids)} items; give one for each, or the item ids "
-            f"in {named.name}, one a line"
-        )
-    return rows[-len(ids) :]
+    return rows
 
 
 def ids_file(vectors: Path) -> Path:
@@ -62,12 +68,12 @@ def read_ids(path: Path, rows: int) -> list[str]:
 
 
 def read_npy(path: Path) -> NDArray[Any]:
+    """The array, mapped: a file that is shorter than its header claims is refused before any
+    memory is taken, and so are pickled objects."""
     try:
-        table: NDArray[Any] = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+        table: NDArray[Any] = np.lib.format.open_memmap(path, mode="r")
+    except Exception as error:  # a header is a Python literal: it is wrong in many ways
         raise UsageError(f"{path}: not readable as .npy ({error})") from None
-    if not isinstance(table, np.ndarray):
-        raise UsageError(f"{path}: holds several arrays; save one with numpy.save")
     return table
 
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
 from experiments.errors import UsageError
 from experiments.report.aggregate import RULES
 from experiments.report.read import REPOSITORY
+from experiments.yaml_file import parse
 
 PUBLISHED = REPOSITORY / "experiments" / "published.yaml"
 
@@ -35,8 +34,7 @@ class Published:
 
 def published(path: Path = PUBLISHED) -> list[Published]:
     """Every row of the file, in its order."""
-    with path.open(encoding="utf-8") as file:
-        rows = yaml.safe_load(file)
+    rows = parse(path.read_bytes(), path.name)
     found = []
     for number, row in enumerate(rows, 1):
         try:

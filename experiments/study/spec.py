@@ -135,5 +135,5 @@ def name_of(path: Path) -> str:
 
 def question_of(path: Path) -> str:
     """The first line of the comment that heads the file."""
-    first = path.read_text(encoding="utf-8").split("\n", 1)[0]
+    first = path.read_text(encoding="utf-8", errors="replace").split("\n", 1)[0]
     return first.removeprefix("#").strip() if first.startswith("#") else ""

@@ -225,6 +225,10 @@ def test_a_key_below_a_value_is_told_as_such():
         ("train.learning_rate", 0, "train.learning_rate must be positive"),
         ("train.learning_rate", float("nan"), "train.learning_rate must be positive"),
         ("train.learning_rate", float("inf"), "train.learning_rate must be positive"),
+        ("track.init_timeout", float("nan"), "track.init_timeout must be at least 0 and finite"),
+        ("track.finish_timeout", -1, "track.finish_timeout must be at least 0 and finite"),
+        ("train.batch_size", 2**63, "train.batch_size: expected an integer of 64 bits"),
+        ("a." * 40 + "b", 1, "a key has at most 40 parts"),
         ("train.weight_decay", -0.1, "train.weight_decay must be at least 0"),
         ("evaluate.block", 0, "evaluate.block must be at least 1"),
         ("encoder.dropout", 1, "encoder.dropout must lie in [0, 1), got 1"),
@@ -478,6 +482,11 @@ def test_a_baseline_refuses_what_it_would_not_read(model, key):
     assert error((key, 1), model=model) == f"{key}: {model} does not read this field"
 
 
+def test_fields_of_recbole_have_names():
+    told = error(("recbole", {1: 2, "hidden_size": 3}), model="recbole:GRU4Rec")
+    assert told.startswith("recbole: expected names and their values, got {1: 2")
+
+
 def test_a_baseline_takes_what_it_reads():
     config = configured(
         ("seed", 1), ("encoder.max_length", 5), ("ties", "shuffled"), model="popularity"
@@ -504,5 +513,5 @@ def test_a_config_file_that_is_wrong_is_told_in_one_line(text, told, tmp_path):
 
 
 def test_a_config_file_that_is_not_there_is_told(tmp_path: Path):
-    with pytest.raises(UsageError, match="cannot be read"):
+    with pytest.raises(UsageError, match="there is no such file"):
         resolve(tmp_path / "config.yaml", [])

@@ -130,7 +130,8 @@ def test_what_is_missing_is_named(tmp_path):
         ("embedded: 1\n", "embedded must be true or false, not 1"),
         ("- a\n", "expected keys and values"),
         ("a: [\n", "not YAML"),
-        ("a: 2020-99-99\n", "not YAML"),
+        ("a: !!int x\n", "not YAML"),
+        ("users: 2020-01-01\n", "users must be a positive whole number, not '2020-01-01'"),
     ],
 )
 def test_a_wrong_declaration_is_told_in_one_line(tmp_path, text, told):

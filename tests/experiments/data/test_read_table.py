@@ -103,11 +103,16 @@ def test_titles_come_from_the_item_file_with_their_year(tmp_path):
     table(
         tmp_path,
         "item_id:token\tmovie_title:token_seq\trelease_year:token\r\n"
-        "a\tHeat\t1995\r\nb\tThe  Net\t\r\nc\t\t1990\r\nother\tUp\t2009\r\n",
+        "a\tHeat\t1995\r\nb\tThe \x1b Net\t\r\nc\t\t1990\r\nother\tUp\t2009\r\n",
         "x.item",
     )
     found = read(table(tmp_path, ATOMIC + "u\ta\t1\t1\nu\tb\t1\t2\nu\tc\t1\t3\n"), "x")
     assert found.titles == {"a": "Heat (1995)", "b": "The Net"}
+
+
+def test_a_separator_at_the_end_of_a_row_adds_nothing(tmp_path):
+    path = table(tmp_path, "who,what,when\nu,a,1,\nu,b,2\nu,c,3,,\n", "x.csv")
+    assert items_of(read(path, "x", NAMED), "u") == ["a", "b", "c"]
 
 
 @pytest.mark.parametrize(
@@ -152,6 +157,18 @@ def test_whole_times_stay_exact(tmp_path):
         ("who,what,when\nu,a,1\nu,  ,2\n", "column 'what', row 2 below the header: the id '  ' is"),
         (f"who,what,when\nu,{'i' * 300},1\n", "has 300 characters; an id has at most 256"),
         ('who,what,when\nu,"a\tb",1\n', "holds a control character"),
+        ("who,what,when\nu,a\x1b[2J,1\n", "holds a control character"),
+        ("who,what,when\nu,a\x9b2J,1\n", "holds a control character"),
+        (
+            "who,what,when\nu,a,1\nu,b,2,9\n",
+            "row 2 below the header: has more fields than the 3 of",
+        ),
+        (
+            "who,what,when\nu,a,1,\nu,b,2,9,9\n",
+            "row 2 below the header: has more fields than the 3",
+        ),
+        ("who,what,who,when\nu,a,v,1\n", "two columns are named 'who'; rename one of them"),
+        ('who,what,"when\nu,a,1\n', "names no columns (unexpected end of data)"),
         (b"who,what,when\nu,\xff,1\n", "is not UTF-8 text"),
         (b"wh\xff,what,when\nu,a,1\n", "line 1"),
         (b"who,what,when\nu,\0,1\n", "holds NUL bytes"),

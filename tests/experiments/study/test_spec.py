@@ -44,7 +44,7 @@ def test_a_study_of_this_repository_is_called_by_its_path():
         (SMALLEST + "seeds: [one]\n", "seeds.0: expected an integer, got 'one'"),
         (SMALLEST + "grid: {contrast.0.weight: []}\n", "grid.contrast.0.weight must have"),
         (SMALLEST + "grid: {seed: [1]}\n", "seed: not a field to vary"),
-        (SMALLEST + "grid: [1]\n", "grid: expected keys and values"),
+        (SMALLEST + "grid: [1]\n", "grid: expected names and their values"),
         (SMALLEST + "random: {draws: 0, ranges: {a: {low: 0, high: 1}}}\n", "draws must be"),
         (RANDOM + "{}}\n", "ranges must name at least one field"),
         (RANDOM + "{a: {low: 1}}}\n", "random.ranges.a.high must be"),
