@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import os
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -152,7 +153,9 @@ def load_state(path: Path) -> dict[str, Any]:
     Errors: UsageError for a file that is damaged in any bit that is read, or not a state.
     """
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of pickles that torch did not write
+            state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds for a damaged or foreign file
         raise UsageError(f"{path}: not a state of a run ({type(error).__name__})") from None
     if not isinstance(state, dict) or not {"epoch", "model", "optimizer"} <= state.keys():
