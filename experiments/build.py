@@ -15,6 +15,7 @@ from experiments.config import Config
 from experiments.data.catalogue import DatasetSpec
 from experiments.data.features import read_features
 from experiments.data.histories import Histories
+from experiments.errors import UsageError
 from experiments.recbole_models import RecBoleModel
 from experiments.resolve import RECBOLE
 from models.baselines import BASELINES, Popularity, RepeatLast
@@ -68,7 +69,10 @@ def build_model(
         "contrast": [with_features(task, histories, spec) for task in config.contrast],
         "augment": config.augment,
     }
-    model: SASRec = SASRec(fields, Catalogue(train)).to(device)
+    try:
+        model: SASRec = SASRec(fields, Catalogue(train)).to(device)
+    except ValueError as error:  # a loss or a task that these data do not suit
+        raise UsageError(f"{spec.path}: {error}") from error
     return model
 
 
