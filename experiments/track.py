@@ -86,6 +86,7 @@ class Tracker:
         self, config: TrackConfig, folder: Path, settings: Mapping[str, object], identity: Identity
     ) -> None:
         self.mode: Mode = "disabled"
+        self._seconds = config.finish_timeout
         self._run: Any = None
         self._failed = False
         self._tested = False
@@ -114,7 +115,12 @@ class Tracker:
 
         ranked, excluded: [users]; 1 is best.  Logged as `test/ranks` and `test/ranks_table`.
         """
-        self._log(lambda: {"test/ranks": _rank_chart(ranked, excluded)})
+
+        def log() -> None:
+            self._run.log({"test/ranks": _rank_chart(ranked, excluded)})
+
+        if self._run is not None and not self._failed:  # wandb asks the server about a table
+            self._attempt("log", lambda: in_time(log, self._seconds))
 
     def finish(self, exit_code: int = 0) -> str | None:
         """Close the run and wandb's service; a second call does nothing.
@@ -125,6 +131,7 @@ class Tracker:
         where: str | None = None
         if run is not None:
             self._attempt("finish", lambda: run.finish(exit_code=exit_code))
+            self._attempt("writing all of it", lambda: _check_room(Path(run.dir)))
             sync = f"wandb sync {shlex.quote(str(Path(run.dir).parent))}"
             where = sync if self._failed or self.mode == "offline" else run.url
         if self._environment:
@@ -229,6 +236,37 @@ def answers(url: str, seconds: float = PROBE_SECONDS) -> bool:
     probe.start()
     probe.join(seconds)
     return connected.is_set()
+
+
+def in_time(call: Callable[[], object], seconds: float) -> None:
+    """Wait for a call at most this long; then TimeoutError, and the call is left alone."""
+    raised: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            call()
+        except BaseException as error:
+            raised.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if thread.is_alive():
+        raise TimeoutError(f"no answer in {seconds:g} s")
+    if raised:
+        raise raised[0]
+
+
+def _check_room(folder: Path) -> None:
+    """OSError when the disk is full: wandb's service does not say what it could not write."""
+    probe = folder / ".room"
+    try:
+        with probe.open("wb") as file:
+            file.write(bytes(65536))
+            file.flush()
+            os.fsync(file.fileno())
+    finally:
+        probe.unlink(missing_ok=True)
 
 
 def _obstacle(base_url: str) -> str | None:
