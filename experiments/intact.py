@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
-from experiments.checkpoint import content_sha256, file_sha256, load_state
+from experiments.checkpoint import file_sha256, load_state
 from experiments.config import settings_sha256, tree_sha256
 from experiments.errors import UsageError
 from experiments.run_folder import RunFolder
@@ -18,30 +17,14 @@ def finished_result(folder: RunFolder) -> dict[str, Any] | None:
     A run whose epochs were raised keeps the result of fewer until it has a new one.
     Errors: UsageError where result.json, or a file whose hash it has, is not what was written.
     """
-    if not folder.result.exists():
+    result = folder.read_result()
+    if result is None:
         return None
-    result = read_result(folder.result)
     check_settings(folder, folder.result, result)
     if result["config_sha256"] != tree_sha256(folder.read_config()):
         return None
     for name, sha256 in result["files_sha256"].items():
         check_file(folder.path / name, sha256, folder.result)
-    return result
-
-
-def read_result(path: Path) -> dict[str, Any]:
-    """A result.json; UsageError for one that was changed since, or that has no hash of itself."""
-    try:
-        result = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
-        raise UsageError(f"{path}: not a result of a run ({type(error).__name__})") from None
-    if not isinstance(result, dict) or "sha256" not in result:
-        raise UsageError(
-            f"{path}: not a result of a run, or one of an older version without hashes"
-        )
-    written = {key: value for key, value in result.items() if key != "sha256"}
-    if result["sha256"] != content_sha256(written):
-        raise UsageError(f"{path}: damaged (its contents are not those that were saved)")
     return result
 
 

@@ -17,13 +17,17 @@ NAME = ".lock"
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
+class Busy(UsageError):
+    """Another process is writing the folder: now, not for good."""
+
+
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Hold folder/.lock, which the system gives back however the process ends.
 
     Creates the folder.  Leftovers of killed processes, whose writing this one cannot disturb,
     are swept away.
-    Errors: UsageError when another process holds it, or where nothing may be written.
+    Errors: Busy when another process holds it, UsageError where nothing may be written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -47,7 +51,7 @@ def acquire(path: Path) -> int:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(handle)
-            raise UsageError(f"{path.parent}: another process is training in it") from None
+            raise Busy(f"{path.parent}: another process is training in it") from None
         except OSError as error:
             if error.errno not in NO_LOCKS:
                 raise

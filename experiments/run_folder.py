@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from experiments.checkpoint import cannot_write, file_sha256, write_bytes
+from experiments.checkpoint import cannot_write, content_sha256, file_sha256, write_bytes
 from experiments.errors import UsageError
 from experiments.lock import NAME as LOCK
 from experiments.yaml_file import read_tree
@@ -107,6 +107,25 @@ class RunFolder:
         if epochs and hashlib.sha256(kept).hexdigest() != sha256:
             raise UsageError(f"{self.history}: damaged, or not the history of {self.state.name}")
         write_bytes(self.history, kept)
+
+    def read_result(self) -> dict[str, Any] | None:
+        """result.json, or None when there is none yet.
+
+        Errors: UsageError for one that was changed since, or that has no hash of itself.
+        """
+        if not self.result.exists():
+            return None
+        try:
+            result: Any = json.loads(self.result.read_bytes())
+        except (OSError, ValueError, RecursionError) as error:
+            reason = type(error).__name__
+            raise UsageError(f"{self.result}: not a result of a run ({reason})") from None
+        if not isinstance(result, dict) or "sha256" not in result:
+            raise UsageError(f"{self.result}: not a result of a run with a hash of itself")
+        written = {key: value for key, value in result.items() if key != "sha256"}
+        if result["sha256"] != content_sha256(written):
+            raise UsageError(f"{self.result}: damaged (its contents are not those saved)")
+        return result
 
 
 def counts(path: Path) -> bool:

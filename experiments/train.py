@@ -94,6 +94,14 @@ class Run:
         self.progress.evaluate_seconds += time.perf_counter() - started
         return evaluation
 
+    def validate(self) -> Evaluation:
+        """Rank the validation targets; a score that is not finite is told with its epoch."""
+        try:
+            return self.evaluate("valid")
+        except FloatingPointError as error:
+            place = f"after epoch {self.progress.epoch} (step {self.progress.step})"
+            raise FloatingPointError(f"{place}: {error}") from error
+
 
 def prepare(config: Config, spec: DatasetSpec, shard: Shard = ALONE) -> Run:
     """Read the data and build the model; nothing is written.
@@ -215,7 +223,7 @@ def fit(run: Run, optimizer: Optimizer, tracker: Tracker, folder: RunFolder) -> 
         improved = False
         last = progress.epoch == config.epochs
         if last or progress.epoch % config.train.evaluate_every == 0:
-            valid = run.evaluate("valid")
+            valid = run.validate()
             record |= flat_metrics("valid", valid)
             improved = select(progress, valid.metrics()["excluded"][SELECTION])
         folder.append_history(record)

@@ -115,6 +115,24 @@ def test_the_batch_that_is_told_can_be_found_again(
     assert hashes[int(number)] == sha256
 
 
+def test_a_score_that_is_not_finite_is_told_with_its_epoch(
+    data: Path, tmp_path: Path, monkeypatch, capsys
+) -> None:
+    ordinary, calls = SASRec.score_blocks, list[int]()
+
+    def score_blocks(self: SASRec, histories: Any, rows: int) -> Any:
+        calls.append(rows)
+        for scores in ordinary(self, histories, rows):
+            yield scores * (math.inf if len(calls) == 2 else 1.0)
+
+    monkeypatch.setattr(SASRec, "score_blocks", score_blocks)
+    out = tmp_path / "run"
+    assert start(data, out, "--model=sasrec") == 1
+    assert "after epoch 2 (step 8): a score is not finite" in capsys.readouterr().err
+    assert [record["epoch"] for record in read_history(out)] == [1]
+    assert main(["evaluate", str(out)]) == 0
+
+
 # extremes ---------------------------------------------------------------------------------------
 
 

@@ -185,6 +185,14 @@ def test_weights_of_an_unfinished_run_are_checked_by_its_state(run: Path, runs: 
     assert_refused(ends("evaluate", run, capsys))
 
 
+def test_a_baseline_that_was_killed_has_nothing_to_evaluate(runs: Path, tmp_path: Path, capsys):
+    train(runs / "data", tmp_path / "run", "--model=popularity", "--track.mode=disabled")
+    (tmp_path / "run" / "result.json").unlink()
+    ended = ends("evaluate", tmp_path / "run", capsys)
+    assert_refused(ended)
+    assert "no result yet; finish the run with --resume" in ended[2]
+
+
 def test_a_raised_run_that_was_killed_is_not_taken_for_finished(
     run: Path, runs: Path, capsys, monkeypatch
 ) -> None:
