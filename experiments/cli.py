@@ -46,7 +46,7 @@ def main(argv: list[str]) -> int:
         return 1
     except Stopped as stopped:
         with contextlib.suppress(OSError):  # of a terminal that is gone
-            print(stopped, end="\n" * bool(str(stopped)), file=sys.stderr)
+            sys.stderr.write(f"{stopped}\n" if str(stopped) else "")  # at once: others write too
         return stopped.exit_code
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

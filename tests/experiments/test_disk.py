@@ -7,6 +7,7 @@ import fcntl
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -180,15 +181,26 @@ def test_of_two_that_start_in_one_new_folder_the_second_is_refused(
     assert "another process is training in it" in capsys.readouterr().err
 
 
-def test_a_lock_is_gone_with_its_process(runs: Path, tmp_path: Path) -> None:
-    """The file may stay, as after a kill; the lock does not."""
+def test_a_lock_is_gone_with_its_process(runs: Path, tmp_path: Path, capsys) -> None:
+    """The file stays after a kill; the lock does not."""
     out = tmp_path / "run"
-    out.mkdir()
-    holder = os.open(out / lock.NAME, os.O_RDWR | os.O_CREAT)
-    fcntl.flock(holder, fcntl.LOCK_EX)
-    assert start(runs, out) == 2
-    os.close(holder)  # as the system does when a process ends
-    assert start(runs, out) == 0
+    shutil.copytree(runs / "whole", out)
+    holding = (
+        "import fcntl, sys, time\n"
+        f"file = open({str(out / lock.NAME)!r}, 'w')\n"
+        "fcntl.flock(file, fcntl.LOCK_EX)\n"
+        "print('held', flush=True)\n"
+        "time.sleep(60)\n"
+    )
+    command = [sys.executable, "-c", holding]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        assert resume(out, "--epochs=4") == 2
+        assert "another process is training in it" in capsys.readouterr().err
+        holder.kill()
+    assert (out / lock.NAME).exists()
+    assert resume(out, "--epochs=4") == 0
     assert sorted(contents(out)) == RUN_FILES
 
 
