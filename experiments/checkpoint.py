@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import io
 import json
@@ -18,18 +17,8 @@ from safetensors.torch import load_file
 from safetensors.torch import save as as_safetensors
 from torch import Tensor, nn
 
-from experiments.errors import RunFailed, UsageError
-
-NOT_ALLOWED = (
-    *(errno.EACCES, errno.EPERM, errno.EROFS),
-    *(errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.EEXIST),
-)
-
-
-def cannot_write(path: Path, error: OSError) -> UsageError | RunFailed:
-    """What to raise: a folder that may not be written to is a mistake, a full disk a failure."""
-    kind = UsageError if error.errno in NOT_ALLOWED else RunFailed
-    return kind(f"{path}: cannot be written ({error.strerror or error})")
+from experiments.disk import cannot_write
+from experiments.errors import UsageError
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from experiments.checkpoint import cannot_write
+from experiments.disk import cannot_write
 from experiments.errors import UsageError
 
 NAME = ".lock"

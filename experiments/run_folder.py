@@ -12,7 +12,8 @@ from typing import Any
 
 import yaml
 
-from experiments.checkpoint import cannot_write, content_sha256, file_sha256, write_bytes
+from experiments.checkpoint import content_sha256, file_sha256, write_bytes
+from experiments.disk import cannot_write
 from experiments.errors import UsageError
 from experiments.lock import NAME as LOCK
 from experiments.yaml_file import read_tree

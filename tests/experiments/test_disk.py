@@ -107,6 +107,21 @@ def test_a_finished_run_is_untouched_when_there_is_no_room_for_more_epochs(
     assert main(["evaluate", str(out)]) == 0
 
 
+@pytest.mark.parametrize("call", [1, 2, 3])
+def test_an_export_to_a_full_disk_is_a_failure_and_leaves_nothing(
+    call: int, runs: Path, tmp_path: Path, monkeypatch, capsys
+) -> None:
+    (tmp_path / "to").mkdir()
+    where = ["--what", "items", "--to", str(tmp_path / "to" / "items.npy")]
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", failing(call, errno.ENOSPC))
+        assert main(["export", str(runs / "whole"), *where]) == 1
+    told = f"failed: {tmp_path / 'to'}: cannot be written (No space left on device)\n"
+    assert capsys.readouterr().err == told
+    assert not [path for path in (tmp_path / "to").iterdir() if path.name.startswith(".")]
+    assert main(["export", str(runs / "whole"), *where]) == 0
+
+
 @pytest.fixture
 def tiny(tmp_path: Path) -> Iterator[Path]:
     """A file system of 96 KiB, where mounting one is allowed."""
