@@ -71,7 +71,8 @@ def test_a_gradient_of_zero_stays() -> None:
 
 
 def test_a_sparse_gradient_whose_rows_repeat_is_measured_by_their_sums() -> None:
-    grad = torch.sparse_coo_tensor([[1, 1, 0]], torch.tensor([[1.0], [2.0], [4.0]]), (3, 1))
+    rows, values = [[1, 1, 0]], torch.tensor([[1.0], [2.0], [4.0]])
+    grad = torch.sparse_coo_tensor(rows, values, (3, 1), check_invariants=True)
     weights = [torch.zeros(3, 1)]
     weights[0].grad = grad
     assert clip(weights, 2.5).item() == 5.0
