@@ -71,8 +71,11 @@ def build_model(
         "contrast": [with_features(task, histories, spec) for task in config.contrast],
         "augment": config.augment,
     }
-    with fitting_in_memory():
-        model: SASRec = SASRec(fields, Catalogue(train)).to(device)
+    try:
+        with fitting_in_memory():
+            model: SASRec = SASRec(fields, Catalogue(train)).to(device)
+    except ValueError as error:  # a loss or a task that these data do not suit
+        raise UsageError(f"{spec.path}: {error}") from error
     return model
 
 

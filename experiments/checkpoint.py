@@ -2,44 +2,113 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
 import os
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from safetensors.torch import save as as_safetensors
 from torch import Tensor, nn
 
+from experiments.disk import cannot_write
 from experiments.errors import UsageError
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """The file is there completely, or as it was before: temporary file, fsync, rename."""
+    """The file is there completely, or as it was before: temporary file, fsync, rename, fsync.
+
+    Errors: UsageError where writing is not allowed, RunFailed for a full or failing disk.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        write(temporary)
-        with temporary.open("rb") as handle:
-            os.fsync(handle.fileno())
-        temporary.replace(path)
+        try:
+            write(temporary)
+            to_disk(temporary)
+            temporary.replace(path)
+            to_disk(path.parent)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise cannot_write(path, error) from error
+
+
+def to_disk(path: Path) -> None:
+    """Wait until a file, or a folder's list of files, would survive a loss of power."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
     finally:
-        temporary.unlink(missing_ok=True)
+        os.close(handle)
+
+
+def write_bytes(path: Path, content: bytes | memoryview) -> None:
+    write_atomically(path, lambda temporary: temporary.write_bytes(content))
 
 
 def write_json(path: Path, value: Any) -> None:
-    text = json.dumps(value, indent=2) + "\n"
-    write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+    write_bytes(path, (json.dumps(value, indent=2) + "\n").encode())
 
 
-def save_weights(path: Path, model: nn.Module) -> None:
+def file_sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def content_sha256(value: Any) -> str:
+    """Hash of nested dicts, lists, numbers, texts and tensors: what is read, not how it is stored.
+
+    Equal before and after a file of JSON, or of torch.
+    """
+    digest = hashlib.sha256()
+    for part in parts_of(value):
+        digest.update(part)
+    return digest.hexdigest()
+
+
+def parts_of(value: Any) -> Iterator[Any]:
+    if isinstance(value, Tensor):
+        yield f"{value.dtype}{tuple(value.shape)}".encode()
+        yield value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
+    elif isinstance(value, dict):
+        yield f"dict {len(value)}".encode()
+        for key, entry in value.items():
+            yield repr(key).encode()
+            yield from parts_of(entry)
+    elif isinstance(value, (list, tuple)):
+        yield f"list {len(value)}".encode()
+        for entry in value:
+            yield from parts_of(entry)
+    else:
+        yield repr(value).encode()
+
+
+def weights_of(model: nn.Module) -> bytes:
     """Parameters and buffers as safetensors; tensors that share memory are written twice."""
     state = {
         name: tensor.detach().cpu().contiguous().clone()
         for name, tensor in model.state_dict().items()
     }
-    write_atomically(path, lambda temporary: save_file(state, temporary))
+    content: bytes = as_safetensors(state)
+    return content
+
+
+def weights_sha256(model: nn.Module) -> str:
+    """Of the file that save_weights would write."""
+    return hashlib.sha256(weights_of(model)).hexdigest()
+
+
+def save_weights(path: Path, model: nn.Module) -> None:
+    write_bytes(path, weights_of(model))
 
 
 def load_weights(path: Path, model: nn.Module) -> None:
@@ -61,16 +130,25 @@ def put_weights(path: Path, model: nn.Module, state: dict[str, Tensor]) -> None:
 
 
 def save_state(path: Path, state: dict[str, Any]) -> None:
-    """Tensors and primitives only."""
-    write_atomically(path, lambda temporary: torch.save(state, temporary))
+    """Tensors and primitives only, with a hash of them all."""
+    buffer = io.BytesIO()  # torch hides why it could not write to a file
+    torch.save({**state, "sha256": content_sha256(state)}, buffer)
+    write_bytes(path, buffer.getbuffer())
 
 
 def load_state(path: Path) -> dict[str, Any]:
-    """Read what save_state wrote; nothing in the file is executed."""
+    """Read what save_state wrote; nothing in the file is executed.
+
+    Errors: UsageError for a file that is damaged in any bit that is read, or not a state.
+    """
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of pickles that torch did not write
+            state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds for a damaged or foreign file
         raise UsageError(f"{path}: not a state of a run ({type(error).__name__})") from None
     if not isinstance(state, dict) or not {"epoch", "model", "optimizer"} <= state.keys():
         raise UsageError(f"{path}: not a state of a run (entries are missing)")
+    if state.pop("sha256", None) != content_sha256(state):
+        raise UsageError(f"{path}: damaged (its contents are not those that were saved)")
     return state

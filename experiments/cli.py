@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any, NoReturn
 
 from experiments import commands as run
 from experiments.errors import RunFailed, UsageError
+from experiments.stop import Stopped
 
 TOP_LEVEL = ("model", "dataset", "seed", "epochs", "protocol")
 NAMES = ("model", "dataset", "protocol")  # texts, whatever they look like
@@ -35,7 +37,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def main(argv: list[str]) -> int:
-    """Run a command.  0: success; 2: a user's mistake; 1: a failure; 130: interrupted."""
+    """Run a command.  0: success; 2: a user's mistake; 1: a failure; 130, 143, 129: stopped."""
     try:
         check_text(argv)
         arguments, rest = parser().parse_known_args(argv or ["train"])
@@ -54,8 +56,12 @@ def main(argv: list[str]) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return 1
+    except Stopped as stopped:
+        with contextlib.suppress(OSError):  # of a terminal that is gone
+            sys.stderr.write(f"{stopped}\n" if str(stopped) else "")  # at once: others write too
+        return stopped.exit_code
     except KeyboardInterrupt:
-        print("interrupted: continue with `run.py train --out DIR --resume`", file=sys.stderr)
+        print("interrupted", file=sys.stderr)
         return 130
     return 0
 

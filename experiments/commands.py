@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from experiments.errors import UsageError
+from experiments.stop import resumable, resume_command
 
 if TYPE_CHECKING:
     from experiments.config import Config
@@ -32,16 +33,25 @@ def train(arguments: argparse.Namespace) -> None:
         folder = RunFolder(out)
         if leads():
             folder.check_free()
-    if finished is None and processes() > 1:
-        from experiments.distributed import train_together
-
-        finished = train_together(config, spec, folder, arguments.resume)
-    elif finished is None:
-        from experiments.train import train as run
-
-        finished = run(config, spec, folder, arguments.resume)
+    if finished is None:
+        command = resume_command(folder.path, arguments.plugin, processes())
+        with resumable(folder.config, command, leads()):
+            finished = run_training(config, spec, folder, arguments.resume)
     if leads():
         report(finished, folder.path, arguments.json)
+
+
+def run_training(
+    config: Config, spec: DatasetSpec, folder: RunFolder, resume: bool
+) -> dict[str, Any]:
+    """By this process, or together with the others that torchrun started."""
+    if processes() > 1:
+        from experiments.distributed import train_together
+
+        return train_together(config, spec, folder, resume)
+    from experiments.train import train as run
+
+    return run(config, spec, folder, resume)
 
 
 def leads() -> bool:
@@ -62,6 +72,7 @@ def resumed(
 
     With the result of a run that is finished and is not asked for more epochs.
     """
+    from experiments.intact import finished_result
     from experiments.resolve import resolve
     from experiments.run_folder import existing_run
 
@@ -78,7 +89,7 @@ def resumed(
         raise UsageError(
             f"--epochs: {config.epochs} is below the {before} the run was started with"
         )
-    finished = None if config.epochs > before else folder.read_result()
+    finished = None if config.epochs > before else finished_result(folder)
     return config, spec, folder, finished
 
 
@@ -112,12 +123,12 @@ def reload(arguments: argparse.Namespace) -> Run:
     moved = arguments.data_dir
     config, spec = resolve(folder.config, [("data_dir", str(moved.absolute()))] if moved else [])
     from experiments.checkpoint import load_weights
+    from experiments.intact import record_of
     from experiments.train import check_origins, prepare
 
+    path, record = record_of(folder)
     run = prepare(config, spec)
-    result = folder.read_result()
-    if result is not None:
-        check_origins(folder.result, result, run)
+    check_origins(path, record, run)
     load_weights(folder.weights, run.model)
     return run
 

@@ -48,6 +48,8 @@ class TrainConfig:
     that samples.  Adam's moments of the other rows stand still."""
     device: str = "auto"
     """auto (a GPU when there is one), cpu, cuda or cuda:N."""
+    clip_norm: float | None = None
+    """Scale a step's gradient down to this L2 norm, taken over all weights, if it is longer."""
 
     def __post_init__(self) -> None:
         for name in ("batch_size", "patience", "evaluate_every", "bucket_pool", "diagnose_every"):
@@ -57,6 +59,8 @@ class TrainConfig:
             raise ValueError(f"learning_rate must be positive, got {self.learning_rate}")
         if not 0.0 <= self.weight_decay < float("inf"):
             raise ValueError(f"weight_decay must be at least 0, got {self.weight_decay}")
+        if self.clip_norm is not None and not 0.0 < self.clip_norm < float("inf"):
+            raise ValueError(f"clip_norm must be positive, got {self.clip_norm}")
         if self.lazy_rows and self.weight_decay > 0.0:
             raise ValueError("lazy_rows leaves rows alone that weight_decay would shrink: use one")
 
@@ -163,5 +167,15 @@ def config_tree(config: Config) -> dict[str, Any]:
 
 def config_sha256(config: Config) -> str:
     """Hash of everything that decides the result: equal for equal experiments anywhere."""
-    tree = {key: value for key, value in config_tree(config).items() if key not in NOT_SCIENCE}
-    return hashlib.sha256(json.dumps(tree, sort_keys=True).encode()).hexdigest()
+    return tree_sha256(config_tree(config))
+
+
+def tree_sha256(tree: dict[str, Any], without: tuple[str, ...] = NOT_SCIENCE) -> str:
+    """config_sha256 of a config.yaml as it was read, whatever fields there are by now."""
+    kept = {key: value for key, value in tree.items() if key not in without}
+    return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
+
+
+def settings_sha256(tree: dict[str, Any]) -> str:
+    """Hash of what a run keeps when it is resumed: config_sha256 without the epochs."""
+    return tree_sha256(tree, (*NOT_SCIENCE, "epochs"))

@@ -119,7 +119,10 @@ def count_ranks(
     is one of the equals: rank = (S + n + 1) / 2.  One pass, no sort.  Overwrites `scores`.
     """
     if not torch.isfinite(scores.sum()):
-        raise FloatingPointError("a score is not finite")
+        raise FloatingPointError(
+            "a score is not finite although the weights are: they have grown too large; try a "
+            "smaller train.learning_rate or train.clip_norm=1"
+        )
     own = scores.gather(1, targets[:, None])  # [B, 1] from the same product as the others
     above = scores.sub_(own).sign_()  # [B, I] of -1, 0, 1
     total = above.sum(dim=1).double()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -30,6 +31,7 @@ class Optimizer:
         if config.lazy_rows and isinstance(model, SASRec):
             lazy = [model.item_embedding.weight]
         dense = [p for p in self.parameters if all(p is not row for row in lazy)]
+        self.clip_norm = config.clip_norm
         rate = config.learning_rate
         self.parts: list[torch.optim.Optimizer] = [
             torch.optim.Adam(dense, lr=rate, weight_decay=config.weight_decay, fused=True)
@@ -37,16 +39,21 @@ class Optimizer:
         if lazy:
             self.parts.append(torch.optim.SparseAdam(lazy, lr=rate))
 
-    def descend(self, loss: Tensor, shard: Shard = ALONE) -> None:
-        """One step against this loss's gradient, summed over all processes."""
+    def descend(self, loss: Tensor, shard: Shard = ALONE) -> Tensor | None:
+        """One step against this loss's gradient, summed over all processes and clipped.
+
+        Returns the gradient's norm before clipping, or None without clip_norm.
+        """
         for part in self.parts:
             part.zero_grad(set_to_none=True)
         with record_function("backward"):
             loss.backward()  # type: ignore[no-untyped-call]
             shard.sum_gradients(self.parameters)
         with record_function("optimizer"):
+            norm = None if self.clip_norm is None else clip(self.parameters, self.clip_norm)
             for part in self.parts:
                 part.step()
+        return norm
 
     def state_dict(self) -> dict[str, Any]:
         return {str(number): part.state_dict() for number, part in enumerate(self.parts)}
@@ -54,8 +61,26 @@ class Optimizer:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         if len(state) != len(self.parts):
             raise UsageError("state.pt: its optimiser is of another kind, or of an older version")
-        for number, part in enumerate(self.parts):
-            part.load_state_dict(state[str(number)])
+        try:
+            for number, part in enumerate(self.parts):
+                part.load_state_dict(state[str(number)])
+        except (KeyError, TypeError, ValueError) as error:
+            raise UsageError(f"state.pt: its optimiser is of other weights ({error})") from None
+
+
+def clip(parameters: Sequence[Tensor], longest: float) -> Tensor:
+    """Scale all gradients by min(1, longest / norm); returns their norm together.
+
+    Pascanu et al. 2013 (arXiv:1211.5063), algorithm 1.  In float64: squares of float32 overflow.
+    A gradient that is no longer than `longest` stays as it is, bit for bit.
+    """
+    grads = [p.grad for p in parameters if p.grad is not None]
+    norms = [torch.linalg.vector_norm(values(grad), dtype=torch.float64) for grad in grads]
+    norm: Tensor = torch.linalg.vector_norm(torch.stack(norms))
+    scale = (longest / norm).clamp(max=1.0)
+    for grad in grads:
+        grad.mul_(scale.to(grad.dtype))
+    return norm
 
 
 def gradient_norms(

@@ -15,6 +15,7 @@ import torch
 from recbole.config import Config as StockConfig
 
 from experiments.data.histories import Histories
+from experiments.errors import UsageError
 
 
 class RecBoleConfig(StockConfig):  # type: ignore[misc]  # RecBole is not typed
@@ -50,6 +51,7 @@ def recbole_config(
     model:  the name of one of RecBole's models, or a class of ours.
     values: RecBole fields; they win over everything set here.
     RecBole writes nothing: its checkpoints, logs and caches are off, or go to data_path.
+    Errors: UsageError where there are caches to read.
     """
     fields: dict[str, Any] = {
         "data_path": str(data_path),
@@ -71,7 +73,16 @@ def recbole_config(
         "show_progress": False,
         **values,
     }
-    return RecBoleConfig(model=model, dataset=dataset, config_dict=fields)
+    config = RecBoleConfig(model=model, dataset=dataset, config_dict=fields)
+    refuse_caches(config)
+    return config
+
+
+def refuse_caches(config: RecBoleConfig) -> None:
+    """UsageError where RecBole would unpickle a data set or loaders, which runs what they say."""
+    named = [config[key] for key in ("dataset_save_path", "dataloaders_save_path")]
+    for cache in [*filter(None, named), *Path(config["checkpoint_dir"]).glob("*.pth")]:
+        raise UsageError(f"{cache}: RecBole would unpickle this cache; take it away")
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from experiments.checkpoint import write_atomically, write_json
+from experiments.checkpoint import content_sha256, file_sha256, write_atomically, write_json
 from experiments.environment import device_name, peak_rss_mb, versions
 from experiments.evaluate import Evaluation
 from experiments.groups import group_metrics
@@ -61,6 +61,9 @@ def write_result(
     if test is not None:
         result["groups"] = group_metrics(test, run.histories)
         save_ranks(folder.ranks, run, test)
+    files = (folder.weights, folder.ranks, folder.history)
+    result["files_sha256"] = {file.name: file_sha256(file) for file in files if file.exists()}
+    result["sha256"] = content_sha256(result)
     write_json(folder.result, result)
     return result
 

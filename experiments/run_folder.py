@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +12,10 @@ from typing import Any
 
 import yaml
 
-from experiments.checkpoint import write_atomically
+from experiments.checkpoint import content_sha256, file_sha256, write_bytes
+from experiments.disk import cannot_write
 from experiments.errors import UsageError
+from experiments.lock import NAME as LOCK
 from experiments.yaml_file import read_tree
 
 REPOSITORY = Path(__file__).parent.parent
@@ -48,54 +52,86 @@ class RunFolder:
         return self.path / "ranks.npz"
 
     def check_free(self) -> None:
-        """UsageError when something is already there."""
-        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+        """UsageError when something is already there, but for what a killed start leaves."""
+        if self.path.exists() and (not self.path.is_dir() or any(map(counts, self.path.iterdir()))):
             raise UsageError(
                 f"--out {self.path}: is not empty; choose another folder, or add --resume to "
                 "continue the run in it"
             )
 
     def claim(self, tree: dict[str, Any]) -> None:
-        """Create the folder and its config.yaml; of two runs that try, one gets it."""
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            with self.config.open("x", encoding="utf-8") as file:
-                file.write(as_yaml(tree))
-        except FileExistsError:
-            raise UsageError(f"--out {self.path}: another run was started there") from None
-        except OSError as error:
-            raise UsageError(f"--out {self.path}: cannot be written ({error.strerror})") from None
+        """Write config.yaml, which makes the folder a run's; UsageError where there is one.
+
+        Hold the folder's lock: of two runs that try, one gets it.
+        """
+        if self.config.exists():
+            raise UsageError(f"--out {self.path}: another run was started there")
+        self.write_config(tree)
 
     def read_config(self) -> dict[str, Any]:
         return read_tree(self.config)
 
     def write_config(self, tree: dict[str, Any]) -> None:
-        text = as_yaml(tree)
-        write_atomically(self.config, lambda path: path.write_text(text, encoding="utf-8"))
+        write_bytes(self.config, as_yaml(tree).encode())
 
     def append_history(self, record: dict[str, Any]) -> None:
-        with self.history.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(record) + "\n")
+        """Add an epoch's line, and have it on disk before a state says that the epoch is done."""
+        try:
+            with self.history.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(record) + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise cannot_write(self.history, error) from error
 
     def read_history(self) -> list[dict[str, Any]]:
         """One record an epoch; a last line that was cut off by a kill is left out."""
+        return [json.loads(line) for line in self.history_lines()]
+
+    def history_lines(self) -> list[bytes]:
+        """The complete lines."""
         if not self.history.exists():
             return []
-        lines = self.history.read_text(encoding="utf-8").split("\n")
-        return [json.loads(line) for line in lines[:-1] if line]
+        return self.history.read_bytes().split(b"\n")[:-1]
 
-    def keep_history(self, epochs: int) -> None:
-        """Drop records of epochs that the saved state does not know."""
-        kept = [json.dumps(r) + "\n" for r in self.read_history() if r["epoch"] <= epochs]
-        write_atomically(
-            self.history, lambda path: path.write_text("".join(kept), encoding="utf-8")
-        )
+    def history_sha256(self) -> str | None:
+        return file_sha256(self.history) if self.history.exists() else None
+
+    def keep_history(self, epochs: int, sha256: str | None = None) -> None:
+        """Drop the lines after this many epochs, of which the saved state does not know.
+
+        sha256: of the lines that are kept, by the state; UsageError when they are others.
+        """
+        if not self.history.exists() and not epochs:
+            return
+        kept = b"".join(line + b"\n" for line in self.history_lines()[:epochs])
+        if epochs and hashlib.sha256(kept).hexdigest() != sha256:
+            raise UsageError(f"{self.history}: damaged, or not the history of {self.state.name}")
+        write_bytes(self.history, kept)
 
     def read_result(self) -> dict[str, Any] | None:
+        """result.json, or None when there is none yet.
+
+        Errors: UsageError for one that was changed since, or that has no hash of itself.
+        """
         if not self.result.exists():
             return None
-        result: dict[str, Any] = json.loads(self.result.read_text(encoding="utf-8"))
+        try:
+            result: Any = json.loads(self.result.read_bytes())
+        except (OSError, ValueError, RecursionError) as error:
+            reason = type(error).__name__
+            raise UsageError(f"{self.result}: not a result of a run ({reason})") from None
+        if not isinstance(result, dict) or "sha256" not in result:
+            raise UsageError(f"{self.result}: not a result of a run with a hash of itself")
+        written = {key: value for key, value in result.items() if key != "sha256"}
+        if result["sha256"] != content_sha256(written):
+            raise UsageError(f"{self.result}: damaged (its contents are not those saved)")
         return result
+
+
+def counts(path: Path) -> bool:
+    """False for a lock and a half-written file, which a process that was killed leaves behind."""
+    return path.name != LOCK and not (path.name.startswith(".") and path.suffix == ".tmp")
 
 
 def as_yaml(tree: dict[str, Any]) -> str:
@@ -118,5 +154,8 @@ def existing_run(path: Path) -> RunFolder:
     """The folder of a run that was started; UsageError for any other."""
     folder = RunFolder(path)
     if not folder.config.is_file():
-        raise UsageError(f"{path}: holds no run (there is no config.yaml)")
+        raise UsageError(
+            f"{path}: holds no run (there is no config.yaml); a run that was stopped before its "
+            "first line is started again without --resume"
+        )
     return folder

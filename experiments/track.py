@@ -98,6 +98,7 @@ class Session:
         commit: str | None = None,
     ) -> None:
         self.mode: Mode = "disabled"
+        self._seconds = config.finish_timeout
         self._run: Any = None
         self._failed = False
         self._environment: dict[str, str | None] = {}
@@ -110,6 +111,11 @@ class Session:
         if self._run is not None and not self._failed:
             self._attempt("log", lambda: self._run.log(record()))
 
+    def log_media(self, record: Callable[[], dict[str, object]]) -> None:
+        """The same for tables and images, about which wandb asks the server: in bounded time."""
+        if self._run is not None and not self._failed:
+            self._attempt("log", lambda: in_time(lambda: self._run.log(record()), self._seconds))
+
     def finish(self, exit_code: int = 0) -> str | None:
         """Close the run and wandb's service; a second call does nothing.
 
@@ -119,6 +125,7 @@ class Session:
         where: str | None = None
         if run is not None:
             self._attempt("finish", lambda: run.finish(exit_code=exit_code))
+            self._attempt("writing all of it", lambda: _check_room(Path(run.dir)))
             sync = f"wandb sync {shlex.quote(str(Path(run.dir).parent))}"
             where = sync if self._failed or self.mode == "offline" else run.url
         if self._environment:
@@ -211,7 +218,7 @@ class Tracker(Session):
 
         ranked, excluded: [users]; 1 is best.  Logged as `test/ranks` and `test/ranks_table`.
         """
-        self.log(lambda: {"test/ranks": _rank_chart(ranked, excluded)})
+        self.log_media(lambda: {"test/ranks": _rank_chart(ranked, excluded)})
 
 
 def track_report(
@@ -224,8 +231,8 @@ def track_report(
     """
     place = replace(config, group=study, job_type="report", name=study)
     with Session(place, folder, {"study": study}) as session:
-        session.log(lambda: {key: _table(*table) for key, table in tables.items()})
-        session.log(lambda: {key: _image(path) for key, path in images.items()})
+        session.log_media(lambda: {key: _table(*table) for key, table in tables.items()})
+        session.log_media(lambda: {key: _image(path) for key, path in images.items()})
         return session.finish()
 
 
@@ -294,6 +301,37 @@ def answers(url: str, seconds: float = PROBE_SECONDS) -> bool:
     probe.start()
     probe.join(seconds)
     return connected.is_set()
+
+
+def in_time(call: Callable[[], object], seconds: float) -> None:
+    """Wait for a call at most this long; then TimeoutError, and the call is left alone."""
+    raised: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            call()
+        except BaseException as error:
+            raised.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if thread.is_alive():
+        raise TimeoutError(f"no answer in {seconds:g} s")
+    if raised:
+        raise raised[0]
+
+
+def _check_room(folder: Path) -> None:
+    """OSError when the disk is full: wandb's service does not say what it could not write."""
+    probe = folder / ".room"
+    try:
+        with probe.open("wb") as file:
+            file.write(bytes(65536))
+            file.flush()
+            os.fsync(file.fileno())
+    finally:
+        probe.unlink(missing_ok=True)
 
 
 def _obstacle(base_url: str) -> str | None:

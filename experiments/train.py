@@ -18,8 +18,16 @@ from torch import Generator, Tensor, nn
 from tqdm import tqdm
 
 from experiments.build import AnyModel, build_model
-from experiments.checkpoint import load_state, load_weights, put_weights, save_state, save_weights
-from experiments.config import Config, config_sha256, config_tree
+from experiments.checkpoint import (
+    file_sha256,
+    load_state,
+    load_weights,
+    put_weights,
+    save_state,
+    save_weights,
+    weights_sha256,
+)
+from experiments.config import Config, config_sha256, config_tree, settings_sha256
 from experiments.data.batches import (
     Split,
     TrainingBatches,
@@ -32,6 +40,9 @@ from experiments.data.histories import Histories
 from experiments.environment import check_precision, choose_device, commit, keep_memory, products_in
 from experiments.errors import UsageError
 from experiments.evaluate import Evaluation, evaluate
+from experiments.finite import Place, check_finite, check_weights
+from experiments.intact import check_file, check_settings
+from experiments.lock import locked
 from experiments.optimizer import Optimizer, gradient_norms
 from experiments.result import write_result
 from experiments.run_folder import RunFolder
@@ -62,6 +73,8 @@ class Progress:
     train_seconds: float = 0.0
     evaluate_seconds: float = 0.0
     targets: int = 0
+    weights_sha256: str = ""  # of the best weights' file
+    replaced_sha256: str = ""  # of the file that they replace
 
 
 @dataclass
@@ -87,6 +100,14 @@ class Run:
         )
         self.progress.evaluate_seconds += time.perf_counter() - started
         return evaluation
+
+    def validate(self) -> Evaluation:
+        """Rank the validation targets; a score that is not finite is told with its epoch."""
+        try:
+            return self.evaluate("valid")
+        except FloatingPointError as error:
+            place = f"after epoch {self.progress.epoch} (step {self.progress.step})"
+            raise FloatingPointError(f"{place}: {error}") from error
 
 
 def prepare(config: Config, spec: DatasetSpec, shard: Shard = ALONE) -> Run:
@@ -145,6 +166,13 @@ def train(
     that was never stopped would have done.  Raises Pruned where the watch ends the training.
     """
     run = prepare(config, spec, shard)
+    with locked(folder.path):
+        return train_prepared(run, folder, resume, watch or always)
+
+
+def train_prepared(run: Run, folder: RunFolder, resume: bool, watch: Watch) -> dict[str, Any]:
+    """The rest of `train`, by the one process that holds the folder's lock."""
+    config = run.config
     tree = config_tree(config)
     optimizer = Optimizer(run.model, config.train) if trained(run.model) else None
     if resume:
@@ -169,7 +197,8 @@ def train(
         if optimizer is None:
             save_weights(folder.weights, run.model)
         else:
-            fit(run, optimizer, tracker, folder, watch or always)
+            fit(run, optimizer, tracker, folder, watch)
+            check_file(folder.weights, run.progress.weights_sha256, folder.state)
             load_weights(folder.weights, run.model)
         valid = run.evaluate("valid")
         test = run.evaluate("test") if config.evaluate.test else None
@@ -213,14 +242,17 @@ def fit(run: Run, optimizer: Optimizer, tracker: Tracker, folder: RunFolder, wat
         improved = False
         last = progress.epoch == config.epochs
         if last or progress.epoch % config.train.evaluate_every == 0:
-            valid = run.evaluate("valid")
+            valid = run.validate()
             record |= flat_metrics("valid", valid)
             improved = select(progress, valid.metrics()["excluded"][SELECTION])
         goes_on = watch(record)
         folder.append_history(record)
         if improved:
+            progress.replaced_sha256 = progress.weights_sha256
+            progress.weights_sha256 = weights_sha256(run.model)
+        save_state(folder.state, state_of(run, optimizer, folder))
+        if improved:  # after the state, which can write them again
             save_weights(folder.weights, run.model)
-        save_state(folder.state, state_of(run, optimizer))
         tracker.epoch(record)
         print(epoch_line(record, improved), flush=True)
         if not goes_on:
@@ -239,7 +271,8 @@ def select(progress: Progress, score: float) -> bool:
 def train_epoch(run: Run, optimizer: Optimizer) -> dict[str, float]:
     """One pass over the training examples; returns the epoch's record.
 
-    Raises FloatingPointError at the first loss that is not finite.
+    Raises FloatingPointError at the first loss that is not finite, or at the end of the epoch
+    when a weight is not; on a GPU a loss is looked at every `diagnose_every` steps.
     """
     config, progress = run.config, run.progress
     started = time.perf_counter()
@@ -266,15 +299,20 @@ def train_epoch(run: Run, optimizer: Optimizer) -> dict[str, float]:
         if not normed and len(losses.parts) == model.objectives() > 1:
             metrics = {**metrics, **gradient_norms(losses.parts, model, run.shard)}
             normed = True
-        if diagnose or run.device.type == "cpu":  # asking a GPU makes it wait
-            check_finite(losses.metrics["train/loss"], progress.epoch, number)
-        optimizer.descend(losses.total, run.shard)
+        place = Place(progress.epoch, progress.step + number, number, batch)
+        asked = diagnose or run.device.type == "cpu"  # asking a GPU makes it wait
+        if asked:
+            check_finite("loss", losses.metrics["train/loss"], place)
+        norm = optimizer.descend(losses.total, run.shard)
+        if asked and norm is not None:
+            check_finite("gradient's norm", norm, place)
         for name, value in metrics.items():
             seen.setdefault(name, []).append(value)
     progress.step += len(run.batches)
     progress.targets += run.batches.rows.targets
     means = {name: torch.stack(values).nanmean() for name, values in seen.items()}
-    check_finite(means["train/loss"], progress.epoch, len(run.batches) - 1)
+    check_finite("mean loss", means["train/loss"], place)
+    check_weights(model, place)
     seconds = time.perf_counter() - started
     progress.train_seconds += seconds
     return {
@@ -298,14 +336,6 @@ def epoch_seeds(seed: int, epoch: int) -> tuple[int, int]:
     return int(first), int(second)
 
 
-def check_finite(loss: Tensor, epoch: int, number: int) -> None:
-    if not math.isfinite(loss.item()):
-        raise FloatingPointError(
-            f"the loss is {loss.item()} in epoch {epoch}, batch {number}: try a smaller "
-            "train.learning_rate, or a larger temperature"
-        )
-
-
 def flat_metrics(split: str, evaluation: Evaluation) -> dict[str, float]:
     """{"valid/excluded/ndcg@10": ...}"""
     return {
@@ -325,7 +355,7 @@ def epoch_line(record: dict[str, float], improved: bool) -> str:
     return f"{line}  {record['seconds']:.1f} s{'  best' if improved else ''}"
 
 
-def state_of(run: Run, optimizer: Optimizer) -> dict[str, Any]:
+def state_of(run: Run, optimizer: Optimizer, folder: RunFolder) -> dict[str, Any]:
     """All that a resumed run needs: weights, optimiser and progress; no generator states."""
     return {
         "epoch": run.progress.epoch,
@@ -333,6 +363,7 @@ def state_of(run: Run, optimizer: Optimizer) -> dict[str, Any]:
         **origins(run),
         "model": run.model.state_dict(),
         "optimizer": optimizer.state_dict(),
+        "history_sha256": folder.history_sha256(),
     }
 
 
@@ -344,6 +375,7 @@ def origins(run: Run) -> dict[str, Any]:
         "data_sha256": run.histories.sha256,
         "features_sha256": features,
         "processes": run.shard.count,
+        "settings_sha256": settings_sha256(config_tree(run.config)),
     }
 
 
@@ -359,9 +391,12 @@ def check_origins(path: Path, record: dict[str, Any], run: Run) -> None:
 def restore(run: Run, optimizer: Optimizer | None, folder: RunFolder) -> None:
     """Take up a run where its last whole epoch left it; from the start if there was none."""
     if optimizer is None or not folder.state.exists():
+        if optimizer is not None and folder.weights.exists():
+            raise UsageError(f"{folder.state}: is missing, and {folder.weights.name} is there")
         folder.keep_history(0)
         return
     state = load_state(folder.state)
+    check_settings(folder, folder.state, state)
     check_origins(folder.state, state, run)
     if state.get("processes") != run.shard.count:
         raise UsageError(
@@ -371,4 +406,14 @@ def restore(run: Run, optimizer: Optimizer | None, folder: RunFolder) -> None:
     put_weights(folder.state, run.model, state["model"])
     optimizer.load_state_dict(state["optimizer"])
     run.progress = Progress(**state["progress"])
-    folder.keep_history(run.progress.epoch)
+    folder.keep_history(run.progress.epoch, state["history_sha256"])
+    restore_weights(run, folder)
+
+
+def restore_weights(run: Run, folder: RunFolder) -> None:
+    """Write the best weights if the run was killed between its state and them; else check them."""
+    progress, file = run.progress, folder.weights
+    found = file_sha256(file) if file.exists() else ""
+    if progress.best_epoch == progress.epoch and found == progress.replaced_sha256:
+        save_weights(file, run.model)
+    check_file(file, progress.weights_sha256, folder.state)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from experiments.data.source import fingerprint
+from experiments.disk import cannot_write
 from experiments.errors import UsageError
 
 Writer = Callable[[Path], None]
@@ -18,7 +19,7 @@ def write_new(folder: Path, writers: Mapping[str, Writer], taken: str) -> None:
 
     Nothing is replaced: a file that is there with the same content stays, one with other
     content stops everything before the first file appears. Errors: UsageError for that (ends
-    in `taken`: what to do about it), and when the folder cannot be written to.
+    in `taken`: what to do about it), and where nothing may be written; RunFailed for a full disk.
     """
     written: dict[str, Path] = {}
     try:
@@ -33,7 +34,7 @@ def write_new(folder: Path, writers: Mapping[str, Writer], taken: str) -> None:
             temporary.replace(folder / name)
         _to_disk(folder)
     except OSError as error:
-        raise UsageError(f"{folder} cannot be written to: {error.strerror or error}") from None
+        raise cannot_write(folder, error) from None
     finally:
         for temporary in written.values():
             temporary.unlink(missing_ok=True)

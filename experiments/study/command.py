@@ -12,6 +12,7 @@ from experiments.errors import RunFailed, UsageError
 from experiments.report.command import Record, write
 from experiments.report.write import put, slug
 from experiments.run_folder import as_yaml
+from experiments.stop import resumable
 from experiments.study import local, on_ray, slurm
 from experiments.study.adopt import adopt
 from experiments.study.estimate import clock, estimate, timings
@@ -42,7 +43,8 @@ class Where:
 def work(file: Path, where: Where) -> None:
     """Be one worker of a study that has been planned."""
     folder = study_folder(read_study(file).name, where.out)
-    Worker(folder, where.data_dir, where.track, say=print_now).work()
+    with resumable(folder.manifest, "", speaks=False):  # a trial in hand is given back
+        Worker(folder, where.data_dir, where.track, say=print_now).work()
 
 
 def print_now(line: str) -> None:
@@ -75,7 +77,9 @@ def run(
     print_now(outlook(study, trials, searching, folder, workers))
     begun = left(trials, searching, folder)
     if begun:
-        launch(worker, workers, threads, folder)
+        command = shlex.join(["python", "run.py", *(word for word in worker if word != "--worker")])
+        with resumable(folder.manifest, command, speaks=True):
+            launch(worker, workers, threads, folder)
     chapters = write(Record({study.name: folder.record.path}), [study.name], folder.report)
     if begun:
         track(study, folder, where.track, chapters)

@@ -12,6 +12,7 @@ from pathlib import Path
 from experiments.config import Config, config_sha256
 from experiments.data.catalogue import DatasetSpec
 from experiments.errors import RunFailed
+from experiments.lock import Busy
 from experiments.study.folder import StudyFolder
 from experiments.study.lease import Lease
 from experiments.study.line import failed_line, finished_line, pruned_line
@@ -70,17 +71,18 @@ class Worker:
         return sorted(left, key=lambda trial: tries[trial.id])
 
     def take(self, trial: Trial) -> bool:
-        """Train and record a trial; False when another worker has it."""
+        """Train and record a trial; False when it is another worker's."""
         epochs = len(self.folder.run(trial.id).read_history())
         lease = self.leases.claim(trial.id, note=f"after epoch {epochs}")
         if lease is None:
             return False
         with lease:
-            if trial.id not in self.folder.record.lines():  # it may have ended since the look
-                line = self.line_of(trial, lease)
-                if line is not None and self.folder.record.append(line):
-                    self.say(summary(line))
-        return True
+            if trial.id in self.folder.record.lines():  # it has ended since the look
+                return True
+            line = self.line_of(trial, lease)
+            if line is not None and self.folder.record.append(line):
+                self.say(summary(line))
+        return line is not None
 
     def line_of(self, trial: Trial, lease: Lease) -> Line | None:
         """Train, and say how it went; None when another worker took over."""
@@ -93,7 +95,7 @@ class Worker:
                 if run.read_result() is None:
                     self.train(trial, lease)
             return finished_line(run, facts)
-        except LeaseLost:
+        except (LeaseLost, Busy):  # Busy: the one who had it before still writes its folder
             return None
         except Pruned:
             return pruned_line(run, facts)

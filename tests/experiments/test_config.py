@@ -20,9 +20,10 @@ from experiments.run_folder import as_yaml
 from tests.experiments.small_data import planted, write_text
 
 MODELS = [*presets(), "popularity", "repeat-last", "recbole:GRU4Rec"]
-CHOICES = {  # another value for every field that takes one of some words
+CHOICES = {  # another value for every field that takes one of some words, or none
     "ties": "shuffled",
     "protocol": "sequence",
+    "train.clip_norm": 1.0,
     "encoder.kind": "gru",
     "encoder.norm": "pre",
     "next_item.loss": "bce",

@@ -301,6 +301,22 @@ def test_a_server_that_stalls_later_costs_the_finish_timeout(tmp_path, server, m
     assert read_offline_run(folder)[1] == exactly(HISTORY)
 
 
+def test_a_server_that_stalls_at_the_chart_costs_the_finish_timeout_too(
+    tmp_path, server, monkeypatch, capfd
+):
+    """wandb asks the server about a table before it takes it."""
+    log_in(monkeypatch, server)
+    tracker = Tracker(TrackConfig(finish_timeout=1.0), tmp_path / "run", SETTINGS, IDENTITY)
+    server.stalled.set()
+    begin = time.monotonic()
+    tracker.ranks(np.array([1, 2]), np.array([1, 1]))
+    assert tracker.finish() is not None
+    assert time.monotonic() - begin < 8
+    assert capfd.readouterr().err == (
+        "W&B: log failed (TimeoutError: no answer in 1 s); the run itself goes on\n"
+    )
+
+
 def test_an_error_inside_wandb_is_reported_once(tmp_path, monkeypatch, capfd):
     tracker = Tracker(TrackConfig("offline"), tmp_path / "run", SETTINGS, IDENTITY)
 

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import os
+import shlex
+import shutil
 import socket
-from collections.abc import Iterator
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import experiments.train as training
 from experiments.cli import main
+from tests.experiments.loopback import Server, serving
 from tests.experiments.small_data import SMALL, planted, read_history, read_json, train, write_text
 from tests.experiments.wandb_reader import Record, read_offline_run, read_records
 
@@ -127,3 +132,102 @@ def test_a_server_that_is_not_there_changes_no_number(runs, tmp_path, monkeypatc
     printed = capfd.readouterr()
     assert printed.err == f"W&B: no answer from {url} in 3 s; tracking offline\n"
     assert "\ntracked: wandb sync " in printed.out
+
+
+# faults: training goes on to the same numbers, and what was not sent stays on disk ---------------
+
+
+def refuses(server: Server) -> None:
+    """As to a wrong key."""
+    server.status = 401
+
+
+def fails(server: Server) -> None:
+    server.status = 500
+
+
+def stalls(server: Server) -> None:
+    server.stalled.set()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fault", [refuses, fails, stalls])
+@pytest.mark.parametrize("epoch", [0, 2])
+def test_a_server_with_a_fault_changes_no_number_and_the_record_stays_to_be_sent(
+    epoch: int, fault: Callable[[Server], None], runs: Path, tmp_path: Path, monkeypatch, capfd
+) -> None:
+    """The fault begins before the run is opened (0), or in its second epoch."""
+    train_epoch, epochs = training.train_epoch, list[int]()
+
+    def broken(*arguments: object) -> dict[str, float]:
+        epochs.append(len(epochs) + 1)
+        if epochs[-1] == epoch:
+            fault(server)
+        return train_epoch(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(training, "train_epoch", broken)
+    with serving() as server:
+        monkeypatch.setenv("WANDB_BASE_URL", server.url)
+        monkeypatch.setenv("WANDB_API_KEY", "k" * 40)
+        if not epoch:
+            fault(server)
+        bounds = ("--track.init_timeout=1", "--track.finish_timeout=1", "--track.mode=online")
+        result = train(runs / "data", tmp_path / "run", *ARGUMENTS, *bounds)
+    assert result["metrics"] == read_json(runs / "silent" / "result.json")["metrics"]
+    assert read_history(tmp_path / "run") == read_history(runs / "silent")
+    printed = capfd.readouterr()
+    assert printed.err.count("\n") == 1
+    assert printed.err.startswith("W&B: ")
+    (told,) = [line for line in printed.out.splitlines() if line.startswith("tracked: ")]
+    folder = Path(shlex.split(told.removeprefix("tracked: wandb sync "))[0])
+    history = [record for record in read_offline_run(folder)[1] if "epoch" in record]
+    assert without_seconds(history) == read_history(runs / "silent")
+
+
+def resumed_with(runs: Path, out: Path, make: Callable[[Path], None]) -> None:
+    """Two epochs, of which the second is tracked in a folder that `make` makes first."""
+    arguments = ("--model", "cl4srec", *SMALL, "--track.mode=offline", "--epochs", "1")
+    train(runs / "data", out, *arguments)
+    shutil.rmtree(out / "wandb")
+    make(out / "wandb")
+    assert main(["train", "--out", str(out), "--resume", "--epochs", "2"]) == 0
+    assert read_history(out) == read_history(runs / "silent")
+    expected = read_json(runs / "silent" / "result.json")["metrics"]
+    assert read_json(out / "result.json")["metrics"] == expected
+
+
+def test_a_place_for_tracking_that_cannot_be_written_changes_no_number(
+    runs: Path, tmp_path: Path, capfd
+) -> None:
+    resumed_with(runs, tmp_path / "run", lambda place: place.touch())
+    assert told_once(capfd).startswith("W&B: ")
+
+
+def told_once(capfd: pytest.CaptureFixture[str]) -> str:
+    """Our one line; wandb's own service and its log may complain as well."""
+    lines = capfd.readouterr().err.splitlines()
+    (line,) = [line for line in lines if line.startswith("W&B: ")]
+    return line
+
+
+@pytest.mark.parametrize("kilobytes", [4, 16])
+def test_a_disk_that_is_full_for_tracking_changes_no_number(
+    kilobytes: int, runs: Path, tmp_path: Path, capfd
+) -> None:
+    """Full from the start, or in the midst of the run, where mounting one is allowed."""
+    place = tmp_path / "run" / "wandb"
+
+    def tiny(folder: Path) -> None:
+        folder.mkdir()
+        mount = ["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k", "tmpfs", str(folder)]
+        try:
+            subprocess.run(mount, check=True, capture_output=True)
+        except (OSError, subprocess.CalledProcessError):
+            pytest.skip("may not mount a file system")
+
+    try:
+        resumed_with(runs, tmp_path / "run", tiny)
+    finally:
+        if place.is_mount():
+            subprocess.run(["umount", "-l", str(place)], check=True)
+    assert "No space left on device" in told_once(capfd)

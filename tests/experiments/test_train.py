@@ -498,7 +498,7 @@ def test_a_run_is_not_resumed_on_other_data_or_from_a_damaged_state(tmp_path, ca
     assert "state.pt: not a state of a run" in capsys.readouterr().err
     (out / "model.safetensors").write_bytes(b"damaged")
     assert main(["evaluate", str(out)]) == 2
-    assert "not readable as safetensors" in capsys.readouterr().err
+    assert "model.safetensors: damaged or of another run" in capsys.readouterr().err
 
 
 # what goes wrong --------------------------------------------------------------------------------

@@ -185,7 +185,7 @@ def test_unusable_sources_and_folders_are_told_in_one_line(tmp_path):
     assert "no such file" in refused("mine", tmp_path / "gone.txt", tmp_path)
     assert "is a folder" in refused("mine", tmp_path, tmp_path)
     assert "cannot name a data set" in refused("../mine", path, tmp_path)
-    assert "cannot be written to" in refused("mine", path, path)
+    assert "cannot be written (" in refused("mine", path, path)
     assert "no column 'user_id'" in refused("mine", source(tmp_path, CSV, "x.csv"), tmp_path)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from experiments.checkpoint import save_state, write_json
+from experiments.checkpoint import content_sha256, save_state, write_json
 from experiments.config import Config, config_tree
 from experiments.data.catalogue import DatasetSpec
 from experiments.run_folder import RunFolder
@@ -67,7 +67,7 @@ def finish(config: Config, run: RunFolder, value: float) -> None:
         "seconds": {"total": 1.0},
         "targets_seen": {},
     }
-    write_json(run.result, result)
+    write_json(run.result, {**result, "sha256": content_sha256(result)})
 
 
 def begin(out: Path, data: Path, text: str) -> StudyFolder:

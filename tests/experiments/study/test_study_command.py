@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -176,6 +177,11 @@ def test_a_study_that_is_interrupted_gives_its_trials_back(file, tmp_path):
     while not list(trials.glob("*/state.pt")):
         assert begun.poll() is None
     begun.terminate()
-    begun.communicate(timeout=60)
-    leases = list((tmp_path / "out" / "leases").glob("*.1"))
-    assert [path.stat().st_mtime for path in leases] == [0.0]
+    _, error = begun.communicate(timeout=60)
+    assert begun.returncode == 143
+    assert error.splitlines()[-1] == (
+        f"interrupted: SIGTERM; continue with `python run.py {shlex.join(words(file))}`"
+    )
+    assert not (tmp_path / "out" / "record.jsonl").exists()
+    (lease,) = (tmp_path / "out" / "leases").iterdir()
+    assert lease.stat().st_mtime == 0.0

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from experiments.errors import RunFailed, UsageError
+from experiments.lock import locked
 from experiments.study import worker as working
 from experiments.study.command import Where, finish, work
 from experiments.study.folder import StudyFolder, study_folder
@@ -178,9 +179,19 @@ def test_a_worker_that_was_asleep_leaves_its_trial_to_the_one_that_took_over(tmp
     monkeypatch.setattr(working, "train", overtaken)
     worker = a_worker(place)
     first = worker.trials[0]
-    assert worker.take(first)
+    assert not worker.take(first)
     assert place.record.lines() == {}
     assert place.run(first.id).read_history() == []
+
+
+def test_a_trial_whose_folder_is_still_written_is_left_for_later(tmp_path):
+    _, place = begun(tmp_path, TWO)
+    worker = a_worker(place)
+    first = worker.trials[0]
+    with locked(place.run(first.id).path):
+        assert not worker.take(first)
+    assert worker.take(first)
+    assert [line["status"] for line in place.record.lines().values()] == ["finished"]
 
 
 def test_a_trial_whose_processes_die_again_and_again_in_one_epoch_counts_as_failed(tmp_path):
