@@ -99,6 +99,8 @@ class Worker:
             return None
         except Pruned:
             return pruned_line(run, facts)
+        except RunFailed:  # a full disk, say: not the trial's fault
+            raise
         except Exception as error:
             return failed_line(facts, error)
 

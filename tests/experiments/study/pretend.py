@@ -34,6 +34,7 @@ def pretend(patch: pytest.MonkeyPatch, score: Score, each_epoch: Epoch = nothing
     def train(
         config: Config, spec: DatasetSpec, run: RunFolder, resume: bool, watch: Watch
     ) -> None:
+        run.path.mkdir(parents=True, exist_ok=True)
         if not resume:
             run.claim(config_tree(config))
         done = len(run.read_history())

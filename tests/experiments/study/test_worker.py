@@ -122,6 +122,21 @@ def test_a_trial_that_fails_is_recorded_with_its_error_and_does_not_stop_the_oth
         finish(read_study(tmp_path / "tiny.yaml"), [], place)
 
 
+def test_what_is_not_the_trials_fault_ends_the_worker_and_the_trial_is_left(tmp_path, monkeypatch):
+    _, place = begun(tmp_path, TWO)
+
+    def on_a_full_disk(*rest, **named):
+        raise RunFailed("cannot be written (No space left on device)")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(working, "train", on_a_full_disk)
+        with pytest.raises(RunFailed, match="No space left"):
+            a_worker(place).work()
+    assert place.record.lines() == {}
+    a_worker(place).work()
+    assert [line["status"] for line in place.record.lines().values()] == ["finished"] * 2
+
+
 def test_failed_trials_are_trained_again_when_that_is_asked_for(tmp_path, monkeypatch):
     _, place = begun(tmp_path, TWO)
     with monkeypatch.context() as patch:
