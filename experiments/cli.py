@@ -168,7 +168,7 @@ def add_study(commands: Any) -> None:
         "--out", type=path, metavar="DIR",
         help="manifest, runs and record; [runs/studies/NAME, record in experiments/results]",
     )  # fmt: skip
-    made.add_argument("--workers", type=int, metavar="N", help="processes [one a core]")
+    made.add_argument("--workers", type=int, metavar="N", help="processes [one a GPU, or core]")
     made.add_argument("--threads", type=int, default=1, metavar="N", help="of each worker [1]")
     made.add_argument("--launcher", choices=["local", "slurm", "ray"], default="local")
     made.add_argument("--retry-failed", action="store_true", help="train what failed again")

@@ -210,4 +210,4 @@ def check_workers(workers: int | None, threads: int) -> int:
         raise UsageError(f"--threads: must be at least 1, got {threads}")
     if workers is not None and workers < 1:
         raise UsageError(f"--workers: must be at least 1, got {workers}")
-    return max(1, local.cores() // threads) if workers is None else workers
+    return local.default_workers(threads) if workers is None else workers

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from pathlib import Path
 from statistics import median
 
+from experiments.report.read import read_record, study_files
 from experiments.study.plan import Trial
 from experiments.study.record import Line
 
@@ -16,9 +16,10 @@ Seconds = dict[str, tuple[float, float]]
 
 def timings(results: Path, own: dict[str, Line]) -> Seconds:
     """Medians over the finished trials of all records in a folder, and of one more record."""
+    committed = [line for path in study_files(results).values() for line in read_record(path)]
     found: dict[str, list[tuple[float, float]]] = defaultdict(list)
-    for line in [*own.values(), *committed(results)]:
-        if line.get("status") == "finished":
+    for line in [*own.values(), *(one.values for one in committed)]:
+        if line["status"] == "finished":
             key = f"{line['dataset']} {line['model']} {line['config']['protocol']}"
             epochs = max(line["epochs"], 1)
             found[key].append((line["seconds/total"] / epochs, epochs))
@@ -26,12 +27,6 @@ def timings(results: Path, own: dict[str, Line]) -> Seconds:
         key: (median(seconds for seconds, _ in some), median(epochs for _, epochs in some))
         for key, some in found.items()
     }
-
-
-def committed(results: Path) -> list[Line]:
-    """Every line of every record; lines of other kinds of record have no status."""
-    paths = sorted(results.rglob("*.jsonl"))
-    return [json.loads(text) for path in paths for text in path.read_bytes().splitlines() if text]
 
 
 def estimate(trial: Trial, known: Seconds) -> float | None:

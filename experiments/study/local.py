@@ -16,6 +16,13 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
+def default_workers(threads: int) -> int:
+    """One for each GPU where there are GPUs, else as many as there are cores for."""
+    import torch
+
+    return torch.cuda.device_count() or max(1, cores() // threads)
+
+
 def environment(number: int, threads: int, gpus: int) -> dict[str, str]:
     """Of worker `number`: so many threads, and its own GPU."""
     device = {"CUDA_VISIBLE_DEVICES": visible(number % gpus)} if gpus else {}
