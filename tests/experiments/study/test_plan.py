@@ -12,6 +12,7 @@ from experiments.data.catalogue import declared, known
 from experiments.errors import UsageError
 from experiments.resolve import resolve
 from experiments.study.plan import Trial, command, plan, variants
+from experiments.study.search import plan_searches
 from experiments.study.spec import STUDIES, Study, read_study
 from tests.experiments.small_data import planted, write_text
 
@@ -181,7 +182,9 @@ def stand_ins(tmp_path_factory):
 
 @pytest.mark.parametrize("path", ALL, ids=lambda path: path.stem)
 def test_every_study_of_this_repository_can_be_planned(path, stand_ins):
-    trials: list[Trial] = plan(read_study(path), stand_ins)
-    assert len({trial.id for trial in trials}) == len(trials) > 1
+    study = read_study(path)
+    trials: list[Trial] = plan(study, stand_ins)
+    assert len({trial.id for trial in trials}) == len(trials)
+    assert len(trials) + len(plan_searches(study, stand_ins)) > 1
     against = {trial.variant.baseline for trial in trials} - {None}
     assert against <= {trial.variant.label for trial in trials}
