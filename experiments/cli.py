@@ -197,16 +197,16 @@ def add_report(commands: Any) -> None:
 
 def add_bench(commands: Any) -> None:
     made = add(commands, "bench", run.bench, "side by side with RecBole's own code, in one run")
-    made.add_argument("--dataset", default="ml-100k", help="[ml-100k]")
+    made.add_argument("--dataset", help="[ml-100k]")
     made.add_argument("--data-dir", type=path, metavar="DIR", help="folder of the data files")
     made.add_argument("--steps", type=int, default=100, help="timed steps of each subject [100]")
-    made.add_argument("--rounds", type=int, default=3, help="times that each is measured [3]")
+    made.add_argument("--rounds", type=int, help="times that each is measured [3]")
     made.add_argument("--trace", type=path, metavar="FILE", help="write a torch.profiler trace")
     which = made.add_mutually_exclusive_group()
     which.add_argument("--presets", action="store_true", help="an epoch of every preset instead")
     which.add_argument("--scale", action="store_true", help="growing made-up data instead")
     made.add_argument(
-        "--to", type=path, metavar="DIR", default=Path("runs/scale"),
+        "--to", type=path, metavar="DIR",
         help="where --scale writes its table and plot [runs/scale]",
     )  # fmt: skip
     add_json(made)

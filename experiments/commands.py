@@ -237,20 +237,32 @@ def bench(arguments: argparse.Namespace) -> None:
     """Time our training and evaluation next to RecBole's, all presets, or growing data."""
     from experiments.bench import command
 
-    name, steps, rounds, as_json = (
-        arguments.dataset, arguments.steps, arguments.rounds, arguments.json
-    )  # fmt: skip
+    check_bench(arguments)
+    name, steps = arguments.dataset or "ml-100k", arguments.steps
+    rounds, as_json = arguments.rounds or 3, arguments.json
     data_dir = str(arguments.data_dir.absolute()) if arguments.data_dir else None
-    if arguments.trace and (arguments.scale or arguments.presets):
-        raise UsageError("--trace: goes with neither --presets nor --scale")
-    if arguments.scale and arguments.data_dir:
-        raise UsageError("--data-dir: --scale makes its data up")
     if arguments.scale:
-        command.bench_scale(200_000, 10_000, steps, arguments.to, as_json)
+        to = arguments.to or Path("runs/scale")
+        command.bench_scale(200_000, 10_000, steps, to, as_json)
     elif arguments.presets:
         command.bench_presets(name, data_dir, steps, rounds, as_json)
     else:
         command.bench(name, data_dir, steps, rounds, arguments.trace, as_json)
+
+
+def check_bench(arguments: argparse.Namespace) -> None:
+    """UsageError for an argument that this kind of bench would not read."""
+    if arguments.trace and (arguments.scale or arguments.presets):
+        raise UsageError("--trace: goes with neither --presets nor --scale")
+    if arguments.to and not arguments.scale:
+        raise UsageError("--to: only --scale writes a table and a plot")
+    for flag, value in (
+        ("--data-dir", arguments.data_dir),
+        ("--dataset", arguments.dataset),
+        ("--rounds", arguments.rounds),
+    ):
+        if arguments.scale and value is not None:
+            raise UsageError(f"{flag}: --scale makes its data up, and measures each size once")
 
 
 def show_list(arguments: argparse.Namespace) -> None:

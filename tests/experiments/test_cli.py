@@ -391,6 +391,9 @@ def test_what_a_hosted_model_would_not_do_is_refused(arguments, data, capsys):
         (["--scale", "--trace", "t.json"], "--trace: goes with neither"),
         (["--presets", "--trace", "t.json"], "--trace: goes with neither"),
         (["--scale", "--data-dir", "."], "--data-dir: --scale makes its data up"),
+        (["--scale", "--dataset", "beauty"], "--dataset: --scale makes its data up"),
+        (["--scale", "--rounds", "2"], "--rounds: --scale makes its data up"),
+        (["--presets", "--to", "x"], "--to: only --scale writes"),
         (["--scale", "--to", "README.md/x"], "--to README.md/x: cannot be written"),
     ],
 )
