@@ -239,7 +239,7 @@ def bench(arguments: argparse.Namespace) -> None:
 
     check_bench(arguments)
     name, steps = arguments.dataset or "ml-100k", arguments.steps
-    rounds, as_json = arguments.rounds or 3, arguments.json
+    rounds, as_json = 3 if arguments.rounds is None else arguments.rounds, arguments.json
     data_dir = str(arguments.data_dir.absolute()) if arguments.data_dir else None
     if arguments.scale:
         to = arguments.to or Path("runs/scale")
