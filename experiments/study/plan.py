@@ -82,14 +82,15 @@ def overrides(variant: Variant, dataset: str, seed: int) -> list[tuple[str, Any]
 
 
 def plan(study: Study, data_dir: Path | None) -> list[Trial]:
-    """Every trial, one seed after the other, so that a whole picture is there early.
+    """Every trial: one data set after the other, and on each one seed after the other, so that
+    something whole is there early.
 
     Trials that resolve to the same configuration and data are one trial, under the label that
     comes first.  Errors: UsageError for fields that a model does not have, data that is not there,
     two variants with one label.
     """
     found: dict[str, Trial] = {}
-    for seed, dataset, variant in product(study.seeds, study.datasets, variants(study)):
+    for dataset, seed, variant in product(study.datasets, study.seeds, variants(study)):
         if not excluded(study, dataset, seed, variant):
             trial = planned(variant, dataset, seed, data_dir)
             found.setdefault(trial.id, trial)

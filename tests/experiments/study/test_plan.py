@@ -104,11 +104,13 @@ def test_random_draws_are_those_of_their_seed():
     assert set(first).isdisjoint(other)
 
 
-def test_a_whole_picture_of_one_seed_comes_before_the_next(data):
-    trials = plan(study(base=("sasrec", "cl4srec"), seeds=(1, 0)), data)
-    assert [(trial.seed, trial.variant.model) for trial in trials] == [
-        (1, "sasrec"), (1, "cl4srec"), (0, "sasrec"), (0, "cl4srec"),
-    ]  # fmt: skip
+def test_a_data_set_is_done_before_the_next_and_a_seed_before_the_next(data):
+    write_text(data, "other", planted(seed=1))
+    bases, sets = ("sasrec", "cl4srec"), ("planted", "other")
+    trials = plan(study(base=bases, datasets=sets, seeds=(1, 0)), data)
+    assert [(trial.dataset, trial.seed, trial.variant.model) for trial in trials] == [
+        (dataset, seed, model) for dataset in sets for seed in (1, 0) for model in bases
+    ]
 
 
 @pytest.mark.parametrize(
