@@ -15,7 +15,6 @@ import os
 import socket
 import threading
 import uuid
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -95,9 +94,15 @@ class Leases:
         number = max(self.numbers(key), default=0)
         return number > 0 and self.alive(self.path(key, number))
 
-    def tries(self) -> Counter[str]:
-        """How many leases there have been on each key."""
-        return Counter(name.rpartition(".")[0] for name in os.listdir(self.folder))
+    def kept(self, key: str) -> list[str]:
+        """The notes of all leases on a key that were not given back, oldest first: of owners that
+        died or fell silent, and of the one who has it now."""
+        paths = [self.path(key, number) for number in self.numbers(key)]
+        return [
+            json.loads(path.read_text(encoding="utf-8"))["note"]
+            for path in paths
+            if path.stat().st_mtime != 0.0
+        ]
 
     def path(self, key: str, number: int) -> Path:
         return self.folder / f"{key}.{number}"
@@ -148,12 +153,7 @@ class Lease:
 
     def lost(self) -> list[str]:
         """The notes of earlier leases on the key that were never given back, oldest first."""
-        earlier = [self.leases.path(self.key, number) for number in range(1, self.number)]
-        return [
-            json.loads(path.read_text(encoding="utf-8"))["note"]
-            for path in earlier
-            if path.stat().st_mtime != 0.0
-        ]
+        return self.leases.kept(self.key)[:-1]
 
     def __enter__(self) -> Lease:
         self._thread.start()

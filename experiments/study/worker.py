@@ -63,17 +63,24 @@ class Worker:
         return all(search.settled() for search in self.searches) and not self.open_trials()
 
     def open_trials(self) -> list[Trial]:
-        """Those without a line, as far as searches have thought of them; first the ones that were
-        begun least often, in their order."""
-        known, tries = self.folder.record.lines(), self.leases.tries()
+        """Those without a line, as far as searches have thought of them, in their order; but
+        those that processes die at go to the end."""
+        known = self.folder.record.lines()
         found = [*self.trials, *(trial for search in self.searches for trial in search.trials())]
-        left = [trial for trial in found if trial.id not in known]
-        return sorted(left, key=lambda trial: tries[trial.id])
+        return sorted((t for t in found if t.id not in known), key=self.setbacks)
+
+    def setbacks(self, trial: Trial) -> int:
+        """How many processes have died in the epoch that a trial is in, but for the first."""
+        notes = self.leases.kept(trial.id)
+        return max(0, notes.count(self.note(trial)) - 1) if notes else 0
+
+    def note(self, trial: Trial) -> str:
+        """How far a trial has come, for whoever takes it."""
+        return f"after epoch {len(self.folder.run(trial.id).read_history())}"
 
     def take(self, trial: Trial) -> bool:
         """Train and record a trial; False when it is another worker's."""
-        epochs = len(self.folder.run(trial.id).read_history())
-        lease = self.leases.claim(trial.id, note=f"after epoch {epochs}")
+        lease = self.leases.claim(trial.id, self.note(trial))
         if lease is None:
             return False
         with lease:

@@ -112,4 +112,5 @@ def test_who_comes_after_learns_what_those_before_noted_unless_they_gave_it_back
     for note in ("one", "two"):
         leases.claim("trial", note)
         os.utime(leases.path("trial", max(leases.numbers("trial"))), (LONG_AGO, LONG_AGO))
-    assert leases.claim("trial").lost() == ["one", "two"]
+    assert leases.claim("trial", "three").lost() == ["one", "two"]
+    assert leases.kept("trial") == ["one", "two", "three"]

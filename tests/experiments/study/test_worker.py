@@ -209,6 +209,24 @@ def test_a_trial_whose_folder_is_still_written_is_left_for_later(tmp_path):
     assert [line["status"] for line in place.record.lines().values()] == ["finished"]
 
 
+def dies(place: StudyFolder, trial: str) -> None:
+    """A process takes a trial and is gone before an epoch is over."""
+    lease = place.leases().claim(trial, note="after epoch 0")
+    path = place.leases().path(trial, lease.number)
+    path.write_text(json.dumps({**json.loads(path.read_text()), "started": "long ago"}))
+
+
+def test_a_trial_that_was_begun_goes_on_first_unless_processes_die_at_it(tmp_path):
+    _, place = begun(tmp_path, TWELVE)
+    worker = a_worker(place)
+    in_order = [trial.id for trial in place.trials()]
+    dies(place, in_order[1])
+    assert [trial.id for trial in worker.open_trials()] == in_order
+    dies(place, in_order[1])
+    first, second, *rest = in_order
+    assert [trial.id for trial in worker.open_trials()] == [first, *rest, second]
+
+
 def test_a_trial_whose_processes_die_again_and_again_in_one_epoch_counts_as_failed(tmp_path):
     _, place = begun(tmp_path, TWO)
     trial = place.trials()[0]
