@@ -94,6 +94,10 @@ class Leases:
         number = max(self.numbers(key), default=0)
         return number > 0 and self.alive(self.path(key, number))
 
+    def keys(self) -> set[str]:
+        """All that there has been a lease on."""
+        return {name.rpartition(".")[0] for name in os.listdir(self.folder)}
+
     def kept(self, key: str) -> list[str]:
         """The notes of all leases on a key that were not given back, oldest first: of owners that
         died or fell silent, and of the one who has it now."""

@@ -65,14 +65,14 @@ class Worker:
     def open_trials(self) -> list[Trial]:
         """Those without a line, as far as searches have thought of them, in their order; but
         those that processes die at go to the end."""
-        known = self.folder.record.lines()
+        known, begun = self.folder.record.lines(), self.leases.keys()
         found = [*self.trials, *(trial for search in self.searches for trial in search.trials())]
-        return sorted((t for t in found if t.id not in known), key=self.setbacks)
+        left = [trial for trial in found if trial.id not in known]
+        return sorted(left, key=lambda trial: self.setbacks(trial) if trial.id in begun else 0)
 
     def setbacks(self, trial: Trial) -> int:
         """How many processes have died in the epoch that a trial is in, but for the first."""
-        notes = self.leases.kept(trial.id)
-        return max(0, notes.count(self.note(trial)) - 1) if notes else 0
+        return max(0, self.leases.kept(trial.id).count(self.note(trial)) - 1)
 
     def note(self, trial: Trial) -> str:
         """How far a trial has come, for whoever takes it."""
