@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import types
 import typing
 from collections.abc import Iterable
@@ -24,6 +25,7 @@ CATALOGUES: dict[Any, tuple[str, dict[str, Any]]] = {
 """Types with several implementations: the key that names one, and the names."""
 DEFAULT_FIRST = (EncoderConfig, NextItemLoss)  # where no name is given, the first is meant
 TAGS = {tag for tag, _ in CATALOGUES.values()}
+hints_of = functools.cache(typing.get_type_hints)  # uncached, it compiles each annotation anew
 PLAIN = {int: "an integer", float: "a number", str: "a text", bool: "true or false"}
 
 
@@ -93,7 +95,7 @@ def build_choice(hint: Any, value: Any, path: str) -> Any:
 def build_dataclass(cls: Any, value: Any, path: str) -> Any:
     if not isinstance(value, dict):
         raise UsageError(f"{path or 'configuration'}: expected keys and values, got {value!r}")
-    hints = typing.get_type_hints(cls)
+    hints = hints_of(cls)
     names = [field.name for field in dataclasses.fields(cls)]
     prefix = f"{path}." if path else ""
     for key in value:

@@ -1,6 +1,7 @@
 """The same examples on every machine and every run, on one thread."""
 
 import os
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
@@ -12,6 +13,18 @@ settings.register_profile(
     "repeatable", derandomize=True, deadline=None, max_examples=30, database=None
 )
 settings.load_profile("repeatable")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_waiting_for_the_disk() -> Iterator[None]:
+    """os.fsync looks at its handle and returns; a busy disk would take longer than the tests.
+
+    What it is for, a loss of power, no test can show.  That it is called, and what becomes of its
+    errors, tests see that put their own in its place; killed trainings are other processes.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", os.fstat)
+        yield
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

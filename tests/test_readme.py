@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from experiments.cli import main
+from tests.experiments.small_data import planted, write_text
 
 ROOT = Path(__file__).parent.parent
 BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
@@ -25,7 +26,8 @@ TINY = [
 ]
 
 
-def test_the_task_from_outside_the_repository_trains(tmp_path: Path) -> None:
+@pytest.mark.parametrize("dataset", ["planted", pytest.param("ml-100k", marks=pytest.mark.slow)])
+def test_the_task_from_outside_the_repository_trains(dataset: str, tmp_path: Path) -> None:
     from augment import OPERATORS
     from models.tasks import TASKS
 
@@ -35,6 +37,9 @@ def test_the_task_from_outside_the_repository_trains(tmp_path: Path) -> None:
     contrast = re.search(r"--plugin my_tasks.py .*?--contrast='(.*?)'", text, re.S)
     assert contrast is not None
     command = ["train", "--plugin", str(plugin), "--model", "sasrec", "--out", str(tmp_path / "o")]
+    if dataset == "planted":
+        write_text(tmp_path, "planted", planted())
+        command += ["--dataset", "planted", "--data-dir", str(tmp_path)]
     try:
         assert main([*command, f"--contrast={contrast[1]}", *TINY]) == 0
     finally:

@@ -244,8 +244,15 @@ def test_a_contrast_is_diagnosed_by_five_finite_scalars(kind: str, encoder: str,
 
 @contrastive_tasks
 @every_variant
-@both_protocols
-@one_row_or_more
+@pytest.mark.parametrize(
+    ("protocol", "size"),
+    [
+        ("prefix", 1),
+        ("prefix", 8),
+        ("sequence", 8),
+        pytest.param("sequence", 1, marks=pytest.mark.slow),
+    ],
+)
 def test_every_variant_trains_on_finite_gradients(
     kind: str, fields: dict[str, Any], protocol: Protocol, size: int
 ) -> None:

@@ -326,7 +326,15 @@ def test_an_unknown_command_ends_with_code_2_and_one_line():
     assert done.stderr.count("\n") == 1
 
 
-def test_json_is_the_last_line_of_stdout_and_the_result(data, tmp_path):
+def test_json_is_the_last_line_of_stdout_and_the_result(data, tmp_path, capfd):
+    result = train(data, tmp_path / "run", "--model", "sasrec", "--epochs", "1", *SMALL, "--json")
+    out, err = capfd.readouterr()
+    assert json.loads(out.splitlines()[-1]) == result
+    assert err == ""
+
+
+@pytest.mark.slow
+def test_a_process_of_its_own_prints_json_last_and_nothing_to_stderr(data, tmp_path):
     place = ["--dataset", "planted", "--data-dir", str(data), "--out", str(tmp_path / "run")]
     done = run_py("train", *place, "--model", "sasrec", "--epochs", "1", *SMALL, "--json")
     assert (done.returncode, done.stderr) == (0, "")

@@ -210,13 +210,15 @@ def test_a_hosted_model_trains_on_odd_data(dataset: str, data: Path, tmp_path: P
 @pytest.mark.filterwarnings("ignore:clusters. ")
 @pytest.mark.parametrize("model", PRESETS)
 def test_a_batch_may_be_of_one_history(model: str, tmp_path: Path) -> None:
-    write_text(tmp_path, "few", planted(12))
+    write_text(tmp_path, "few", planted(4))
     fields = ("--model", model, *SMALL, "--epochs=2", "--train.batch_size=1")
     train(tmp_path, tmp_path / "run", *fields, dataset="few")
     assert_finite(tmp_path / "run")
 
 
-@pytest.mark.parametrize("temperature", ["0.001", "0.01", "100"])
+@pytest.mark.parametrize(
+    "temperature", ["0.001", pytest.param("0.01", marks=pytest.mark.slow), "100"]
+)
 @pytest.mark.parametrize("similarity", ["dot", "cosine"])
 @pytest.mark.parametrize("model", ["cl4srec", "duorec", "same-user", "two-tower", "iclrec"])
 @pytest.mark.filterwarnings("ignore:clusters. ")

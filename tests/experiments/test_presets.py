@@ -10,7 +10,14 @@ from experiments.cli import main
 from experiments.config import config_from_tree
 from experiments.resolve import presets, resolve
 from experiments.yaml_file import read_tree
-from tests.experiments.small_data import RUN_FILES, read_history, read_json
+from tests.experiments.small_data import (
+    RUN_FILES,
+    planted,
+    read_history,
+    read_json,
+    train,
+    write_text,
+)
 from tests.experiments.wandb_reader import read_offline_run
 
 NARROW = (
@@ -55,11 +62,13 @@ def test_a_preset_names_its_paper_and_every_departure(preset: str) -> None:
     assert comment[0].count(":") >= 1
 
 
+@pytest.mark.filterwarnings("ignore:clusters. ")  # fewer users than there may be of them
 def test_several_tasks_share_a_preset(tmp_path: Path) -> None:
     tasks = "[augmented_views, {task: same_target, anchor: own}, {task: intents, clusters: [8]}]"
+    write_text(tmp_path, "planted", planted())
     out = tmp_path / "run"
-    command = ["train", "--model", "sasrec", f"--contrast={tasks}", "--out", str(out), *NARROW]
-    assert main([*command, "--track.mode=disabled"]) == 0
+    fields = ("--model=sasrec", f"--contrast={tasks}", "--track.mode=disabled")
+    train(tmp_path, out, *fields, *NARROW)
     (record,) = read_history(out)
     for task in ("augmented_views", "same_target", "intents"):
         assert record[f"contrast/{task}/gradient_norm"] > 0

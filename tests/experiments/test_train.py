@@ -559,7 +559,7 @@ def test_data_without_a_training_target_is_told(tmp_path, capsys):
 @pytest.mark.parametrize("model", ["sasrec", "cl4srec", "iclrec"])
 def test_what_is_planted_is_learned(model, protocol, data, tmp_path):
     result = train(data, tmp_path / "run", "--model", model, "--protocol", protocol, *FAST,
-                   "--epochs", "25", "--encoder.dropout=0.1")  # fmt: skip
+                   "--epochs=15", "--train.evaluate_every=5", "--encoder.dropout=0.1")  # fmt: skip
     assert result["metrics"]["test"]["excluded"]["hr@5"] > 0.95
 
 

@@ -1,11 +1,13 @@
-"""Reads what an offline run put on disk, with wandb's own reader (`wandb leet inspect`)."""
+"""Reads what an offline run put on disk, with wandb's own reader.
+
+The program that `wandb leet inspect` starts, without the command line that starts it: importing
+that takes longer than reading.
+"""
 
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +22,11 @@ def read_records(path: Path) -> list[Record]:
     files = [path] if path.is_file() else sorted(path.rglob("run-*.wandb"))
     if len(files) != 1:
         raise ValueError(f"expected one .wandb file below {path}, found {len(files)}")
-    command = [sys.executable, "-m", "wandb", "leet", "inspect", str(files[0]), "--json"]
-    environment = os.environ | {"WANDB_ERROR_REPORTING": "false"}
-    shown = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    from wandb.util import get_core_path
+
+    command = [get_core_path(), "leet", "inspect", "--no-observability", "--json"]
+    place = ["--run-file", str(files[0].resolve()), str(files[0].resolve().parents[1])]
+    shown = subprocess.run([*command, *place], capture_output=True, text=True, check=True)
     return [json.loads(line) for line in shown.stdout.splitlines()]
 
 

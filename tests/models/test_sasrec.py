@@ -240,9 +240,9 @@ LEARNERS: dict[str, EncoderConfig] = {
 @pytest.mark.parametrize("contrast", [[], [augmented(0.1)]], ids=["plain", "cl4srec"])
 def test_planted_structure_is_found(kind: str, contrast: list[Task]) -> None:
     """Item i + 1 follows item i: the item after each training history is ranked first."""
-    train = cyclic_histories(users=200, num_items=20, longest=8)
+    train = cyclic_histories(users=100, num_items=15, longest=8)
     model = build_model(LEARNERS[kind], contrast, train)
-    train_steps(model, train, "prefix", steps=250, size=64, learning_rate=0.01)
+    train_steps(model, train, "prefix", steps=100, size=64, learning_rate=0.02)
     assert cycles_understood(model, train, longest=10) > 0.95
 
 

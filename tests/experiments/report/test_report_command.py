@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,39 +22,55 @@ README = "# A\n<!-- report: temperature brief -->\n<!-- end report -->\n"
 Report = Callable[..., None]
 
 
-@pytest.fixture
-def report(tmp_path: Path) -> Report:
+def records(folder: Path) -> Report:
     """The command on a folder with one study, one of another kind, and a README."""
-    results, file = tmp_path / "results", tmp_path / "README.md"
+    results, file = folder / "results", folder / "README.md"
     write_record(results / "temperature.jsonl", made_study(users=60))
     write_record(results / "planted.jsonl", [{"world": "w"}])
     file.write_text(README)
+    return command_on(folder)
 
+
+def command_on(folder: Path) -> Report:
     def run(*names: str, check: bool = False, add: Path | None = None) -> None:
-        command.report([*names], check, add, tmp_path / "out", results, file)
+        place = (folder / "out", folder / "results", folder / "README.md")
+        command.report([*names], check, add, *place)
 
     return run
 
 
-def test_it_writes_a_folder_a_study_and_one_page(
-    report: Report, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    report("temperature")
-    names = {path.relative_to(tmp_path / "out").as_posix() for path in tmp_path.glob("out/**/*.*")}
+@pytest.fixture
+def report(tmp_path: Path) -> Report:
+    return records(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def reported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A folder after its report, to read and not to change, and what was printed."""
+    folder, printed = tmp_path_factory.mktemp("reported"), io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        records(folder)("temperature")
+    return folder, printed.getvalue()
+
+
+def test_it_writes_a_folder_a_study_and_one_page(reported: tuple[Path, str]) -> None:
+    folder, printed = reported
+    names = {path.relative_to(folder / "out").as_posix() for path in folder.glob("out/**/*.*")}
     assert {"report.html", *(f"temperature/table.{kind}" for kind in ("md", "csv", "tex"))} <= names
     plots = [f"temperature/{data}-contrast-0-temperature" for data in ("beauty", "toys")]
     assert {f"{plot}.{kind}" for plot in plots for kind in ("png", "svg")} <= names
-    printed = capsys.readouterr().out
     assert "How sensitive is NDCG@10 to the InfoNCE temperature?" in printed
     assert "cl4srec temperature=0.2" in printed
-    assert str(tmp_path / "out" / "report.html") in printed
+    assert str(folder / "out" / "report.html") in printed
 
 
-def test_the_readme_follows_the_record(report: Report, tmp_path: Path) -> None:
+def test_the_readme_follows_the_record(
+    report: Report, reported: tuple[Path, str], tmp_path: Path
+) -> None:
     with pytest.raises(RunFailed, match=r"README.md is behind the record in temperature; .*report"):
         report("temperature", check=True)
     assert (tmp_path / "README.md").read_text() == README
-    report("temperature")
+    shutil.copy(reported[0] / "README.md", tmp_path)
     assert "| cl4srec temperature=0.2 | 3 |" in (tmp_path / "README.md").read_text()
     report("temperature", check=True)
     record = tmp_path / "results" / "temperature.jsonl"
@@ -68,14 +87,13 @@ def test_a_check_writes_nothing(report: Report, tmp_path: Path) -> None:
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_the_same_record_makes_the_same_files(report: Report, tmp_path: Path) -> None:
-    def content() -> dict[Path, bytes]:
-        return {path: path.read_bytes() for path in tmp_path.rglob("*.*")}
+def test_the_same_record_makes_the_same_files(reported: tuple[Path, str], tmp_path: Path) -> None:
+    def content(folder: Path) -> dict[Path, bytes]:
+        return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*.*")}
 
-    report("temperature")
-    once = content()
-    report("temperature")
-    assert content() == once
+    shutil.copytree(reported[0], tmp_path, dirs_exist_ok=True)
+    command_on(tmp_path)("temperature")
+    assert content(tmp_path) == content(reported[0])
 
 
 def test_an_unknown_study_is_named_with_the_nearest(report: Report) -> None:
@@ -97,10 +115,12 @@ def test_a_line_of_another_study_is_refused(report: Report, tmp_path: Path) -> N
 def test_a_record_from_elsewhere_is_merged_first(
     report: Report, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    machine = write_record(tmp_path / "m" / "record.jsonl", made_study(users=20, study="new"))
+    machine = write_record(
+        tmp_path / "m" / "record.jsonl", made_study(("beauty",), users=20, study="new")
+    )
     report("new", add=machine.parent)
     printed = capsys.readouterr().out
-    assert "new: 0 trials before, 32 now" in printed
+    assert "new: 0 trials before, 17 now" in printed
     assert (tmp_path / "out" / "new" / "table.md").is_file()
 
 

@@ -148,14 +148,22 @@ def test_failed_trials_are_trained_again_when_that_is_asked_for(tmp_path, monkey
     assert [line["status"] for line in place.record.lines().values()] == ["finished"] * 2
 
 
+STOPPING = TINY + "  epochs: 9\n  train.patience: 1\n  train.learning_rate: 0.02\n"
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> StudyFolder:
+    """A study with early stopping, worked off."""
+    _, place = begun(tmp_path_factory.mktemp("undisturbed"), STOPPING)
+    a_worker(place).work()
+    return place
+
+
 @pytest.mark.parametrize("epoch", [1, 2, 3, 4])
 def test_a_trial_that_is_taken_over_after_any_epoch_ends_as_if_nothing_had_happened(
-    epoch, tmp_path, monkeypatch
+    epoch, undisturbed, tmp_path, monkeypatch
 ):
     """With early stopping: patience counts on where it was."""
-    text = TINY + "  epochs: 9\n  train.patience: 1\n  train.learning_rate: 0.02\n"
-    _, undisturbed = begun(tmp_path / "one", text)
-    a_worker(undisturbed).work()
     stopped = [line["epochs"] for line in undisturbed.record.lines().values()]
     assert all(epochs < 9 for epochs in stopped)
 
@@ -169,7 +177,7 @@ def test_a_trial_that_is_taken_over_after_any_epoch_ends_as_if_nothing_had_happe
         return ordinary(config, spec, folder, resume=resume, watch=until)
 
     ordinary = working.train
-    _, disturbed = begun(tmp_path / "two", text)
+    _, disturbed = begun(tmp_path, STOPPING)
     with monkeypatch.context() as patch:
         patch.setattr(working, "train", killed)
         for _ in range(2):
