@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.checkpoint import write_json
+from experiments.disk import writing
 from experiments.errors import UsageError
 from experiments.run_folder import REPOSITORY, RunFolder
 from experiments.study.lease import Leases
@@ -54,11 +55,9 @@ class StudyFolder:
         if self.manifest.exists():
             self._check_goes_on(study, trials)
         self._check_data(trials)
-        try:
+        with writing(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
-            write_json(self.manifest, manifest(study, trials, searches))
-        except OSError as error:
-            raise UsageError(f"--out {self.path}: cannot be written ({error.strerror})") from None
+        write_json(self.manifest, manifest(study, trials, searches))
 
     def _check_goes_on(self, study: Study, trials: list[Trial]) -> None:
         before = self.read()

@@ -20,6 +20,9 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import Any
+
+from experiments.disk import writing
 
 SECONDS = 60.0  # without a sign of life, until others may take over
 BEATS = 6  # signs of life in that time
@@ -68,26 +71,28 @@ class Leases:
 
     def __init__(self, folder: Path, seconds: float = SECONDS) -> None:
         self.folder, self.seconds = folder, seconds
-        folder.mkdir(parents=True, exist_ok=True)
+        with writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
         self._own = folder / f".{uuid.uuid4().hex}"
 
     def claim(self, key: str, note: str = "") -> Lease | None:
         """The lease on a key, or None while another worker has it.
 
         note: kept with it, for whoever comes after.
+        Errors: NotWritable or RunFailed where no lease can be written.
         """
-        if self.taken(key):
-            return None
-        number = max(self.numbers(key), default=0)
-        text = json.dumps({**asdict(Owner.this()), "note": note})
-        self._own.write_text(text, encoding="utf-8")
-        path = self.path(key, number + 1)
-        try:
-            os.link(self._own, path)  # fails where it exists, and is never seen half written
-        except FileExistsError:
-            return None
-        finally:
-            self._own.unlink()
+        with writing(self.folder):
+            if self.taken(key):
+                return None
+            number = max(self.numbers(key), default=0)
+            text = json.dumps({**asdict(Owner.this()), "note": note})
+            try:
+                self._own.write_text(text, encoding="utf-8")
+                os.link(self._own, self.path(key, number + 1))  # never seen half written
+            except FileExistsError:
+                return None
+            finally:
+                self._own.unlink(missing_ok=True)
         return Lease(self, key, number + 1, note)
 
     def taken(self, key: str) -> bool:
@@ -127,11 +132,20 @@ class Leases:
 
 def read(path: Path) -> Owner | None:
     """Who has it; None when that cannot be read."""
+    tree = content(path)
     try:
-        tree = json.loads(path.read_text(encoding="utf-8"))
         return Owner(tree["host"], tree["machine"], tree["pid"], tree["started"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except KeyError:
         return None
+
+
+def content(path: Path) -> dict[str, Any]:
+    """Of a lease; empty where it cannot be read: a loss of power may leave a file without text."""
+    try:
+        tree = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return tree if isinstance(tree, dict) else {}
 
 
 class Lease:
@@ -149,11 +163,7 @@ class Lease:
     def lost(self) -> list[str]:
         """The notes of earlier leases on the key that were never given back, oldest first."""
         earlier = [self.leases.path(self.key, number) for number in range(1, self.number)]
-        return [
-            json.loads(path.read_text(encoding="utf-8"))["note"]
-            for path in earlier
-            if path.stat().st_mtime != 0.0
-        ]
+        return [content(path).get("note", "") for path in earlier if path.stat().st_mtime != 0.0]
 
     def __enter__(self) -> Lease:
         self._thread.start()

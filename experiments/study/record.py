@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.checkpoint import write_atomically
+from experiments.disk import writing
 from experiments.errors import UsageError
 from experiments.study.lock import locked
 
@@ -79,7 +80,7 @@ class Record:
         write_atomically(self.path, lambda path: path.write_text(text, encoding="utf-8"))
 
     def _append(self, text: bytes) -> None:
-        with self.path.open("ab") as file:
+        with writing(self.path), self.path.open("ab") as file:
             file.truncate(self._read[1])  # what a killed writer left of its line
             file.write(text)
             file.flush()

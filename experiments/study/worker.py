@@ -11,6 +11,7 @@ from pathlib import Path
 
 from experiments.config import Config, config_sha256
 from experiments.data.catalogue import DatasetSpec
+from experiments.disk import FULL_OR_FAILING, NotWritable, cannot_write, writing
 from experiments.errors import RunFailed
 from experiments.lock import Busy
 from experiments.study.folder import StudyFolder
@@ -72,7 +73,7 @@ class Worker:
 
     def take(self, trial: Trial) -> bool:
         """Train and record a trial; False when it is another worker's."""
-        epochs = len(self.folder.run(trial.id).read_history())
+        epochs = len(self.folder.run(trial.id).history_lines())
         lease = self.leases.claim(trial.id, note=f"after epoch {epochs}")
         if lease is None:
             return False
@@ -99,9 +100,11 @@ class Worker:
             return None
         except Pruned:
             return pruned_line(run, facts)
-        except RunFailed:  # a full disk, say: not the trial's fault
+        except (RunFailed, NotWritable):  # not the trial's fault
             raise
         except Exception as error:
+            if isinstance(error, OSError) and error.errno in FULL_OR_FAILING:
+                raise cannot_write(self.folder.log(trial.id), error) from error
             return failed_line(facts, error)
 
     def train(self, trial: Trial, lease: Lease) -> None:
@@ -127,8 +130,10 @@ class Worker:
     @contextmanager
     def printing_to(self, path: Path) -> Iterator[None]:
         """What is printed goes to a trial's log; so does the way an error came."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a", encoding="utf-8") as log, redirect_stdout(log), redirect_stderr(log):
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            log = path.open("a", encoding="utf-8", buffering=1)
+        with log, redirect_stdout(log), redirect_stderr(log):
             try:
                 yield
             except Exception:
