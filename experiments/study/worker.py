@@ -13,6 +13,7 @@ from experiments.config import Config, config_sha256
 from experiments.data.catalogue import DatasetSpec
 from experiments.disk import FULL_OR_FAILING, NotWritable, cannot_write, writing
 from experiments.errors import RunFailed
+from experiments.intact import finished_result
 from experiments.lock import Busy
 from experiments.study.folder import StudyFolder
 from experiments.study.lease import Lease
@@ -93,7 +94,7 @@ class Worker:
             return failed_line(facts, f"{DEATHS} processes were killed at it {lease.note}")
         try:
             with self.printing_to(self.folder.log(trial.id)):
-                if run.read_result() is None:
+                if finished_result(run) is None:
                     self.train(trial, lease)
             return finished_line(run, facts)
         except (LeaseLost, Busy):  # Busy: the one who had it before still writes its folder
