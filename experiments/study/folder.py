@@ -18,6 +18,7 @@ from experiments.study.plan import Trial, trial_from
 from experiments.study.record import Record
 from experiments.study.spec import Study
 
+MANIFEST = {"study", "question", "trials", "searches"}
 RESULTS = REPOSITORY / "experiments" / "results"
 
 
@@ -83,10 +84,12 @@ class StudyFolder:
     def read(self) -> dict[str, Any]:
         """The manifest; UsageError where there is none."""
         try:
-            tree: dict[str, Any] = json.loads(self.manifest.read_text(encoding="utf-8"))
-            return tree
-        except (OSError, ValueError) as error:
+            tree: Any = json.loads(self.manifest.read_bytes())
+        except (OSError, ValueError, RecursionError) as error:
             raise UsageError(f"{self.manifest}: not a study's manifest ({error})") from None
+        if not isinstance(tree, dict) or tree.keys() != MANIFEST:
+            raise UsageError(f"{self.manifest}: not a study's manifest of this version")
+        return tree
 
     def forget_failed(self) -> None:
         """Let the failed trials be trained again, from the start."""
@@ -97,7 +100,11 @@ class StudyFolder:
             shutil.rmtree(self.run(trial).path, ignore_errors=True)
 
     def trials(self) -> list[Trial]:
-        return [trial_from(tree) for tree in self.read()["trials"]]
+        """Those of the manifest; UsageError for what this code would not have written."""
+        try:
+            return [trial_from(tree) for tree in self.read()["trials"]]
+        except UsageError as error:
+            raise UsageError(f"{self.manifest}: {error}") from None
 
 
 def manifest(study: Study, trials: list[Trial], searches: Sequence[Any] = ()) -> dict[str, Any]:

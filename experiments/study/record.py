@@ -11,7 +11,7 @@ from typing import Any
 
 from experiments.checkpoint import write_atomically
 from experiments.disk import writing
-from experiments.errors import UsageError
+from experiments.report.read import parse
 from experiments.study.lock import locked
 
 Line = dict[str, Any]
@@ -43,19 +43,10 @@ class Record:
             whole, _, _ = file.read().rpartition(b"\n")
         texts = whole.split(b"\n") if whole else []
         for number, text in enumerate(texts, start=len(self._lines) + 1):
-            line = self._parsed(text, f"{self.path}, line {number}")
-            self._lines[line["trial"]] = line
+            line = parse(text, f"{self.path}, line {number}")
+            self._lines[line.trial] = line.values
         self._read = (status.st_ino, offset + len(whole) + bool(whole))
         return self._lines
-
-    def _parsed(self, text: bytes, where: str) -> Line:
-        try:
-            line = json.loads(text)
-            if isinstance(line, dict) and isinstance(line.get("trial"), str):
-                return line
-        except ValueError:
-            pass
-        raise UsageError(f"{where}: not a line of a record (a JSON object with a `trial`)")
 
     def append(self, line: Line) -> bool:
         """Add a trial's line, whole and on disk; False when it has one."""
