@@ -82,8 +82,14 @@ class RunFolder:
             os.fsync(file.fileno())
 
     def read_history(self) -> list[dict[str, Any]]:
-        """One record an epoch; a last line that was cut off by a kill is left out."""
-        return [json.loads(line) for line in self.history_lines()]
+        """One record an epoch; a last line that was cut off by a kill is left out.
+
+        Errors: UsageError for a line that is none.
+        """
+        try:
+            return [json.loads(line) for line in self.history_lines()]
+        except (ValueError, RecursionError) as error:
+            raise UsageError(f"{self.history}: damaged ({error})") from None
 
     def history_lines(self) -> list[bytes]:
         """The complete lines."""

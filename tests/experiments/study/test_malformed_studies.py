@@ -39,8 +39,8 @@ STUDIES = [
 ]
 WORDS = [
     b"seeds: [0]\n", b"grid: ", b"set: ", b"base: ", b"[]", b"{}", b"low: ", b"log: true",
-    b"step: ", b"choices: [1]", b"draws: 1000000000", b"trials: 1000000000", b"exclude: [{}]\n", b"- ",
-    b"0, ", b"[0, 0]", b"model", b"epochs", b"track.mode", b"contrast.9.weight", b"../x",
+    b"step: ", b"choices: [1]", b"draws: 1000000000", b"trials: 1000000000", b"exclude: [{}]\n",
+    b"- ", b"0, ", b"[0, 0]", b"model", b"epochs", b"track.mode", b"contrast.9.weight", b"../x",
 ]  # fmt: skip
 
 
