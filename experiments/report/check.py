@@ -49,7 +49,9 @@ def is_plain(value: Any) -> bool:
     if isinstance(value, (list, dict)):
         parts = value if isinstance(value, list) else [*value, *value.values()]
         return all(map(is_plain, parts))
-    return value is None or isinstance(value, (bool, str)) or is_number(value)
+    if isinstance(value, str):
+        return not any("\ud800" <= character <= "\udfff" for character in value)  # half of one
+    return value is None or isinstance(value, bool) or is_number(value)
 
 
 def are_names(value: Any) -> bool:

@@ -17,6 +17,7 @@ import threading
 import uuid
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
@@ -174,9 +175,12 @@ class Lease:
     ) -> None:
         self._over.set()
         self._thread.join()
-        os.utime(self.leases.path(self.key, self.number), (0.0, 0.0))  # given back
+        path = self.leases.path(self.key, self.number)
+        with writing(path):
+            os.utime(path, (0.0, 0.0))  # given back
 
     def _beat(self) -> None:
         path = self.leases.path(self.key, self.number)
         while not self._over.wait(self.leases.seconds / BEATS):
-            os.utime(path)
+            with suppress(OSError):  # without life, others take over, which `held` tells
+                os.utime(path)
