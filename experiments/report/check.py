@@ -37,7 +37,7 @@ def are_numbers(value: Any) -> bool:
 def are_groups(value: Any) -> bool:
     """Buckets of users, each from a number to a number, or to None for no end."""
     return isinstance(value, list) and all(
-        isinstance(one, dict)
+        are_names(one)
         and (one.get("to", 0) is None or is_number(one.get("to")))
         and all(is_number(one.get(key)) for key in GROUPED if key != "to")
         for one in value

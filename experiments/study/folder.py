@@ -95,9 +95,11 @@ class StudyFolder:
         """Let the failed trials be trained again, from the start."""
         lines = self.record.lines().items()
         failed = {trial for trial, line in lines if line["status"] == "failed"}
+        for trial in failed:  # before the lines: a kill leaves none that would be continued
+            if (path := self.run(trial).path).exists():
+                with writing(path):
+                    shutil.rmtree(path)
         self.record.forget(failed)
-        for trial in failed:
-            shutil.rmtree(self.run(trial).path, ignore_errors=True)
 
     def trials(self) -> list[Trial]:
         """Those of the manifest; UsageError for what this code would not have written."""

@@ -63,7 +63,7 @@ def die(*_: object) -> NoReturn:
 
 def die_in_the_midst(record: Record, text: bytes) -> None:
     with record.path.open("ab") as file:
-        file.truncate(record._read[1])
+        file.truncate(len(record._text))
         file.write(text[: len(text) // 2])
     die()
 
