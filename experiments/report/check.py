@@ -59,7 +59,7 @@ def are_names(value: Any) -> bool:
 
 
 EXPECTED: dict[str, tuple[Callable[[Any], bool], str]] = {
-    **dict.fromkeys(("question", "model", "device", "error"), (is_text, "a text")),
+    **dict.fromkeys(("question", "model", "device", "commit", "error"), (is_text, "a text")),
     **dict.fromkeys(("axes", "config", "features_sha256"), (are_names, "names and values")),
     "baseline": (lambda value: value is None or is_text(value), "a text or null"),
     **dict.fromkeys(("users", "epochs"), (is_number, "a finite number")),

@@ -149,7 +149,7 @@ def reported(results: Path, drawn: bool) -> None:
 @pytest.mark.parametrize(
     ("examples", "least", "drawn"),
     [
-        (40, 15, False),
+        (15, 4, False),
         pytest.param(1500, 700, False, marks=pytest.mark.slow),
         pytest.param(40, 10, True, marks=pytest.mark.slow),
     ],
