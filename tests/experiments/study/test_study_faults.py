@@ -179,6 +179,34 @@ def test_a_run_folder_that_may_not_be_written_is_told_and_no_trial_counts_as_fai
     assert texts(unrecorded) == []
 
 
+@pytest.mark.parametrize(
+    ("number", "code", "begin"), [(errno.ENOSPC, 1, "failed"), (errno.EROFS, 2, "error")]
+)
+def test_a_study_that_cannot_be_begun_again_is_told_and_its_manifest_stays(
+    number: int, code: int, begin: str, unrecorded: StudyFolder, monkeypatch, capsys
+) -> None:
+    def refused(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    before = unrecorded.manifest.read_bytes()
+    monkeypatch.setattr(os, "fsync", refused)
+    assert main([word for word in words(unrecorded) if word != "--worker"]) == code
+    told = f"{begin}: {unrecorded.manifest}: cannot be written ({os.strerror(number)})\n"
+    assert capsys.readouterr().err == told
+    assert unrecorded.manifest.read_bytes() == before
+
+
+def test_failed_trials_are_forgotten_folder_first(unrecorded: StudyFolder, monkeypatch) -> None:
+    """A kill between the two leaves no half of a trial that would be continued."""
+    trial = unrecorded.trials()[0]
+    told = {"study": "tiny", "variant": "v", "dataset": "planted", "seed": 0}
+    unrecorded.record.append({"trial": trial.id, "status": "failed", **told})
+    monkeypatch.setattr(Record, "forget", lambda *_: None)
+    unrecorded.forget_failed()
+    assert not unrecorded.run(trial.id).path.exists()
+    assert list(Record(unrecorded.record.path).lines()) == [trial.id]
+
+
 # what a loss of power leaves --------------------------------------------------------------------
 
 
