@@ -17,17 +17,17 @@ from safetensors.torch import load_file
 from safetensors.torch import save as as_safetensors
 from torch import Tensor, nn
 
-from experiments.disk import cannot_write
+from experiments.disk import to_disk, writing
 from experiments.errors import UsageError
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """The file is there completely, or as it was before: temporary file, fsync, rename, fsync.
 
-    Errors: UsageError where writing is not allowed, RunFailed for a full or failing disk.
+    Errors: NotWritable where that is not allowed, RunFailed for a full or failing disk.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    with writing(path):
         try:
             write(temporary)
             to_disk(temporary)
@@ -35,17 +35,6 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
             to_disk(path.parent)
         finally:
             temporary.unlink(missing_ok=True)
-    except OSError as error:
-        raise cannot_write(path, error) from error
-
-
-def to_disk(path: Path) -> None:
-    """Wait until a file, or a folder's list of files, would survive a loss of power."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def write_bytes(path: Path, content: bytes | memoryview) -> None:

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from experiments.disk import cannot_write
+from experiments.disk import writing
 from experiments.errors import UsageError
 
 NAME = ".lock"
@@ -29,11 +29,9 @@ def locked(folder: Path) -> Iterator[None]:
     are swept away.
     Errors: Busy when another process holds it, UsageError where nothing may be written.
     """
-    try:
+    with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         handle = acquire(folder / NAME)
-    except OSError as error:
-        raise cannot_write(folder, error) from None
     try:
         for leftover in folder.glob(".*.tmp"):
             leftover.unlink(missing_ok=True)

@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from experiments.checkpoint import content_sha256, file_sha256, write_bytes
-from experiments.disk import cannot_write
+from experiments.disk import writing
 from experiments.errors import UsageError
 from experiments.lock import NAME as LOCK
 from experiments.yaml_file import read_tree
@@ -76,17 +76,20 @@ class RunFolder:
 
     def append_history(self, record: dict[str, Any]) -> None:
         """Add an epoch's line, and have it on disk before a state says that the epoch is done."""
-        try:
-            with self.history.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(record) + "\n")
-                file.flush()
-                os.fsync(file.fileno())
-        except OSError as error:
-            raise cannot_write(self.history, error) from error
+        with writing(self.history), self.history.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(record) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
 
     def read_history(self) -> list[dict[str, Any]]:
-        """One record an epoch; a last line that was cut off by a kill is left out."""
-        return [json.loads(line) for line in self.history_lines()]
+        """One record an epoch; a last line that was cut off by a kill is left out.
+
+        Errors: UsageError for a line that is none.
+        """
+        try:
+            return [json.loads(line) for line in self.history_lines()]
+        except (ValueError, RecursionError) as error:
+            raise UsageError(f"{self.history}: damaged ({error})") from None
 
     def history_lines(self) -> list[bytes]:
         """The complete lines."""

@@ -38,7 +38,7 @@ def resumable(config: Path, command: str, speaks: bool) -> Iterator[None]:
 
     The epoch in hand is abandoned.  config: the file that is there once there is a run to
     resume.  speaks: False for all but one of several processes.
-    A RunFailed of the block is told the command too.
+    A RunFailed of the block is told the command too, if it speaks.
     """
     kept = {} if threading.current_thread() is not threading.main_thread() else handlers()
     try:
@@ -50,7 +50,7 @@ def resumable(config: Path, command: str, speaks: bool) -> Iterator[None]:
         advice = f"continue with `{command}`" if config.exists() else "nothing was written yet"
         raise Stopped(asked, f"interrupted: {asked.name}; {advice}" if speaks else "") from None
     except RunFailed as error:
-        if not config.exists():
+        if not config.exists() or not speaks:
             raise
         raise RunFailed(f"{error}; once that is mended, continue with `{command}`") from error
     finally:

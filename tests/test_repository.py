@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-RECORD = re.compile(r"experiments/results/[\w-]+\.jsonl")
+RECORD = re.compile(r"experiments/results/(quick/)?[\w-]+\.jsonl")
 HEAVY = 200_000  # bytes
 SMALL_DATA = 4_000  # bytes; an example at most
 DATA = (

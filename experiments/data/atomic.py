@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from experiments.data.source import fingerprint
-from experiments.disk import cannot_write
+from experiments.disk import cannot_write, to_disk
 from experiments.errors import UsageError
 
 Writer = Callable[[Path], None]
@@ -27,12 +27,12 @@ def write_new(folder: Path, writers: Mapping[str, Writer], taken: str) -> None:
         for name, write in writers.items():
             written[name] = folder / f".{name}.{os.getpid()}.tmp"
             write(written[name])
-            _to_disk(written[name])
+            to_disk(written[name])
         for name, temporary in written.items():
             _check_free(folder / name, temporary, taken)
         for name, temporary in written.items():
             temporary.replace(folder / name)
-        _to_disk(folder)
+        to_disk(folder)
     except OSError as error:
         raise cannot_write(folder, error) from None
     finally:
@@ -61,11 +61,3 @@ def text_of(text: str) -> Writer:
 def _check_free(path: Path, temporary: Path, taken: str) -> None:
     if path.exists() and (path.is_dir() or fingerprint(path) != fingerprint(temporary)):
         raise UsageError(f"{path} is already there with different content: {taken}")
-
-
-def _to_disk(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

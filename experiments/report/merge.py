@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 from experiments.errors import UsageError
 from experiments.report.aggregate import natural
-from experiments.report.read import MEASURED, Line, parse, read_record
+from experiments.report.check import MEASURED
+from experiments.report.read import Line, read_record
 from experiments.report.write import replace
 
 RANK = {"failed": 0, "pruned": 1, "finished": 2}
@@ -21,7 +21,10 @@ def add(folder: Path, results: Path) -> list[tuple[str, int, int]]:
     trials before and after.  UsageError, with nothing written, where one trial has two results.
     """
     given: dict[str, list[Line]] = {}
-    for line in whole_lines(folder / "record.jsonl"):
+    record = folder / "record.jsonl"
+    if not record.is_file():
+        raise UsageError(f"--add {folder}: there is no {record.name}; give a study's --out folder")
+    for line in read_record(record):
         given.setdefault(checked_name(line, folder), []).append(line)
     merged, counts = {}, []
     for study, lines in given.items():
@@ -41,18 +44,6 @@ def checked_name(line: Line, folder: Path) -> str:
     if len(parts) != 1 or parts[0] in ("", ".", "..") or "\\" in parts[0] or "\0" in parts[0]:
         raise UsageError(f"{folder / 'record.jsonl'}: {line.study!r} is no name of a study")
     return line.study
-
-
-def whole_lines(path: Path) -> list[Line]:
-    """Of a file that may still be written to: a last line without its end is left out, aloud."""
-    if not path.is_file():
-        raise UsageError(
-            f"--add {path.parent}: there is no {path.name}; give a study's --out folder"
-        )
-    *texts, torn = path.read_text(encoding="utf-8").split("\n")
-    if torn:
-        print(f"note: {path}: the last line has no end and is left out", file=sys.stderr)
-    return [parse(text, f"{path}:{number}") for number, text in enumerate(texts, 1)]
 
 
 def merge(lines: list[Line]) -> list[Line]:

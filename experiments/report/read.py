@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import math
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,13 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.errors import UsageError
+from experiments.report.check import TEXTS, check_line
 
 FloatArray = NDArray[np.float64]
 REPOSITORY = Path(__file__).parents[2]
 RESULTS = REPOSITORY / "experiments" / "results"
-TEXTS = ("study", "trial", "status", "variant", "dataset")
-STATUSES = ("finished", "pruned", "failed")
-MEASURED = ("valid/", "test/")
 SELECTED = "test/excluded/ndcg@10"
 
 
@@ -62,46 +60,33 @@ def study_files(results: Path) -> dict[str, Path]:
 
 def is_study(path: Path) -> bool:
     """Do its lines name a study?  A first line that cannot be read is reported when it is read."""
-    with path.open(encoding="utf-8") as file:
+    with path.open("rb") as file:
         first = file.readline()
     try:
         found = json.loads(first) if first.strip() else None
-    except ValueError:
+    except (ValueError, RecursionError):
         return True
     return isinstance(found, dict) and "study" in found
 
 
 def read_record(path: Path) -> list[Line]:
-    """Every line, in the order of the file.  UsageError that names file and line."""
-    lines = []
-    with path.open(encoding="utf-8") as file:
-        for number, text in enumerate(file, 1):
-            lines.append(parse(text, f"{path.name}:{number}"))
-    return lines
+    """Every whole line, in the order of the file.  UsageError that names file and line.
+
+    A last line without its end, whose writer writes or was killed, is left out, aloud.
+    """
+    *texts, torn = path.read_bytes().split(b"\n")
+    if torn:
+        print(f"note: {path}: the last line has no end and is left out", file=sys.stderr)
+    return [parse(text, f"{path.name}:{number}") for number, text in enumerate(texts, 1)]
 
 
-def parse(text: str, where: str) -> Line:
+def parse(text: str | bytes, where: str) -> Line:
     """One line of the record; `where` is named when it is not one."""
     try:
         values = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"{where}: not a JSON object ({error})") from None
-    if not isinstance(values, dict):
-        raise UsageError(f"{where}: not a JSON object, but {type(values).__name__}")
-    for key in TEXTS:
-        if not isinstance(values.get(key), str):
-            raise UsageError(f"{where}: {key!r} has to be a text, got {values.get(key)!r}")
-    if type(values.get("seed")) is not int:
-        raise UsageError(f"{where}: 'seed' has to be an integer, got {values.get('seed')!r}")
-    if values["status"] not in STATUSES:
-        raise UsageError(f"{where}: 'status' is {values['status']!r}; known: {', '.join(STATUSES)}")
-    for key, value in values.items():
-        if key.startswith(MEASURED) and not is_measured(value):
-            raise UsageError(f"{where}: {key!r} has to be a finite number, got {value!r}")
+    check_line(values, where)
     study, trial, status, variant, dataset = (values[key] for key in TEXTS)
     seed, baseline, axes = values["seed"], values.get("baseline"), values.get("axes") or {}
     return Line(study, trial, status, variant, dataset, seed, baseline, axes, values)
-
-
-def is_measured(value: Any) -> bool:
-    return isinstance(value, (int, float)) and math.isfinite(value)

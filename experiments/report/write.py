@@ -6,11 +6,11 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from experiments.errors import UsageError
+from experiments.disk import writing
 
 
 def put(path: Path, content: str | bytes) -> None:
-    """Write or overwrite; its folder is made.  UsageError where that cannot be done."""
+    """Write or overwrite; its folder is made.  Errors: as `writing`."""
     write(path, content, lambda data: path.write_bytes(data))
 
 
@@ -22,11 +22,9 @@ def replace(path: Path, content: str) -> None:
 
 
 def write(path: Path, content: str | bytes, by: Callable[[bytes], object]) -> None:
-    try:
+    with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         by(content.encode() if isinstance(content, str) else content)
-    except OSError as error:
-        raise UsageError(f"{path} cannot be written: {error.strerror or error}") from None
 
 
 def slug(text: str) -> str:

@@ -28,7 +28,7 @@ def adopt(record: Record, trials: list[Trial]) -> int:
 
 def today(line: Line) -> Line | None:
     """A line with today's configuration and id; None where its fields mean nothing any more."""
-    if "config" not in line:
+    if "config" not in line or "data_sha256" not in line:
         return None
     try:
         config = config_from_tree(line["config"])

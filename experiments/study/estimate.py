@@ -10,6 +10,7 @@ from experiments.report.read import read_record, study_files
 from experiments.study.plan import Trial
 from experiments.study.record import Line
 
+TIMED = {"model", "config", "epochs", "seconds/total"}
 Seconds = dict[str, tuple[float, float]]
 """By data set, model and protocol: seconds an epoch, epochs of a training."""
 
@@ -19,7 +20,7 @@ def timings(results: Path, own: dict[str, Line]) -> Seconds:
     committed = [line for path in study_files(results).values() for line in read_record(path)]
     found: dict[str, list[tuple[float, float]]] = defaultdict(list)
     for line in [*own.values(), *(one.values for one in committed)]:
-        if line["status"] == "finished":
+        if line["status"] == "finished" and line.keys() >= TIMED and "protocol" in line["config"]:
             key = f"{line['dataset']} {line['model']} {line['config']['protocol']}"
             epochs = max(line["epochs"], 1)
             found[key].append((line["seconds/total"] / epochs, epochs))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.checkpoint import write_json
+from experiments.disk import writing
 from experiments.errors import UsageError
 from experiments.run_folder import REPOSITORY, RunFolder
 from experiments.study.lease import Leases
@@ -17,6 +18,7 @@ from experiments.study.plan import Trial, trial_from
 from experiments.study.record import Record
 from experiments.study.spec import Study
 
+MANIFEST = {"study", "question", "trials", "searches"}
 RESULTS = REPOSITORY / "experiments" / "results"
 
 
@@ -54,11 +56,9 @@ class StudyFolder:
         if self.manifest.exists():
             self._check_goes_on(study, trials)
         self._check_data(trials)
-        try:
+        with writing(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
-            write_json(self.manifest, manifest(study, trials, searches))
-        except OSError as error:
-            raise UsageError(f"--out {self.path}: cannot be written ({error.strerror})") from None
+        write_json(self.manifest, manifest(study, trials, searches))
 
     def _check_goes_on(self, study: Study, trials: list[Trial]) -> None:
         before = self.read()
@@ -84,21 +84,29 @@ class StudyFolder:
     def read(self) -> dict[str, Any]:
         """The manifest; UsageError where there is none."""
         try:
-            tree: dict[str, Any] = json.loads(self.manifest.read_text(encoding="utf-8"))
-            return tree
-        except (OSError, ValueError) as error:
+            tree: Any = json.loads(self.manifest.read_bytes())
+        except (OSError, ValueError, RecursionError) as error:
             raise UsageError(f"{self.manifest}: not a study's manifest ({error})") from None
+        if not isinstance(tree, dict) or tree.keys() != MANIFEST:
+            raise UsageError(f"{self.manifest}: not a study's manifest of this version")
+        return tree
 
     def forget_failed(self) -> None:
         """Let the failed trials be trained again, from the start."""
         lines = self.record.lines().items()
         failed = {trial for trial, line in lines if line["status"] == "failed"}
+        for trial in failed:  # before the lines: a kill leaves none that would be continued
+            if (path := self.run(trial).path).exists():
+                with writing(path):
+                    shutil.rmtree(path)
         self.record.forget(failed)
-        for trial in failed:
-            shutil.rmtree(self.run(trial).path, ignore_errors=True)
 
     def trials(self) -> list[Trial]:
-        return [trial_from(tree) for tree in self.read()["trials"]]
+        """Those of the manifest; UsageError for what this code would not have written."""
+        try:
+            return [trial_from(tree) for tree in self.read()["trials"]]
+        except UsageError as error:
+            raise UsageError(f"{self.manifest}: {error}") from None
 
 
 def manifest(study: Study, trials: list[Trial], searches: Sequence[Any] = ()) -> dict[str, Any]:

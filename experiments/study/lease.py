@@ -16,9 +16,13 @@ import socket
 import threading
 import uuid
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import Any
+
+from experiments.disk import writing
 
 SECONDS = 60.0  # without a sign of life, until others may take over
 BEATS = 6  # signs of life in that time
@@ -67,26 +71,28 @@ class Leases:
 
     def __init__(self, folder: Path, seconds: float = SECONDS) -> None:
         self.folder, self.seconds = folder, seconds
-        folder.mkdir(parents=True, exist_ok=True)
+        with writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
         self._own = folder / f".{uuid.uuid4().hex}"
 
     def claim(self, key: str, note: str = "") -> Lease | None:
         """The lease on a key, or None while another worker has it.
 
         note: kept with it, for whoever comes after.
+        Errors: NotWritable or RunFailed where no lease can be written.
         """
-        if self.taken(key):
-            return None
-        number = max(self.numbers(key), default=0)
-        text = json.dumps({**asdict(Owner.this()), "note": note})
-        self._own.write_text(text, encoding="utf-8")
-        path = self.path(key, number + 1)
-        try:
-            os.link(self._own, path)  # fails where it exists, and is never seen half written
-        except FileExistsError:
-            return None
-        finally:
-            self._own.unlink()
+        with writing(self.folder):
+            if self.taken(key):
+                return None
+            number = max(self.numbers(key), default=0)
+            text = json.dumps({**asdict(Owner.this()), "note": note})
+            try:
+                self._own.write_text(text, encoding="utf-8")
+                os.link(self._own, self.path(key, number + 1))  # never seen half written
+            except FileExistsError:
+                return None
+            finally:
+                self._own.unlink(missing_ok=True)
         return Lease(self, key, number + 1, note)
 
     def taken(self, key: str) -> bool:
@@ -102,11 +108,7 @@ class Leases:
         """The notes of all leases on a key that were not given back, oldest first: of owners that
         died or fell silent, and of the one who has it now."""
         paths = [self.path(key, number) for number in self.numbers(key)]
-        return [
-            json.loads(path.read_text(encoding="utf-8"))["note"]
-            for path in paths
-            if path.stat().st_mtime != 0.0
-        ]
+        return [content(path).get("note", "") for path in paths if path.stat().st_mtime != 0.0]
 
     def path(self, key: str, number: int) -> Path:
         return self.folder / f"{key}.{number}"
@@ -136,11 +138,20 @@ class Leases:
 
 def read(path: Path) -> Owner | None:
     """Who has it; None when that cannot be read."""
+    tree = content(path)
     try:
-        tree = json.loads(path.read_text(encoding="utf-8"))
         return Owner(tree["host"], tree["machine"], tree["pid"], tree["started"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except KeyError:
         return None
+
+
+def content(path: Path) -> dict[str, Any]:
+    """Of a lease; empty where it cannot be read: a loss of power may leave a file without text."""
+    try:
+        tree = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return tree if isinstance(tree, dict) else {}
 
 
 class Lease:
@@ -168,9 +179,12 @@ class Lease:
     ) -> None:
         self._over.set()
         self._thread.join()
-        os.utime(self.leases.path(self.key, self.number), (0.0, 0.0))  # given back
+        path = self.leases.path(self.key, self.number)
+        with writing(path):
+            os.utime(path, (0.0, 0.0))  # given back
 
     def _beat(self) -> None:
         path = self.leases.path(self.key, self.number)
         while not self._over.wait(self.leases.seconds / BEATS):
-            os.utime(path)
+            with suppress(OSError):  # without life, others take over, which `held` tells
+                os.utime(path)

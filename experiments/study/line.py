@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from experiments.errors import one_line
+
 if TYPE_CHECKING:
     from experiments.run_folder import RunFolder
 
@@ -114,7 +116,7 @@ def failed_line(about: Mapping[str, Any], error: BaseException | str) -> Json:
     text = " ".join(str(error).split())
     if isinstance(error, BaseException):
         text = f"{type(error).__name__}: {text}" if text else type(error).__name__
-    return {**about, "status": "failed", "error": text, "finished": utc(time.time())}
+    return {**about, "status": "failed", "error": one_line(text), "finished": utc(time.time())}
 
 
 def flat_rules(split: str, rules: dict[str, dict[str, float]]) -> Json:

@@ -7,14 +7,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from experiments.disk import writing
+
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Only one process at a time is inside; a process that is killed there lets the next one in.
 
     path: the lock's file; made when it is not there.
+    Errors: NotWritable or RunFailed where it cannot be made.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
-        fcntl.lockf(file, fcntl.LOCK_EX)
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("w")
+    with file:
+        with writing(path):
+            fcntl.lockf(file, fcntl.LOCK_EX)
         yield

@@ -23,7 +23,7 @@ from experiments.errors import UsageError
 from experiments.resolve import reads, resolve
 from experiments.study.ranges import Range
 from experiments.study.spec import Study
-from experiments.typed import TAGS
+from experiments.typed import TAGS, build
 from models.tasks import FeatureTask
 
 Fields = dict[str, Any]
@@ -72,8 +72,12 @@ class Trial:
 
 
 def trial_from(tree: dict[str, Any]) -> Trial:
-    """A Trial from its plain values."""
-    return Trial(**{**tree, "variant": Variant(**tree["variant"])})
+    """A Trial from its plain values; UsageError for others."""
+    try:
+        trial: Trial = build(Trial, tree, "")
+    except TypeError as error:  # a key is missing
+        raise UsageError(f"trial: {error}") from None
+    return trial
 
 
 def overrides(variant: Variant, dataset: str, seed: int) -> list[tuple[str, Any]]:
@@ -199,6 +203,8 @@ def variants(study: Study) -> list[Variant]:
         found.append(Variant(model, label, {"model": model, **axes}, {**every, **fields}, against))
     unique: dict[str, Variant] = {}
     for variant in found:
+        if not variant.label.isprintable():
+            raise UsageError(f"study {study.name}: {variant.label!r} cannot be printed as a name")
         if unique.setdefault(variant.label, variant).fields != variant.fields:
             raise UsageError(f"study {study.name}: two variants are called {variant.label!r}")
     return list(unique.values())

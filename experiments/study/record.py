@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from experiments.checkpoint import write_atomically
-from experiments.errors import UsageError
+from experiments.disk import writing
+from experiments.report.read import parse
 from experiments.study.lock import locked
 
 Line = dict[str, Any]
@@ -22,39 +23,32 @@ class Record:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._lines: dict[str, Line] = {}
-        self._read: tuple[int, int] = (0, 0)  # which file, and how far it was read
+        self._text = b""  # the whole lines that were read
+        self._seen = (0, 0, 0)  # the file's number, size and time when that was all of it
 
     def lines(self) -> dict[str, Line]:
-        """By trial; only what was added since the last call is read.
+        """By trial; only what was added since the last call is parsed.
 
         A last line that is not whole (a writer was killed) is left out: its trial is not done.
         Errors: UsageError for a line that is not one of a record.
         """
         if not self.path.exists():
-            self._lines, self._read = {}, (0, 0)
+            self._lines, self._text = {}, b""
             return self._lines
         with self.path.open("rb") as file:
             status = os.fstat(file.fileno())
-            inode, offset = self._read
-            if inode != status.st_ino or offset > status.st_size:
-                self._lines, offset = {}, 0
-            file.seek(offset)
-            whole, _, _ = file.read().rpartition(b"\n")
-        texts = whole.split(b"\n") if whole else []
-        for number, text in enumerate(texts, start=len(self._lines) + 1):
-            line = self._parsed(text, f"{self.path}, line {number}")
-            self._lines[line["trial"]] = line
-        self._read = (status.st_ino, offset + len(whole) + bool(whole))
+            now = (status.st_ino, status.st_size, status.st_mtime_ns)
+            if now == self._seen:
+                return self._lines
+            content = file.read()
+        if not content.startswith(self._text):  # another file, even if its number is used again
+            self._lines, self._text = {}, b""
+        added = content[len(self._text) : content.rfind(b"\n") + 1]
+        for number, text in enumerate(added.split(b"\n")[:-1], start=self._text.count(b"\n") + 1):
+            line = parse(text, f"{self.path}, line {number}")
+            self._lines[line.trial] = line.values
+        self._text, self._seen = self._text + added, now
         return self._lines
-
-    def _parsed(self, text: bytes, where: str) -> Line:
-        try:
-            line = json.loads(text)
-            if isinstance(line, dict) and isinstance(line.get("trial"), str):
-                return line
-        except ValueError:
-            pass
-        raise UsageError(f"{where}: not a line of a record (a JSON object with a `trial`)")
 
     def append(self, line: Line) -> bool:
         """Add a trial's line, whole and on disk; False when it has one."""
@@ -79,8 +73,8 @@ class Record:
         write_atomically(self.path, lambda path: path.write_text(text, encoding="utf-8"))
 
     def _append(self, text: bytes) -> None:
-        with self.path.open("ab") as file:
-            file.truncate(self._read[1])  # what a killed writer left of its line
+        with writing(self.path), self.path.open("ab") as file:
+            file.truncate(len(self._text))  # what a killed writer left of its line
             file.write(text)
             file.flush()
             os.fsync(file.fileno())

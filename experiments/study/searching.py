@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.checkpoint import write_json
+from experiments.disk import writing
 from experiments.errors import UsageError
 from experiments.study.folder import StudyFolder
 from experiments.study.line import SELECTION
@@ -108,12 +109,13 @@ class Searching:
         """Whole and only if nobody has: a machine may see another one's file late."""
         own = self.path / f".{uuid.uuid4().hex}"
         write_json(own, trial.tree())
-        try:
-            os.link(own, self.place(number))
-        except FileExistsError:
-            pass
-        finally:
-            own.unlink()
+        with writing(self.path):
+            try:
+                os.link(own, self.place(number))
+            except FileExistsError:
+                pass
+            finally:
+                own.unlink()
 
     @cached_property
     def probe(self) -> Trial:
@@ -220,7 +222,8 @@ class Searching:
     def write_journal(self) -> Path:
         """All of the search for Optuna's own tools; what is known here does not depend on it."""
         path = self.path / "optuna.journal"
-        path.parent.mkdir(parents=True, exist_ok=True)
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
         known = [self.known(number, trial) for number, trial in self.attempts().items()]
         write_journal(path, self.search.rules, known)
         return path

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from experiments.errors import UsageError
+from experiments.data.declaration import plain_name
+from experiments.errors import UsageError, one_line
 from experiments.study.ranges import Range
 from experiments.typed import build, unknown
 from experiments.yaml_file import read_tree
 
 STUDIES = Path(__file__).parent.parent / "studies"
+MOST_TRIALS = 100_000
 NO_AXIS = ("model", "dataset", "seed", "data_dir", "track")
 """Fields that a study has its own keys for, or that decide nothing."""
 
@@ -89,12 +92,21 @@ class Study:
             raise ValueError("search: goes with neither random, grid nor variants")
         if self.search and "evaluate.test" in {*self.set, *self.search.ranges}:
             raise ValueError("search: leaves test to the best; evaluate.test cannot be set")
+        if self.size > MOST_TRIALS:
+            raise ValueError(f"a study has at most {MOST_TRIALS:,} trials, this has {self.size:,}")
         varied = [*self.set, *self.grid, *(key for some in self.variants.values() for key in some)]
         for part in (self.random, self.search):
             varied += list(part.ranges) if part else []
         for key in varied:
             if key.split(".")[0] in NO_AXIS:
                 raise ValueError(f"{key}: not a field to vary; base, datasets and seeds say it")
+
+    @property
+    def size(self) -> int:
+        """Trials at most: of the product of all axes, before any are excluded or found equal."""
+        axes = [self.base, self.datasets, self.seeds, *self.grid.values(), self.variants or (None,)]
+        drawn = self.random.draws if self.random else 1
+        return math.prod(map(len, axes)) * drawn * (self.search.trials if self.search else 1)
 
 
 KEYS = [one.name for one in fields(Study) if one.name not in ("name", "question")]
@@ -108,6 +120,8 @@ def texts(values: tuple[Any, ...]) -> frozenset[str]:
 def read_study(path: Path) -> Study:
     """A study from its file; UsageError for anything unknown, missing or out of range."""
     tree = read_tree(path)
+    if not plain_name(path.stem):
+        raise UsageError(f"{path}: {path.stem!r}: a study is called by its file, and no folder so")
     for key in tree:
         if key not in KEYS:
             raise UsageError(f"{path}: {key}: {unknown(key, KEYS)}")
@@ -136,4 +150,5 @@ def name_of(path: Path) -> str:
 def question_of(path: Path) -> str:
     """The first line of the comment that heads the file."""
     first = path.read_text(encoding="utf-8", errors="replace").split("\n", 1)[0]
-    return first.removeprefix("#").strip() if first.startswith("#") else ""
+    words = first.removeprefix("#").split() if first.startswith("#") else []
+    return one_line(" ".join(words))

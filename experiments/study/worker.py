@@ -11,7 +11,9 @@ from pathlib import Path
 
 from experiments.config import Config, config_sha256
 from experiments.data.catalogue import DatasetSpec
+from experiments.disk import FULL_OR_FAILING, NotWritable, cannot_write, writing
 from experiments.errors import RunFailed
+from experiments.intact import finished_result
 from experiments.lock import Busy
 from experiments.study.folder import StudyFolder
 from experiments.study.lease import Lease
@@ -76,7 +78,7 @@ class Worker:
 
     def note(self, trial: Trial) -> str:
         """How far a trial has come, for whoever takes it."""
-        return f"after epoch {len(self.folder.run(trial.id).read_history())}"
+        return f"after epoch {len(self.folder.run(trial.id).history_lines())}"
 
     def take(self, trial: Trial) -> bool:
         """Train and record a trial; False when it is another worker's."""
@@ -99,16 +101,18 @@ class Worker:
             return failed_line(facts, f"{DEATHS} processes were killed at it {lease.note}")
         try:
             with self.printing_to(self.folder.log(trial.id)):
-                if run.read_result() is None:
+                if finished_result(run) is None:
                     self.train(trial, lease)
             return finished_line(run, facts)
         except (LeaseLost, Busy):  # Busy: the one who had it before still writes its folder
             return None
         except Pruned:
             return pruned_line(run, facts)
-        except RunFailed:  # a full disk, say: not the trial's fault
+        except (RunFailed, NotWritable):  # not the trial's fault
             raise
         except Exception as error:
+            if isinstance(error, OSError) and error.errno in FULL_OR_FAILING:
+                raise cannot_write(self.folder.log(trial.id), error) from error
             return failed_line(facts, error)
 
     def train(self, trial: Trial, lease: Lease) -> None:
@@ -134,8 +138,10 @@ class Worker:
     @contextmanager
     def printing_to(self, path: Path) -> Iterator[None]:
         """What is printed goes to a trial's log; so does the way an error came."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a", encoding="utf-8") as log, redirect_stdout(log), redirect_stderr(log):
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            log = path.open("a", encoding="utf-8", buffering=1)
+        with log, redirect_stdout(log), redirect_stderr(log):
             try:
                 yield
             except Exception:

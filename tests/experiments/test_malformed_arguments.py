@@ -12,6 +12,7 @@ import pytest
 from hypothesis import strategies as st
 
 import experiments.bench.command
+import experiments.report.command
 import experiments.train
 from experiments.cli import main
 from experiments.config import config_tree
@@ -21,7 +22,12 @@ from experiments.resolve import presets, resolve
 from tests.experiments.malformed import HOSTILE_NAMES, HOSTILE_VALUES, examined
 from tests.experiments.small_data import planted, write_text
 
-COMMANDS = ["train", "evaluate", "recommend", "export", "data", "bench", "inspect", "list"]
+COMMANDS = [
+    "train", "evaluate", "recommend", "export", "data", "bench", "inspect", "list", "study",
+    "report",
+]  # fmt: skip
+BEGUN = {"study": ["asked.yaml", "--dry-run"]}  # what a command cannot do without
+STUDY = "base: sasrec\ndatasets: [planted]\nset: {encoder.max_length: 8}\n"
 OPTIONS = {
     "train": [
         "--model",
@@ -47,6 +53,8 @@ OPTIONS = {
     "bench": ["--dataset", "--data-dir", "--steps", "--rounds", "--trace", "--to"],
     "inspect": ["--model", "--dataset", "--data-dir", "--seed", "--user"],
     "list": ["--plugin"],
+    "study": ["--data-dir", "--out", "--workers", "--threads", "--launcher", "--plugin"],
+    "report": ["--add", "--to", "--check"],
 }
 FLAGS = ["--resume", "--json", "--presets", "--scale", "--", "-", "-x", "--x", "", "train", "x"]
 
@@ -62,6 +70,7 @@ def dotted_keys() -> list[str]:
         "é",
         "a" * 999,
     }
+    keys |= {"slurm.time", "slurm.gpus_per_node", "slurm.setup", "slurm.x", "slurm", "track"}
     keys |= {"contrast.0.__class__", "__class__.__init__", ".".join("x" * 3000), "encoder.kind"}
     for name in presets():
         nodes: list[tuple[str, Any]] = [("", config_tree(resolve(None, [("model", name)])[0]))]
@@ -85,7 +94,7 @@ FIELDS = st.tuples(st.sampled_from(dotted_keys()), VALUES).map("--{0[0]}={0[1]}"
 def command_lines(draw: st.DrawFn) -> list[str]:
     """A command with up to three arguments, each with something wrong more often than not."""
     command = draw(st.sampled_from([*COMMANDS, "train", "train", "inspect", "trian"]))
-    argv = [command]
+    argv = [command, *BEGUN.get(command, [])]
     for _ in range(draw(st.integers(1, 3))):
         kind = draw(st.sampled_from(["field", "field", "option", "option", "name", "flag"]))
         if kind == "option":
@@ -110,8 +119,10 @@ def jail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(experiments.train, "prepare", stop)
     for name in ("bench", "bench_presets", "bench_scale"):
         monkeypatch.setattr(experiments.bench.command, name, stop)
+    monkeypatch.setattr(experiments.report.command, "mend", stop)
     folder = tmp_path / "outer" / "jail"
     write_text(folder, "planted", planted(9))
+    (folder / "asked.yaml").write_text(STUDY)
     monkeypatch.chdir(folder)
     return folder
 

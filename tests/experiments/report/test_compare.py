@@ -93,7 +93,7 @@ def test_no_claim_over_a_baseline_of_another_loss() -> None:
 
 
 def test_no_claim_where_a_configuration_does_not_say_its_loss() -> None:
-    record = [{**line, "config": None} for line in made_study()]
+    record = [{**line, "config": {}} for line in made_study()]
     assert not any(one.significant for one in beauty(record).comparisons.values())
 
 

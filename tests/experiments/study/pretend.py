@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from experiments.checkpoint import content_sha256, save_state, write_json
-from experiments.config import Config, config_tree
+from experiments.checkpoint import content_sha256, file_sha256, save_state, write_json
+from experiments.config import Config, config_tree, settings_sha256, tree_sha256
 from experiments.data.catalogue import DatasetSpec
 from experiments.run_folder import RunFolder
 from experiments.study.folder import StudyFolder, study_folder
@@ -67,6 +67,9 @@ def finish(config: Config, run: RunFolder, value: float) -> None:
         "versions": {},
         "seconds": {"total": 1.0},
         "targets_seen": {},
+        "settings_sha256": settings_sha256(run.read_config()),
+        "config_sha256": tree_sha256(run.read_config()),
+        "files_sha256": {run.history.name: file_sha256(run.history)},
     }
     write_json(run.result, {**result, "sha256": content_sha256(result)})
 

@@ -16,6 +16,8 @@ from experiments.study.launch import keep_running
 from experiments.study.slurm import SlurmConfig
 from tests.experiments.small_data import SMALL, planted, write_text
 
+LINE = {"study": "asked", "status": "failed", "variant": "v", "dataset": "d", "seed": 0}
+
 
 class Ended:
     """A worker that has ended at once."""
@@ -89,7 +91,7 @@ def test_workers_that_die_but_get_on_are_not_given_up(folder: StudyFolder, file:
     def start(number: int) -> Ended:
         lines = path.read_text().splitlines() if path.exists() else []
         with path.open("a") as out:
-            out.write(json.dumps({"trial": str(len(lines))}) + "\n")
+            out.write(json.dumps({**LINE, "trial": str(len(lines))}) + "\n")
         return Ended(0 if len(lines) == deaths else -9)
 
     keep_running(start, 1, folder)

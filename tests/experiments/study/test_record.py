@@ -17,7 +17,8 @@ def record(tmp_path) -> Record:
 
 
 def line(trial: str, value: float = 0.0) -> dict[str, object]:
-    return {"trial": trial, "status": "finished", "value": value}
+    told = {"study": "s", "variant": "v", "dataset": "d", "seed": 0}
+    return {"trial": trial, "status": "pruned", "value": value, **told}
 
 
 def test_a_record_that_does_not_exist_is_empty(record):
@@ -63,12 +64,23 @@ def test_lines_can_be_forgotten_and_written_again(record):
     assert record.lines() == {"a": line("a"), "c": line("c"), "b": line("b", 1.0)}
 
 
+def test_a_record_that_was_replaced_is_read_anew_though_its_file_has_the_same_number(record):
+    for trial in ("a", "b"):
+        record.append(line(trial))
+    assert list(record.lines()) == ["a", "b"]
+    before = record.path.stat().st_ino
+    record.path.write_text("".join(json.dumps(line(trial, 12.5)) + "\n" for trial in "cde"))
+    assert record.path.stat().st_ino == before
+    assert list(record.lines()) == ["c", "d", "e"]
+    assert not record.append(line("d"))
+
+
 @pytest.mark.parametrize("text", ["nonsense", "[1]", '{"status": "finished"}', '{"trial": 3}'])
 def test_a_line_that_is_none_of_a_record_is_told_with_its_number(text, record):
     record.append(line("a"))
     with record.path.open("a") as file:
         file.write(f"{text}\n")
-    with pytest.raises(UsageError, match=rf"{record.path}, line 2: not a line of a record"):
+    with pytest.raises(UsageError, match=rf"^{record.path}, line 2: "):
         Record(record.path).lines()
 
 

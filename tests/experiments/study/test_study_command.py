@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,9 @@ import yaml
 
 from experiments.cli import main
 from experiments.run_folder import REPOSITORY
+from experiments.study.folder import study_folder
 from tests.experiments.small_data import planted, write_text
+from tests.experiments.study.test_worker import metrics
 from tests.experiments.wandb_reader import read_offline_run, read_records
 
 STUDY = """# Does the contrast help?
@@ -168,7 +171,8 @@ def test_a_worker_needs_a_study_that_has_begun(file, capsys):
 
 
 @pytest.mark.slow
-def test_a_study_that_is_interrupted_gives_its_trials_back(file, tmp_path):
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_study_that_is_interrupted_gives_its_trials_back(number, code, file, tmp_path):
     """The next start has them at once, without waiting for a lease to run out."""
     file.write_text(STUDY.replace("epochs: 2", "epochs: 200").replace("[0, 1]", "[0]"))
     program = [sys.executable, str(REPOSITORY / "run.py"), *words(file, "--workers", "1")]
@@ -176,12 +180,29 @@ def test_a_study_that_is_interrupted_gives_its_trials_back(file, tmp_path):
     trials = tmp_path / "out" / "trials"
     while not list(trials.glob("*/state.pt")):
         assert begun.poll() is None
-    begun.terminate()
+    begun.send_signal(number)
     _, error = begun.communicate(timeout=60)
-    assert begun.returncode == 143
+    assert begun.returncode == code
     assert error.splitlines()[-1] == (
-        f"interrupted: SIGTERM; continue with `python run.py {shlex.join(words(file))}`"
+        f"interrupted: {number.name}; continue with `python run.py {shlex.join(words(file))}`"
     )
     assert not (tmp_path / "out" / "record.jsonl").exists()
     (lease,) = (tmp_path / "out" / "leases").iterdir()
     assert lease.stat().st_mtime == 0.0
+
+
+@pytest.mark.slow
+def test_one_worker_two_workers_and_two_commands_at_once_measure_the_same(file, tmp_path):
+    """The two commands share a folder: neither is refused, and no trial is trained twice."""
+    alone, pair, shared = (tmp_path / name for name in ("alone", "pair", "shared"))
+    counts = [(alone, "1"), (pair, "2"), (shared, "1"), (shared, "1")]
+    commands = [words(file, "--out", str(out), "--workers", workers) for out, workers in counts]
+    program = [sys.executable, str(REPOSITORY / "run.py")]
+    running = [subprocess.Popen([*program, *some], stderr=subprocess.PIPE) for some in commands]
+    errors = [one.communicate(timeout=300)[1] for one in running]
+    assert [one.returncode for one in running] == [0] * 4, errors
+    expected = metrics(study_folder("helps", alone))
+    assert len(expected) == 4
+    for out in (pair, shared):
+        assert len((out / "record.jsonl").read_text().splitlines()) == 4
+        assert metrics(study_folder("helps", out)) == expected
