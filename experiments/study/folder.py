@@ -90,12 +90,25 @@ class StudyFolder:
             raise UsageError(f"{self.manifest}: not a study's manifest ({error})") from None
 
     def forget_failed(self) -> None:
-        """Let the failed trials be trained again, from the start."""
+        """Let the failed trials be trained again, from the start.
+
+        Each under its lease: workers may run, and another process may ask the same.
+        """
+        leases = self.leases()
+        for trial in [*self.failed()]:
+            lease = leases.claim(trial)
+            if lease is None:
+                continue
+            with lease:
+                if trial in self.failed():
+                    shutil.rmtree(self.run(trial).path, ignore_errors=True)
+                    lease.forgive()
+                    self.record.forget({trial})
+
+    def failed(self) -> set[str]:
+        """The trials that are on record as failed."""
         lines = self.record.lines().items()
-        failed = {trial for trial, line in lines if line["status"] == "failed"}
-        self.record.forget(failed)
-        for trial in failed:
-            shutil.rmtree(self.run(trial).path, ignore_errors=True)
+        return {trial for trial, line in lines if line["status"] == "failed"}
 
     def trials(self) -> list[Trial]:
         return [trial_from(tree) for tree in self.read()["trials"]]

@@ -76,9 +76,9 @@ class Leases:
 
         note: kept with it, for whoever comes after.
         """
-        if self.taken(key):
+        number = max(self.numbers(key), default=0)  # once: another may come in between two looks
+        if number > 0 and self.alive(self.path(key, number)):
             return None
-        number = max(self.numbers(key), default=0)
         text = json.dumps({**asdict(Owner.this()), "note": note})
         self._own.write_text(text, encoding="utf-8")
         path = self.path(key, number + 1)
@@ -154,6 +154,11 @@ class Lease:
             for path in earlier
             if path.stat().st_mtime != 0.0
         ]
+
+    def forgive(self) -> None:
+        """Count the earlier leases on the key as given back."""
+        for number in range(1, self.number):
+            os.utime(self.leases.path(self.key, number), (0.0, 0.0))
 
     def __enter__(self) -> Lease:
         self._thread.start()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
 import random
 import time
 from pathlib import Path
@@ -222,6 +223,33 @@ def test_a_trial_whose_processes_die_again_and_again_in_one_epoch_counts_as_fail
     line = place.record.lines()[trial.id]
     assert line["status"] == "failed"
     assert line["error"] == f"{DEATHS} processes were killed at it after epoch 0"
+
+
+def test_a_trial_whose_processes_died_is_tried_again_when_that_is_asked_for(tmp_path):
+    _, place = begun(tmp_path, TWO)
+    trial = place.trials()[0]
+    for number in range(1, DEATHS + 1):
+        place.leases().path(trial.id, number).write_text('{"note": "after epoch 0"}')
+    os.utime(place.leases().path(trial.id, DEATHS), (1.0, 1.0))
+    a_worker(place).work()
+    assert place.record.lines()[trial.id]["status"] == "failed"
+    place.forget_failed()
+    a_worker(place).work()
+    assert place.record.lines()[trial.id]["status"] == "finished"
+
+
+def test_a_failed_trial_in_the_hands_of_a_worker_is_not_taken_from_it(tmp_path, monkeypatch):
+    """Another process has asked for it before, and its worker has begun."""
+    _, place = begun(tmp_path, TWO)
+    with monkeypatch.context() as patch:
+        patch.setattr(working, "train", None)  # not callable
+        a_worker(place).work()
+    first, second = place.trials()
+    place.run(first.id).path.mkdir(parents=True, exist_ok=True)
+    with place.leases().claim(first.id):
+        place.forget_failed()
+    assert place.run(first.id).path.exists()
+    assert second.id not in place.record.lines()
 
 
 def test_a_run_that_ended_without_being_recorded_is_recorded_and_not_trained_again(
