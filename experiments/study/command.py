@@ -137,18 +137,18 @@ def outlook(
 
 
 def finish(study: Study, searches: list[Searching], folder: StudyFolder) -> None:
-    """Say what failed, if anything did.
+    """Say what failed, if anything did, and what others have begun or asked for since.
 
     A search goes on without a trial that failed: a learning rate, say, may be too high.  It is an
     error when none is finished.
     """
     record = folder.record.lines()
-    attempts = {t.id: record[t.id] for one in searches for t in one.attempts().values()}
+    attempts = {trial.id for one in searches for trial in one.attempts().values()}
     trials = [*folder.trials(), *(trial for one in searches for trial in one.trials())]
-    lines = {trial.id: record[trial.id] for trial in trials}
+    lines = {trial.id: record[trial.id] for trial in trials if trial.id in record}
     failed = {name: line for name, line in lines.items() if line["status"] == "failed"}
-    ended = len(lines) - len(failed)
-    print(f"{study.name}: {ended} of {len(lines)} trials on record in {folder.record.path}")
+    total, ended = len({trial.id for trial in trials}), len(lines) - len(failed)
+    print(f"{study.name}: {ended} of {total} trials on record in {folder.record.path}")
     printed = f"what they printed is in {folder.path / 'logs'}; --retry-failed trains them again"
     for one in searches:
         print(f"search for {one.what}: optuna-dashboard {one.write_journal()}")
@@ -162,8 +162,7 @@ def finish(study: Study, searches: list[Searching], folder: StudyFolder) -> None
     rest = [line for name, line in failed.items() if name not in attempts]
     if rest:
         raise RunFailed(
-            f"{len(rest)} of {len(lines)} trials failed, the first with {rest[0]['error']}; "
-            f"{printed}"
+            f"{len(rest)} of {total} trials failed, the first with {rest[0]['error']}; {printed}"
         )
 
 
