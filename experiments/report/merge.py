@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 from experiments.errors import UsageError
 from experiments.report.aggregate import natural
 from experiments.report.read import MEASURED, Line, parse, read_record
 from experiments.report.write import replace
+from experiments.study.lock import lock_of, locked
 
 RANK = {"failed": 0, "pruned": 1, "finished": 2}
 
@@ -24,14 +26,16 @@ def add(folder: Path, results: Path) -> list[tuple[str, int, int]]:
     for line in whole_lines(folder / "record.jsonl"):
         given.setdefault(checked_name(line, folder), []).append(line)
     merged, counts = {}, []
-    for study, lines in given.items():
-        path = results / f"{study}.jsonl"
-        before = read_record(path) if path.exists() else []
-        kept = merge([*before, *lines])
-        merged[path] = "".join(text_of(line) for line in kept)
-        counts.append((study, len(before), len(kept)))
-    for path, text in merged.items():
-        replace(path, text)
+    with ExitStack() as stack:
+        for study, lines in sorted(given.items()):
+            path = results / f"{study}.jsonl"
+            stack.enter_context(locked(lock_of(path)))  # workers may be appending to it
+            before = read_record(path) if path.exists() else []
+            kept = merge([*before, *lines])
+            merged[path] = "".join(text_of(line) for line in kept)
+            counts.append((study, len(before), len(kept)))
+        for path, text in merged.items():
+            replace(path, text)
     return counts
 
 

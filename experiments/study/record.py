@@ -7,11 +7,11 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from experiments.checkpoint import write_atomically
 from experiments.errors import UsageError
-from experiments.study.lock import locked
+from experiments.study.lock import lock_of, locked
 
 Line = dict[str, Any]
 
@@ -23,29 +23,37 @@ class Record:
         self.path = path
         self._lines: dict[str, Line] = {}
         self._read: tuple[int, int] = (0, 0)  # which file, and how far it was read
+        self._last = b""  # the line that ends there
 
     def lines(self) -> dict[str, Line]:
         """By trial; only what was added since the last call is read.
 
         A last line that is not whole (a writer was killed) is left out: its trial is not done.
+        Where the file is another one than before (a version of git's, say), all of it is.
         Errors: UsageError for a line that is not one of a record.
         """
         if not self.path.exists():
-            self._lines, self._read = {}, (0, 0)
+            self._lines, self._read, self._last = {}, (0, 0), b""
             return self._lines
         with self.path.open("rb") as file:
-            status = os.fstat(file.fileno())
-            inode, offset = self._read
-            if inode != status.st_ino or offset > status.st_size:
-                self._lines, offset = {}, 0
+            inode, offset = os.fstat(file.fileno()).st_ino, self._read[1]
+            if not self._goes_on(file, inode):
+                self._lines, offset, self._last = {}, 0, b""
             file.seek(offset)
             whole, _, _ = file.read().rpartition(b"\n")
         texts = whole.split(b"\n") if whole else []
         for number, text in enumerate(texts, start=len(self._lines) + 1):
             line = self._parsed(text, f"{self.path}, line {number}")
             self._lines[line["trial"]] = line
-        self._read = (status.st_ino, offset + len(whole) + bool(whole))
+        self._read = (inode, offset + len(whole) + bool(whole))
+        self._last = texts[-1] + b"\n" if texts else self._last
         return self._lines
+
+    def _goes_on(self, file: BinaryIO, inode: int) -> bool:
+        """Whether what was read before is still there; the number of a file is used again."""
+        before, offset = self._read
+        file.seek(offset - len(self._last))
+        return inode == before and file.read(len(self._last)) == self._last
 
     def _parsed(self, text: bytes, where: str) -> Line:
         try:
@@ -88,5 +96,5 @@ class Record:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Only one process at a time is inside, on all machines that share the folder."""
-        with locked(self.path.with_name(f".{self.path.name}.lock")):
+        with locked(lock_of(self.path)):
             yield

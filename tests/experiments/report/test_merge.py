@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from experiments.errors import UsageError
 from experiments.report.merge import add
 from experiments.report.read import SELECTED
+from experiments.study.record import Record
 from tests.experiments.report.made_record import Values, made_study, write_record
 
 RECORD = made_study(("beauty",), seeds=2, users=20)
@@ -29,6 +31,26 @@ def merged(folder: Path, *parts: list[Values]) -> str:
         write_record(machine / "record.jsonl", part)
         add(machine, folder / "results")
     return (folder / "results" / "temperature.jsonl").read_text()
+
+
+def test_a_record_that_a_worker_writes_is_merged_when_the_worker_is_done(tmp_path: Path) -> None:
+    path = write_record(tmp_path / "results" / "temperature.jsonl", FINISHED[:1])
+    write_record(tmp_path / "machine" / "record.jsonl", FINISHED[1:2])
+    with Record(path).locked():
+        child = os.fork()
+        if child == 0:
+            add(tmp_path / "machine", tmp_path / "results")
+            os._exit(0)
+        path.write_text(path.read_text() + json.dumps(FINISHED[2]) + "\n")
+    assert os.waitpid(child, 0)[1] == 0
+    assert len(path.read_text().splitlines()) == 3
+
+
+def test_results_that_cannot_be_written_are_named(tmp_path: Path) -> None:
+    write_record(tmp_path / "machine" / "record.jsonl", FINISHED[:1])
+    (tmp_path / "results").write_text("a file")
+    with pytest.raises(UsageError, match="results"):
+        add(tmp_path / "machine", tmp_path / "results")
 
 
 def test_the_order_of_machines_does_not_matter(tmp_path: Path) -> None:

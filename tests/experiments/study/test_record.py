@@ -63,6 +63,17 @@ def test_lines_can_be_forgotten_and_written_again(record):
     assert record.lines() == {"a": line("a"), "c": line("c"), "b": line("b", 1.0)}
 
 
+def test_a_file_that_was_written_anew_in_its_place_is_read_from_its_start(record):
+    """Longer than what was read, and with the number of the old file."""
+    record.append(line("a"))
+    assert list(record.lines()) == ["a"]
+    texts = [json.dumps(line(f"a longer name {number}")) for number in range(3)]
+    record.path.write_text("".join(f"{text}\n" for text in texts))
+    assert list(record.lines()) == [f"a longer name {number}" for number in range(3)]
+    assert record.append(line("b"))
+    assert len(Record(record.path).lines()) == 4
+
+
 @pytest.mark.parametrize("text", ["nonsense", "[1]", '{"status": "finished"}', '{"trial": 3}'])
 def test_a_line_that_is_none_of_a_record_is_told_with_its_number(text, record):
     record.append(line("a"))
