@@ -80,7 +80,7 @@ def read_record(path: Path) -> list[Line]:
     return lines
 
 
-def parse(text: str, where: str) -> Line:
+def parse(text: str | bytes, where: str) -> Line:
     """One line of the record; `where` is named when it is not one."""
     try:
         values = json.loads(text)

@@ -72,6 +72,7 @@ def run(
     thought = [trial for one in searching for trial in one.trials()]
     if adopted := adopt(folder.record, [*trials, *thought]):
         print_now(f"{adopted} lines of the record brought up to today's fields")
+    folder.check_labels(trials)
     if retry_failed:
         folder.forget_failed()
     print_now(outlook(study, trials, searching, folder, workers))

@@ -81,6 +81,27 @@ class StudyFolder:
                     "use that, or begin the study in another folder"
                 )
 
+    def check_labels(self, trials: list[Trial]) -> None:
+        """A variant's results are all of the same fields, or a table could not show them.
+
+        Errors: UsageError where the record has a planned variant, data set and seed as another
+        trial, before hours are spent on it.
+        """
+        planned = {(one.variant.label, one.dataset, one.seed): one.id for one in trials}
+        stale = [
+            line
+            for name, line in self.record.lines().items()
+            if line["status"] == "finished"
+            and planned.get((line["variant"], line["dataset"], line["seed"]), name) != name
+        ]
+        if stale:
+            first = stale[0]
+            raise UsageError(
+                f"{self.record.path}: has {len(stale)} trials of this study with other fields, the "
+                f"first {first['trial']} ({first['variant']} on {first['dataset']}, seed "
+                f"{first['seed']}); begin anew with another --out DIR, or remove these lines"
+            )
+
     def read(self) -> dict[str, Any]:
         """The manifest; UsageError where there is none."""
         try:

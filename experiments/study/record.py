@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from experiments.checkpoint import write_atomically
-from experiments.errors import UsageError
+from experiments.disk import cannot_write
+from experiments.report.read import parse
 from experiments.study.lock import lock_of, locked
 
 Line = dict[str, Any]
@@ -43,7 +44,7 @@ class Record:
             whole, _, _ = file.read().rpartition(b"\n")
         texts = whole.split(b"\n") if whole else []
         for number, text in enumerate(texts, start=len(self._lines) + 1):
-            line = self._parsed(text, f"{self.path}, line {number}")
+            line = parse(text, f"{self.path}, line {number}").values
             self._lines[line["trial"]] = line
         self._read = (inode, offset + len(whole) + bool(whole))
         self._last = texts[-1] + b"\n" if texts else self._last
@@ -54,15 +55,6 @@ class Record:
         before, offset = self._read
         file.seek(offset - len(self._last))
         return inode == before and file.read(len(self._last)) == self._last
-
-    def _parsed(self, text: bytes, where: str) -> Line:
-        try:
-            line = json.loads(text)
-            if isinstance(line, dict) and isinstance(line.get("trial"), str):
-                return line
-        except ValueError:
-            pass
-        raise UsageError(f"{where}: not a line of a record (a JSON object with a `trial`)")
 
     def append(self, line: Line) -> bool:
         """Add a trial's line, whole and on disk; False when it has one."""
@@ -87,11 +79,14 @@ class Record:
         write_atomically(self.path, lambda path: path.write_text(text, encoding="utf-8"))
 
     def _append(self, text: bytes) -> None:
-        with self.path.open("ab") as file:
-            file.truncate(self._read[1])  # what a killed writer left of its line
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
+        try:
+            with self.path.open("ab") as file:
+                file.truncate(self._read[1])  # what a killed writer left of its line
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise cannot_write(self.path, error) from None
 
     @contextmanager
     def locked(self) -> Iterator[None]:

@@ -81,6 +81,9 @@ def test_workers_that_only_die_are_given_up(folder: StudyFolder) -> None:
     assert len(started) == 2 + 2 * launch.PATIENCE
 
 
+LINE = {"study": "s", "status": "failed", "variant": "v", "dataset": "d", "seed": 0}
+
+
 @pytest.mark.parametrize("file", ["record.jsonl", "trials/c0ffee/history.jsonl"])
 def test_workers_that_die_but_get_on_are_not_given_up(folder: StudyFolder, file: str) -> None:
     path, deaths = folder.path / file, 20
@@ -89,7 +92,7 @@ def test_workers_that_die_but_get_on_are_not_given_up(folder: StudyFolder, file:
     def start(number: int) -> Ended:
         lines = path.read_text().splitlines() if path.exists() else []
         with path.open("a") as out:
-            out.write(json.dumps({"trial": str(len(lines))}) + "\n")
+            out.write(json.dumps({**LINE, "trial": str(len(lines))}) + "\n")
         return Ended(0 if len(lines) == deaths else -9)
 
     keep_running(start, 1, folder)

@@ -17,7 +17,10 @@ def record(tmp_path) -> Record:
 
 
 def line(trial: str, value: float = 0.0) -> dict[str, object]:
-    return {"trial": trial, "status": "finished", "value": value}
+    return {
+        "study": "study", "trial": trial, "status": "finished", "variant": "sasrec",
+        "dataset": "beauty", "seed": 0, "value": value,
+    }  # fmt: skip
 
 
 def test_a_record_that_does_not_exist_is_empty(record):
@@ -74,12 +77,14 @@ def test_a_file_that_was_written_anew_in_its_place_is_read_from_its_start(record
     assert len(Record(record.path).lines()) == 4
 
 
-@pytest.mark.parametrize("text", ["nonsense", "[1]", '{"status": "finished"}', '{"trial": 3}'])
+@pytest.mark.parametrize(
+    "text", ["nonsense", "[1]", '{"status": "finished"}', '{"trial": 3}', '{"trial": "b"}']
+)
 def test_a_line_that_is_none_of_a_record_is_told_with_its_number(text, record):
     record.append(line("a"))
     with record.path.open("a") as file:
         file.write(f"{text}\n")
-    with pytest.raises(UsageError, match=rf"{record.path}, line 2: not a line of a record"):
+    with pytest.raises(UsageError, match=rf"{record.path}, line 2: "):
         Record(record.path).lines()
 
 
