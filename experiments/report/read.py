@@ -19,6 +19,7 @@ RESULTS = REPOSITORY / "experiments" / "results"
 TEXTS = ("study", "trial", "status", "variant", "dataset")
 STATUSES = ("finished", "pruned", "failed")
 MEASURED = ("valid/", "test/")
+UNLEARNT = ("popularity", "repeat-last")
 SELECTED = "test/excluded/ndcg@10"
 
 
@@ -43,8 +44,19 @@ class Line:
 
     @property
     def loss(self) -> str | None:
-        """The name of the next-item loss; None where the configuration does not say."""
-        part = (self.values.get("config") or {}).get("next_item")
+        """The name of the next-item loss; None where the configuration does not say.
+
+        A model that learns by none has one in its configuration all the same, unread; RecBole's
+        models have theirs, cross-entropy unless they are told.
+        """
+        config = self.values.get("config") or {}
+        model = str(config.get("model"))
+        if model in UNLEARNT:
+            return None
+        if model.startswith("recbole:"):
+            own = (config.get("recbole") or {}).get("loss_type", "CE")
+            return "cross_entropy" if own == "CE" else f"recbole {own}"
+        part = config.get("next_item")
         name = part.get("loss") if isinstance(part, dict) else part
         return name if isinstance(name, str) else None
 

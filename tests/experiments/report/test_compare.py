@@ -12,8 +12,9 @@ from scipy import stats
 from experiments.errors import UsageError
 from experiments.report.compare import Table, tables
 from experiments.report.notes import notes
-from experiments.report.read import SELECTED, Line, parse, read_record, study_files
+from experiments.report.read import SELECTED, UNLEARNT, Line, parse, read_record, study_files
 from experiments.study.line import encode_hits
+from models.baselines import BASELINES
 from tests.experiments.report.made_record import Values, finished, made_study, write_record
 
 WORSE, SAME, BETTER = (f"cl4srec temperature={t}" for t in (0.05, 0.1, 0.2))
@@ -89,7 +90,29 @@ def test_no_claim_over_a_baseline_of_another_loss() -> None:
     table = beauty(record)
     assert table.comparisons[BETTER].p < 0.01
     assert not table.comparisons[BETTER].significant
-    assert any("another next-item loss" in note for note in notes(table))
+    assert any("not learn with the same next-item loss" in note for note in notes(table))
+
+
+@pytest.mark.parametrize(
+    ("model", "more", "loss"),
+    [
+        ("cl4srec", {}, "cross_entropy"),
+        ("popularity", {}, None),
+        ("repeat-last", {}, None),
+        ("recbole:GRU4Rec", {}, "cross_entropy"),
+        ("recbole:GRU4Rec", {"recbole": {"loss_type": "BPR"}}, "recbole BPR"),
+    ],
+)
+def test_the_loss_is_the_one_that_a_model_learns_with(
+    model: str, more: Values, loss: str | None
+) -> None:
+    (line, *_) = made_study(("beauty",), seeds=1, users=20)
+    line["config"] = {"model": model, "next_item": {"loss": "cross_entropy"}, **more}
+    assert parse(json.dumps(line), "a line").loss == loss
+
+
+def test_models_that_learn_nothing_are_those_without_weights() -> None:
+    assert set(UNLEARNT) == set(BASELINES)
 
 
 def test_no_claim_where_a_configuration_does_not_say_its_loss() -> None:

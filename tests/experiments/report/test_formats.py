@@ -136,7 +136,7 @@ def test_numbers_are_written_as_in_the_field() -> None:
         "-0.2500",
     ]
     assert [signed(x) for x in (0.0031, -0.0031, 0.00001)] == ["+.0031", "-.0031", ".0000"]
-    assert [p_text(p) for p in (0.0002, 0.0123, 1.0)] == ["<.001", ".012", "1.000"]
+    assert [p_text(p) for p in (0.0002, 0.0123, 0.0016, 1.0)] == ["<.001", ".012", ".002", "1.000"]
 
 
 def test_the_published_file_is_whole() -> None:
