@@ -19,7 +19,7 @@ from experiments.study.estimate import clock, estimate, timings
 from experiments.study.folder import RESULTS, StudyFolder, study_folder
 from experiments.study.launch import Launch
 from experiments.study.plan import Trial, plan
-from experiments.study.search import plan_searches
+from experiments.study.search import ModelSearch, plan_searches
 from experiments.study.searching import Searching, searches_in
 from experiments.study.slurm import SlurmConfig
 from experiments.study.spec import Study, read_study
@@ -66,7 +66,7 @@ def run(
     """
     study = read_study(file)
     folder = study_folder(study.name, where.out)
-    trials, searches = plan(study, where.data_dir), plan_searches(study, where.data_dir)
+    trials, searches = whole_plan(study, where.data_dir)
     folder.open(study, trials, searches)
     searching = searches_in(folder, where.data_dir)
     thought = [trial for one in searching for trial in one.trials()]
@@ -87,11 +87,19 @@ def run(
     finish(study, searching, folder)
 
 
+def whole_plan(study: Study, data_dir: Path | None) -> tuple[list[Trial], list[ModelSearch]]:
+    """What is known to be trained, and what is searched for; UsageError for nothing at all."""
+    trials, searches = plan(study, data_dir), plan_searches(study, data_dir)
+    if not trials and not searches:
+        raise UsageError(f"study {study.name}: `exclude` leaves no trial")
+    return trials, searches
+
+
 def dry_run(file: Path, where: Where, workers: int) -> None:
     """What would be trained, and how long it would take; nothing is written."""
     study = read_study(file)
     folder = study_folder(study.name, where.out)
-    trials, searches = plan(study, where.data_dir), plan_searches(study, where.data_dir)
+    trials, searches = whole_plan(study, where.data_dir)
     done = folder.record.lines()
     known = timings(RESULTS, done)
     for trial in trials:
@@ -183,7 +191,7 @@ def track(study: Study, folder: StudyFolder, config: TrackConfig, chapters: list
 def write_sweeps(file: Path, where: Where) -> None:
     """The study as sweep files of W&B, and the commands that start them."""
     study = read_study(file)
-    plan(study, where.data_dir)  # mistakes are told before a server meets them
+    whole_plan(study, where.data_dir)  # mistakes are told before a server meets them
     folder = study_folder(study.name, where.out).path / "sweeps"
     for number, (name, tree) in enumerate(sweep_config(study, where.data_dir).items(), start=1):
         put(folder / f"{number}.yaml", as_yaml(tree))

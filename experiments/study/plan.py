@@ -93,14 +93,15 @@ def plan(study: Study, data_dir: Path | None) -> list[Trial]:
         if not excluded(study, dataset, seed, variant):
             trial = planned(variant, dataset, seed, data_dir)
             found.setdefault(trial.id, trial)
-    if not found and study.search is None:
-        raise UsageError(f"study {study.name}: `exclude` leaves no trial")
     return list(found.values())
 
 
 def planned(variant: Variant, dataset: str, seed: int, data_dir: Path | None) -> Trial:
     """A trial with its id; the data must be there, since it is part of what is identified."""
-    config, spec = resolved(overrides(variant, dataset, seed), data_dir)
+    try:
+        config, spec = resolved(overrides(variant, dataset, seed), data_dir)
+    except UsageError as error:
+        raise UsageError(f"{variant.label} on {dataset}: {error}") from None
     sha256 = config_sha256(config)
     data = data_sha256(spec.path)
     name = identity(sha256, data, features_sha256(config, spec))
@@ -199,7 +200,9 @@ def variants(study: Study) -> list[Variant]:
     unique: dict[str, Variant] = {}
     for variant in found:
         if unique.setdefault(variant.label, variant).fields != variant.fields:
-            raise UsageError(f"study {study.name}: two variants are called {variant.label!r}")
+            own = "; as the baseline it has no contrast.* and augment.* of `set`: leave it out of "
+            why = f"{own}`base`" if variant.label == variant.model == study.baseline else ""
+            raise UsageError(f"study {study.name}: two variants are called {variant.label!r}{why}")
     return list(unique.values())
 
 

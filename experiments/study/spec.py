@@ -15,6 +15,9 @@ STUDIES = Path(__file__).parent.parent / "studies"
 NO_AXIS = ("model", "dataset", "seed", "data_dir", "track")
 """Fields that a study has its own keys for, or that decide nothing."""
 
+PLACES = ("dataset", "model", "seed", "variant")
+"""What `exclude` may name next to the fields that a study sets."""
+
 
 @dataclass(frozen=True)
 class Random:
@@ -95,6 +98,10 @@ class Study:
         for key in varied:
             if key.split(".")[0] in NO_AXIS:
                 raise ValueError(f"{key}: not a field to vary; base, datasets and seeds say it")
+        known = [*PLACES, *varied]
+        for key in (key for entry in self.exclude for key in entry):
+            if key not in known:
+                raise ValueError(f"exclude: {unknown(key, known)}")
 
 
 KEYS = [one.name for one in fields(Study) if one.name not in ("name", "question")]
