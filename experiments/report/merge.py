@@ -40,9 +40,9 @@ def add(folder: Path, results: Path) -> list[tuple[str, int, int]]:
 
 
 def checked_name(line: Line, folder: Path) -> str:
-    """A study's name is a path below the results: NAME or quick/NAME, and nowhere else."""
-    parts = line.study.removeprefix("quick/").split("/")
-    if len(parts) != 1 or parts[0] in ("", ".", "..") or "\\" in parts[0] or "\0" in parts[0]:
+    """A study's name is a path below the results, such as NAME or quick/NAME, and nowhere else."""
+    parts = line.study.split("/")
+    if any(one in ("", ".", "..") for one in parts) or "\\" in line.study or "\0" in line.study:
         raise UsageError(f"{folder / 'record.jsonl'}: {line.study!r} is no name of a study")
     return line.study
 

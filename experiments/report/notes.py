@@ -62,6 +62,17 @@ def reading(table: Table) -> list[str]:
         said.append(
             "Other loss: variant and baseline do not learn with the same next-item loss; no claim."
         )
+    fewer = [
+        group
+        for group in table.groups
+        if (found := table.comparisons.get(group.variant)) is not None
+        and len(found.seeds) < len(group.lines)
+    ]
+    if fewer:
+        said.append(
+            f"Variants with seeds that their baseline lacks: {len(fewer)}; differences are over "
+            "the seeds that both have."
+        )
     lost = [one for one in table.groups if one.baseline and one.variant not in table.comparisons]
     for name, count in tally(str(one.baseline) for one in lost):
         said.append(f"Variants without comparison: {count}, as {name} has none of their seeds.")

@@ -67,7 +67,7 @@ class Line:
 
 def study_files(results: Path) -> dict[str, Path]:
     """{study: its record}, by the path below `results`; other records are left out."""
-    paths = [*sorted(results.glob("*.jsonl")), *sorted(results.glob("quick/*.jsonl"))]
+    paths = sorted(results.rglob("*.jsonl"), key=lambda path: (len(path.parts), path))
     named = {path.relative_to(results).with_suffix("").as_posix(): path for path in paths}
     return {name: path for name, path in named.items() if is_study(path)}
 

@@ -16,8 +16,9 @@ from experiments.study.record import Line, Record
 def adopt(record: Record, trials: list[Trial]) -> int:
     """Bring the lines of planned trials up to date; returns how many."""
     lines = record.lines()
-    missing = {trial.id for trial in trials} - lines.keys()
-    old = [line for trial, line in lines.items() if trial not in {one.id for one in trials}]
+    planned = {trial.id for trial in trials}
+    missing = planned - lines.keys()
+    old = [line for trial, line in lines.items() if trial not in planned]
     renewed = {
         line["trial"]: new for line in old if (new := today(line)) and new["trial"] in missing
     }

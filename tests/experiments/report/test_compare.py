@@ -54,7 +54,9 @@ def test_comparisons_are_paired_by_seed() -> None:
     """The order of the lines does not matter, and a seed that one side lacks is left out."""
     record = made_study()
     lacking = [one for one in record if (one["variant"], one["seed"]) != ("sasrec", 1)]
-    found = beauty(lacking[::-1]).comparisons[BETTER]
+    table = beauty(lacking[::-1])
+    assert any(note.startswith("Variants with seeds that their") for note in notes(table))
+    found = table.comparisons[BETTER]
     ours, theirs = (
         np.array([one[SELECTED] for one in record if one["dataset"] == "beauty"
                   and one["variant"] == name and one["seed"] in (0, 2)])

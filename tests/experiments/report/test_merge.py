@@ -11,7 +11,7 @@ import pytest
 
 from experiments.errors import UsageError
 from experiments.report.merge import add
-from experiments.report.read import SELECTED
+from experiments.report.read import SELECTED, study_files
 from experiments.study.record import Record
 from tests.experiments.report.made_record import Values, made_study, write_record
 
@@ -99,18 +99,18 @@ def test_a_torn_last_line_is_left_out_with_a_note(
     assert capsys.readouterr().err.startswith(f"note: {path}: the last line has no end")
 
 
-@pytest.mark.parametrize("name", ["../evil", "/tmp/evil", "a/b", "quick/../../evil", ""])
+@pytest.mark.parametrize("name", ["../evil", "/tmp/evil", "a//b", "quick/../../evil", ""])
 def test_a_study_is_written_below_the_results_or_not_at_all(tmp_path: Path, name: str) -> None:
     write_record(tmp_path / "one" / "record.jsonl", [{**FINISHED[0], "study": name}])
     with pytest.raises(UsageError, match="is no name of a study"):
         add(tmp_path / "one", tmp_path / "results")
 
 
-def test_a_quick_study_has_its_own_folder(tmp_path: Path) -> None:
-    quick = [{**line, "study": "quick/temperature"} for line in FINISHED]
-    write_record(tmp_path / "one" / "record.jsonl", quick)
+@pytest.mark.parametrize("name", ["quick/temperature", "my own/on heads/wide"])
+def test_a_study_in_a_folder_has_its_own_in_the_results(tmp_path: Path, name: str) -> None:
+    write_record(tmp_path / "one" / "record.jsonl", [{**line, "study": name} for line in FINISHED])
     add(tmp_path / "one", tmp_path / "results")
-    assert (tmp_path / "results" / "quick" / "temperature.jsonl").is_file()
+    assert study_files(tmp_path / "results") == {name: tmp_path / "results" / f"{name}.jsonl"}
 
 
 def test_a_folder_without_a_record_is_a_mistake(tmp_path: Path) -> None:
