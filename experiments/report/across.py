@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from experiments.report.aggregate import Group, Mean
 from experiments.report.compare import Table
 from experiments.report.read import SELECTED
+from experiments.report.shape import is_number
 from experiments.report.style import COLOURS, LINES, MARKERS, SERIES, Plot, finish, legend, panels
 
 if TYPE_CHECKING:
@@ -16,10 +17,6 @@ METRICS = {"NDCG@10": SELECTED, "HR@10": "test/excluded/hr@10"}
 LABELS = {"temperature": "temperature", "weight": "weight of the contrast"}
 TICKS = 10
 Points = list[tuple[float, Group]]
-
-
-def is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def values_of(table: Table, axis: str) -> list[Any]:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.errors import UsageError
+from experiments.report.shape import misshapen
 
 FloatArray = NDArray[np.float64]
 REPOSITORY = Path(__file__).parents[2]
@@ -110,6 +111,8 @@ def parse(text: str | bytes, where: str) -> Line:
     for key, value in values.items():
         if key.startswith(MEASURED) and not is_measured(value):
             raise UsageError(f"{where}: {key!r} has to be a finite number, got {value!r}")
+    if problem := misshapen(values):
+        raise UsageError(f"{where}: {problem}")
     study, trial, status, variant, dataset = (values[key] for key in TEXTS)
     seed, baseline, axes = values["seed"], values.get("baseline"), values.get("axes") or {}
     return Line(study, trial, status, variant, dataset, seed, baseline, axes, values)

@@ -29,7 +29,7 @@ def adopt(record: Record, trials: list[Trial]) -> int:
 
 def today(line: Line) -> Line | None:
     """A line with today's configuration and id; None where its fields mean nothing any more."""
-    if "config" not in line:
+    if not line.get("config") or "data_sha256" not in line:
         return None
     try:
         config = config_from_tree(line["config"])
@@ -37,5 +37,5 @@ def today(line: Line) -> Line | None:
         return None
     sha256 = config_sha256(config)
     tree = {key: value for key, value in config_tree(config).items() if key not in NOT_SCIENCE}
-    trial = identity(sha256, line["data_sha256"], line.get("features_sha256", {}))
+    trial = identity(sha256, line["data_sha256"], line.get("features_sha256") or {})
     return {**line, "trial": trial, "config_sha256": sha256, "config": tree}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -203,6 +204,22 @@ def test_a_line_that_is_none_is_named(tmp_path: Path, text: str, message: str) -
     with pytest.raises(UsageError, match=r"^bad.jsonl:2: ") as error:
         read_record(path)
     assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "told"),
+    [
+        ("axes", [1], "'axes' has to be keys and values, got [1]"),
+        ("config", "x", "'config' has to be keys and values"),
+        ("baseline", 3, "'baseline' has to be a text, got 3"),
+        ("curve/seconds", [1.0], "curve/* have to be of one length"),
+        ("curve/epoch", ["a", "b", "c"], "'curve/epoch' has to be a list of numbers"),
+        ("groups/length", [{"from": 1}], "'groups/length' has to be a list of groups"),
+    ],
+)
+def test_a_part_of_a_line_that_is_none_is_named(key: str, value: object, told: str) -> None:
+    with pytest.raises(UsageError, match=rf"^made:1: .*{re.escape(told)}"):
+        lines_of([{**made_study(users=5)[1], key: value}])
 
 
 def test_a_study_is_a_file_whose_lines_name_one(tmp_path: Path) -> None:
