@@ -18,7 +18,7 @@ from experiments.study.adopt import adopt
 from experiments.study.estimate import clock, estimate, timings
 from experiments.study.folder import RESULTS, StudyFolder, study_folder
 from experiments.study.launch import Launch
-from experiments.study.plan import Trial, plan
+from experiments.study.plan import Trial, doubles, plan
 from experiments.study.search import ModelSearch, plan_searches
 from experiments.study.searching import Searching, searches_in
 from experiments.study.slurm import SlurmConfig
@@ -129,6 +129,8 @@ def outlook(
     total = len(trials) + sum(len(one.trials()) + one.unknown() for one in searches)
     to_do = left(trials, searches, folder)
     line = f"{study.name}: {total} trials, {total - len(to_do)} on record"
+    if same := doubles(study, trials):
+        line = f"not trained, as others have the same fields: {', '.join(same)}\n{line}"
     if study.search and searches:
         best = sum(len(one.search.seeds) for one in searches)
         names = ", ".join(one.what for one in searches)

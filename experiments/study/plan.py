@@ -96,6 +96,18 @@ def plan(study: Study, data_dir: Path | None) -> list[Trial]:
     return list(found.values())
 
 
+def doubles(study: Study, trials: list[Trial]) -> list[str]:
+    """Labels of variants without a trial of their own: another one resolves to the same."""
+    own = {trial.variant.label for trial in trials}
+    places = list(product(study.datasets, study.seeds))
+    return [
+        variant.label
+        for variant in variants(study)
+        if variant.label not in own
+        and not all(excluded(study, dataset, seed, variant) for dataset, seed in places)
+    ]
+
+
 def planned(variant: Variant, dataset: str, seed: int, data_dir: Path | None) -> Trial:
     """A trial with its id; the data must be there, since it is part of what is identified."""
     try:

@@ -13,7 +13,7 @@ from experiments.data.catalogue import declared, known
 from experiments.errors import UsageError
 from experiments.resolve import resolve
 from experiments.study.command import whole_plan
-from experiments.study.plan import Trial, command, plan, variants
+from experiments.study.plan import Trial, command, doubles, plan, variants
 from experiments.study.ranges import Range
 from experiments.study.search import plan_searches
 from experiments.study.spec import STUDIES, Search, Study, read_study
@@ -163,7 +163,11 @@ def test_an_id_is_of_the_resolved_configuration_and_the_data(data, tmp_path):
 
 def test_two_ways_to_the_same_configuration_are_one_trial(data):
     asked = study(grid={"train.batch_size": (256, 128)}, variants={"a": {}, "b": {}})
-    assert len(plan(asked, data)) == 2
+    trials = plan(asked, data)
+    assert len(trials) == 2
+    assert doubles(asked, trials) == ["cl4srec batch_size=256 b", "cl4srec batch_size=128 b"]
+    excluding = replace(asked, exclude=({"variant": "b"},))
+    assert doubles(excluding, plan(excluding, data)) == []
 
 
 def test_fields_that_a_model_does_not_have_are_refused_before_anything_runs(data):
