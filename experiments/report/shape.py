@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeGuard
 
 KINDS = {
     "axes": (dict, "keys and values"),
@@ -38,5 +38,5 @@ def group(value: Any) -> bool:
     return ends and all(is_number(value.get(key)) for key in GROUP)
 
 
-def is_number(value: Any) -> bool:
+def is_number(value: Any) -> TypeGuard[float]:
     return isinstance(value, (int, float)) and not isinstance(value, bool)

@@ -159,7 +159,7 @@ def finish(study: Study, searches: list[Searching], folder: StudyFolder) -> None
     lines = {trial.id: record[trial.id] for trial in trials if trial.id in record}
     failed = {name: line for name, line in lines.items() if line["status"] == "failed"}
     total, ended = len({trial.id for trial in trials}), len(lines) - len(failed)
-    print(f"{study.name}: {ended} of {total} trials on record in {folder.record.path}")
+    print(f"{study.name}: {ended} of {total} trials ended well, on record in {folder.record.path}")
     printed = f"what they printed is in {folder.path / 'logs'}; --retry-failed trains them again"
     for one in searches:
         print(f"search for {one.what}: optuna-dashboard {one.write_journal()}")

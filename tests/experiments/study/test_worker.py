@@ -305,7 +305,7 @@ def test_the_end_of_a_study_that_has_grown_meanwhile_says_what_is_left(tmp_path,
     study = read_study(file)
     place.open(study, plan(study, tmp_path))
     finish(study, [], place)
-    assert capsys.readouterr().out.startswith("tiny: 2 of 4 trials on record")
+    assert capsys.readouterr().out.startswith("tiny: 2 of 4 trials ended well")
 
 
 def test_a_study_is_not_changed_under_workers_that_would_not_know(tmp_path):
