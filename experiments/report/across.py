@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from experiments.report.aggregate import Group, Mean
+from experiments.report.check import is_number
 from experiments.report.compare import Table
 from experiments.report.read import SELECTED
 from experiments.report.style import COLOURS, LINES, MARKERS, SERIES, Plot, finish, legend, panels
@@ -18,10 +19,6 @@ TICKS = 10
 Points = list[tuple[float, Group]]
 
 
-def is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
 def values_of(table: Table, axis: str) -> list[Any]:
     return [group.lines[0].axes[axis] for group in table.groups if axis in group.lines[0].axes]
 
@@ -33,6 +30,9 @@ def axes_of(table: Table) -> list[str]:
 
 
 def numeric_axes(table: Table) -> list[str]:
+    """None of a search: its few winners differ in all fields at once."""
+    if table.searched:
+        return []
     return [name for name in axes_of(table) if all(map(is_number, values_of(table, name)))]
 
 
@@ -48,7 +48,9 @@ def series(table: Table, axis: str) -> dict[str, Points]:
     for group in table.groups:
         axes = group.lines[0].axes
         if axis in axes:
-            rest = ", ".join(f"{names[name]} {axes[name]}" for name in others if name in axes)
+            rest = ", ".join(
+                f"{names[name]} {shown(axes[name])}" for name in others if name in axes
+            )
             found.setdefault(rest or group.lines[0].axes.get("model", "variants"), []).append(
                 (float(axes[axis]), group)
             )
@@ -66,6 +68,18 @@ def mean_of(group: Group, key: str) -> Mean:
     mean = group.mean(key)
     assert mean is not None
     return mean
+
+
+def shown(value: Any) -> str:
+    """A field's value in few words: [{operator: crop, keep: 0.6}] is [crop keep 0.6]."""
+    if isinstance(value, list):
+        return f"[{', '.join(map(shown, value))}]"
+    if not isinstance(value, dict):
+        return str(value)
+    return " ".join(
+        shown(part) if isinstance(part, str) else f"{key} {shown(part)}"
+        for key, part in value.items()
+    )
 
 
 def short(axis: str) -> str:
@@ -88,7 +102,7 @@ def draw_across(table: Table, axis: str) -> Plot:
     legend(figure, both[0])
     hidden = len(found) - len(shown)
     caption = "Mean over seeds with its 95 % t-interval where there are two seeds or more."
-    caption += " The band is the baseline's interval." if baselines(table) else ""
+    caption += " The band is the baseline's interval." if has_band(table) else ""
     caption += f" The best {SERIES} of {len(found)} series." if hidden else ""
     title = f"{table.dataset}: test NDCG@10 and HR@10 against {axis}"
     return finish(figure, f"{table.dataset}-{axis}", title, caption, described(table, found, axis))
@@ -112,14 +126,19 @@ def baselines(table: Table) -> list[Group]:
     return [group for name in names if (group := table.group(name)) is not None]
 
 
+def has_band(table: Table) -> bool:
+    """Is there one baseline only, with an interval?"""
+    found = baselines(table)
+    return len(found) == 1 and len(found[0].lines) > 1
+
+
 def bands(panel: Axes, table: Table, key: str) -> None:
     """A line for each baseline; with its interval where there is one only."""
-    found = baselines(table)
-    for group, line in zip(found, LINES, strict=False):
+    for group, line in zip(baselines(table), LINES, strict=False):
         mean = mean_of(group, key)
         label = f"baseline: {group.variant}"
         panel.axhline(mean.mean, color="#8c8c8c", linestyle=line, linewidth=1.2, label=label)
-        if mean.low is not None and mean.high is not None and len(found) == 1:
+        if mean.low is not None and mean.high is not None and has_band(table):
             panel.axhspan(mean.low, mean.high, color="#8c8c8c", alpha=0.2, linewidth=0)
 
 

@@ -26,7 +26,7 @@ def draw_bars(table: Table) -> Plot:
     groups = [group for group in table.groups if group.variant not in bases]
     groups = sorted(groups, key=lambda one: mean_of(one, SELECTED).mean, reverse=True)
     shown = groups[:BARS]
-    figure, (panel,) = panels(1, width=7.5, height=1.4 + 0.24 * len(shown))
+    figure, (panel,) = panels(1, width=7.5, height=1.0 + 0.24 * len(shown))
     means = [mean_of(group, SELECTED) for group in shown]
     half = [0.0 if one.low is None else one.mean - one.low for one in means]
     place = range(len(shown), 0, -1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeGuard
 
 from experiments.errors import UsageError
 
@@ -16,7 +16,7 @@ GROUPED = ("from", "to", "users", "excluded/ndcg@10")
 LARGEST = 1e39  # beyond any number of 32 bits; its square is still finite
 
 
-def is_number(value: Any) -> bool:
+def is_number(value: Any) -> TypeGuard[float]:
     """A number of moderate size; JSON has NaN, infinities and integers without end."""
     known = isinstance(value, (int, float)) and not isinstance(value, bool)
     return known and math.isfinite(value if isinstance(value, float) else 0) and within(value)

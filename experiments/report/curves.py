@@ -31,7 +31,7 @@ def draw_curves(table: Table) -> Plot:
     """A line a seed; the seeds of a variant look alike."""
     groups = with_curves(table)
     shown = leading(table, groups)
-    figure, (panel,) = panels(1, width=6.5, height=3.8)
+    figure, (panel,) = panels(1, width=6.5, height=3.4)
     ends = []
     for number, group in enumerate(shown):
         for first, line in enumerate(group.lines):
@@ -71,7 +71,7 @@ def draw_scatter(table: Table, task: str) -> Plot:
     """Lower is better on both axes; the best variants are named."""
     points = measured(table, task)
     named = leading(table, [group for group, _, _ in points])
-    figure, (panel,) = panels(1, width=6.5, height=3.8)
+    figure, (panel,) = panels(1, width=6.5, height=3.4)
     rest = [point for point in points if point[0] not in named][:OTHERS]
     panel.scatter([x for _, x, _ in rest], [y for _, _, y in rest], s=8, color="#8c8c8c", alpha=0.6)
     where = {group.variant: (x, y) for group, x, y in points}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import ExitStack
 from pathlib import Path
 
 from experiments.errors import UsageError
@@ -10,6 +11,7 @@ from experiments.report.aggregate import natural
 from experiments.report.check import MEASURED
 from experiments.report.read import Line, read_record
 from experiments.report.write import replace
+from experiments.study.lock import lock_of, locked
 
 RANK = {"failed": 0, "pruned": 1, "finished": 2}
 
@@ -27,21 +29,23 @@ def add(folder: Path, results: Path) -> list[tuple[str, int, int]]:
     for line in read_record(record):
         given.setdefault(checked_name(line, folder), []).append(line)
     merged, counts = {}, []
-    for study, lines in given.items():
-        path = results / f"{study}.jsonl"
-        before = read_record(path) if path.exists() else []
-        kept = merge([*before, *lines])
-        merged[path] = "".join(text_of(line) for line in kept)
-        counts.append((study, len(before), len(kept)))
-    for path, text in merged.items():
-        replace(path, text)
+    with ExitStack() as stack:
+        for study, lines in sorted(given.items()):
+            path = results / f"{study}.jsonl"
+            stack.enter_context(locked(lock_of(path)))  # workers may be appending to it
+            before = read_record(path) if path.exists() else []
+            kept = merge([*before, *lines])
+            merged[path] = "".join(text_of(line) for line in kept)
+            counts.append((study, len(before), len(kept)))
+        for path, text in merged.items():
+            replace(path, text)
     return counts
 
 
 def checked_name(line: Line, folder: Path) -> str:
-    """A study's name is a path below the results: NAME or quick/NAME, and nowhere else."""
-    parts = line.study.removeprefix("quick/").split("/")
-    if len(parts) != 1 or parts[0] in ("", ".", "..") or "\\" in parts[0] or "\0" in parts[0]:
+    """A study's name is a path below the results, such as NAME or quick/NAME, and nowhere else."""
+    parts = line.study.split("/")
+    if any(one in ("", ".", "..") for one in parts) or "\\" in line.study or "\0" in line.study:
         raise UsageError(f"{folder / 'record.jsonl'}: {line.study!r} is no name of a study")
     return line.study
 

@@ -59,7 +59,20 @@ def reading(table: Table) -> list[str]:
     if any(one.interval is None for one in compared):
         said.append("One seed: no interval, and no claim is made.")
     if any(not one.loss for one in compared):
-        said.append("Other loss: the baseline learns with another next-item loss; no claim.")
+        said.append(
+            "Other loss: variant and baseline do not learn with the same next-item loss; no claim."
+        )
+    fewer = [
+        group
+        for group in table.groups
+        if (found := table.comparisons.get(group.variant)) is not None
+        and len(found.seeds) < len(group.lines)
+    ]
+    if fewer:
+        said.append(
+            f"Variants with seeds that their baseline lacks: {len(fewer)}; differences are over "
+            "the seeds that both have."
+        )
     lost = [one for one in table.groups if one.baseline and one.variant not in table.comparisons]
     for name, count in tally(str(one.baseline) for one in lost):
         said.append(f"Variants without comparison: {count}, as {name} has none of their seeds.")

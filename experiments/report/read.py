@@ -17,6 +17,7 @@ from experiments.report.check import TEXTS, check_line
 FloatArray = NDArray[np.float64]
 REPOSITORY = Path(__file__).parents[2]
 RESULTS = REPOSITORY / "experiments" / "results"
+UNLEARNT = ("popularity", "repeat-last")
 SELECTED = "test/excluded/ndcg@10"
 
 
@@ -41,8 +42,19 @@ class Line:
 
     @property
     def loss(self) -> str | None:
-        """The name of the next-item loss; None where the configuration does not say."""
-        part = (self.values.get("config") or {}).get("next_item")
+        """The name of the next-item loss; None where the configuration does not say.
+
+        A model that learns by none has one in its configuration all the same, unread; RecBole's
+        models have theirs, cross-entropy unless they are told.
+        """
+        config = self.values.get("config") or {}
+        model = str(config.get("model"))
+        if model in UNLEARNT:
+            return None
+        if model.startswith("recbole:"):
+            own = (config.get("recbole") or {}).get("loss_type", "CE")
+            return "cross_entropy" if own == "CE" else f"recbole {own}"
+        part = config.get("next_item")
         name = part.get("loss") if isinstance(part, dict) else part
         return name if isinstance(name, str) else None
 
@@ -53,7 +65,7 @@ class Line:
 
 def study_files(results: Path) -> dict[str, Path]:
     """{study: its record}, by the path below `results`; other records are left out."""
-    paths = [*sorted(results.glob("*.jsonl")), *sorted(results.glob("quick/*.jsonl"))]
+    paths = sorted(results.rglob("*.jsonl"), key=lambda path: (len(path.parts), path))
     named = {path.relative_to(results).with_suffix("").as_posix(): path for path in paths}
     return {name: path for name, path in named.items() if is_study(path)}
 

@@ -130,4 +130,4 @@ def signed(value: float) -> str:
 
 
 def p_text(p: float) -> str:
-    return "<.001" if p < 0.001 else number_text(p)[:-1]
+    return "<.001" if p < 0.001 else f"{p:.3f}".removeprefix("0")

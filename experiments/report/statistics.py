@@ -14,7 +14,7 @@ from experiments.report.read import FloatArray
 
 RESAMPLES = 10_000
 CELLS = 200_000  # counts drawn at once: they stay in a processor's cache
-ROUNDING = 1e-12  # per-user differences are of the order of .1: a sum this small is 0
+ROUNDING = 1e-12  # differences are of the order of .1: a sum or spread this small is 0
 
 
 def interval(values: FloatArray) -> tuple[float, float] | None:
@@ -40,7 +40,7 @@ def effect_size(differences: FloatArray) -> float | None:
     if len(differences) < 2:
         return None
     spread = float(np.std(differences, ddof=1))
-    return float(np.mean(differences)) / spread if spread > 0.0 else None
+    return float(np.mean(differences)) / spread if spread > ROUNDING else None
 
 
 def holm(p: FloatArray) -> FloatArray:

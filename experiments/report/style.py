@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ one is lost on paper, the other in dark mode."""
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 LINES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)))
 SERIES = len(COLOURS)
+LINE = 0.2  # inches, of a legend
 SETTINGS = {
     "svg.fonttype": "none",  # text stays text
     "svg.hashsalt": "seqcontrast",  # the same ids every time
@@ -53,7 +55,7 @@ def styled() -> Iterator[None]:
         yield
 
 
-def panels(count: int, width: float = 4.6, height: float = 3.2) -> tuple[Figure, list[Axes]]:
+def panels(count: int, width: float = 4.6, height: float = 3.0) -> tuple[Figure, list[Axes]]:
     """A figure with `count` plots side by side."""
     figure = Figure(figsize=(width * count, height), layout="constrained")
     FigureCanvasAgg(figure)
@@ -62,10 +64,11 @@ def panels(count: int, width: float = 4.6, height: float = 3.2) -> tuple[Figure,
 
 
 def legend(figure: Figure, axes: Axes) -> None:
-    """Below the panels, once for all of them."""
+    """Below the panels, once for all of them; the figure grows by as many lines as it has."""
     handles, labels = axes.get_legend_handles_labels()
     if labels:
         columns = 1 if max(map(len, labels)) > 40 else 2
+        figure.set_figheight(figure.get_figheight() + LINE * math.ceil(len(labels) / columns))
         figure.legend(handles, labels, loc="outside lower center", ncols=columns)
 
 

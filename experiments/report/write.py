@@ -29,4 +29,4 @@ def write(path: Path, content: str | bytes, by: Callable[[bytes], object]) -> No
 
 def slug(text: str) -> str:
     """As a file's name."""
-    return re.sub(r"[^A-Za-z0-9]+", "-", text).strip("-").lower()
+    return re.sub(r"[\W_]+", "-", text).strip("-").lower()

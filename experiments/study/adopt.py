@@ -16,8 +16,9 @@ from experiments.study.record import Line, Record
 def adopt(record: Record, trials: list[Trial]) -> int:
     """Bring the lines of planned trials up to date; returns how many."""
     lines = record.lines()
-    missing = {trial.id for trial in trials} - lines.keys()
-    old = [line for trial, line in lines.items() if trial not in {one.id for one in trials}]
+    planned = {trial.id for trial in trials}
+    missing = planned - lines.keys()
+    old = [line for trial, line in lines.items() if trial not in planned]
     renewed = {
         line["trial"]: new for line in old if (new := today(line)) and new["trial"] in missing
     }
@@ -28,7 +29,7 @@ def adopt(record: Record, trials: list[Trial]) -> int:
 
 def today(line: Line) -> Line | None:
     """A line with today's configuration and id; None where its fields mean nothing any more."""
-    if "config" not in line or "data_sha256" not in line:
+    if not line.get("config") or "data_sha256" not in line:
         return None
     try:
         config = config_from_tree(line["config"])
@@ -36,5 +37,5 @@ def today(line: Line) -> Line | None:
         return None
     sha256 = config_sha256(config)
     tree = {key: value for key, value in config_tree(config).items() if key not in NOT_SCIENCE}
-    trial = identity(sha256, line["data_sha256"], line.get("features_sha256", {}))
+    trial = identity(sha256, line["data_sha256"], line.get("features_sha256") or {})
     return {**line, "trial": trial, "config_sha256": sha256, "config": tree}

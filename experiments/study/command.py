@@ -18,8 +18,8 @@ from experiments.study.adopt import adopt
 from experiments.study.estimate import clock, estimate, timings
 from experiments.study.folder import RESULTS, StudyFolder, study_folder
 from experiments.study.launch import Launch
-from experiments.study.plan import Trial, plan
-from experiments.study.search import plan_searches
+from experiments.study.plan import Trial, doubles, plan
+from experiments.study.search import ModelSearch, plan_searches
 from experiments.study.searching import Searching, searches_in
 from experiments.study.slurm import SlurmConfig
 from experiments.study.spec import Study, read_study
@@ -66,12 +66,13 @@ def run(
     """
     study = read_study(file)
     folder = study_folder(study.name, where.out)
-    trials, searches = plan(study, where.data_dir), plan_searches(study, where.data_dir)
+    trials, searches = whole_plan(study, where.data_dir)
     folder.open(study, trials, searches)
     searching = searches_in(folder, where.data_dir)
     thought = [trial for one in searching for trial in one.trials()]
     if adopted := adopt(folder.record, [*trials, *thought]):
         print_now(f"{adopted} lines of the record brought up to today's fields")
+    folder.check_labels(trials)
     if retry_failed:
         folder.forget_failed()
     print_now(outlook(study, trials, searching, folder, workers))
@@ -86,11 +87,19 @@ def run(
     finish(study, searching, folder)
 
 
+def whole_plan(study: Study, data_dir: Path | None) -> tuple[list[Trial], list[ModelSearch]]:
+    """What is known to be trained, and what is searched for; UsageError for nothing at all."""
+    trials, searches = plan(study, data_dir), plan_searches(study, data_dir)
+    if not trials and not searches:
+        raise UsageError(f"study {study.name}: `exclude` leaves no trial")
+    return trials, searches
+
+
 def dry_run(file: Path, where: Where, workers: int) -> None:
     """What would be trained, and how long it would take; nothing is written."""
     study = read_study(file)
     folder = study_folder(study.name, where.out)
-    trials, searches = plan(study, where.data_dir), plan_searches(study, where.data_dir)
+    trials, searches = whole_plan(study, where.data_dir)
     done = folder.record.lines()
     known = timings(RESULTS, done)
     for trial in trials:
@@ -120,6 +129,8 @@ def outlook(
     total = len(trials) + sum(len(one.trials()) + one.unknown() for one in searches)
     to_do = left(trials, searches, folder)
     line = f"{study.name}: {total} trials, {total - len(to_do)} on record"
+    if same := doubles(study, trials):
+        line = f"not trained, as others have the same fields: {', '.join(same)}\n{line}"
     if study.search and searches:
         best = sum(len(one.search.seeds) for one in searches)
         names = ", ".join(one.what for one in searches)
@@ -137,18 +148,18 @@ def outlook(
 
 
 def finish(study: Study, searches: list[Searching], folder: StudyFolder) -> None:
-    """Say what failed, if anything did.
+    """Say what failed, if anything did, and what others have begun or asked for since.
 
     A search goes on without a trial that failed: a learning rate, say, may be too high.  It is an
     error when none is finished.
     """
     record = folder.record.lines()
-    attempts = {t.id: record[t.id] for one in searches for t in one.attempts().values()}
+    attempts = {trial.id for one in searches for trial in one.attempts().values()}
     trials = [*folder.trials(), *(trial for one in searches for trial in one.trials())]
-    lines = {trial.id: record[trial.id] for trial in trials}
+    lines = {trial.id: record[trial.id] for trial in trials if trial.id in record}
     failed = {name: line for name, line in lines.items() if line["status"] == "failed"}
-    ended = len(lines) - len(failed)
-    print(f"{study.name}: {ended} of {len(lines)} trials on record in {folder.record.path}")
+    total, ended = len({trial.id for trial in trials}), len(lines) - len(failed)
+    print(f"{study.name}: {ended} of {total} trials ended well, on record in {folder.record.path}")
     printed = f"what they printed is in {folder.path / 'logs'}; --retry-failed trains them again"
     for one in searches:
         print(f"search for {one.what}: optuna-dashboard {one.write_journal()}")
@@ -162,8 +173,7 @@ def finish(study: Study, searches: list[Searching], folder: StudyFolder) -> None
     rest = [line for name, line in failed.items() if name not in attempts]
     if rest:
         raise RunFailed(
-            f"{len(rest)} of {len(lines)} trials failed, the first with {rest[0]['error']}; "
-            f"{printed}"
+            f"{len(rest)} of {total} trials failed, the first with {rest[0]['error']}; {printed}"
         )
 
 
@@ -183,7 +193,7 @@ def track(study: Study, folder: StudyFolder, config: TrackConfig, chapters: list
 def write_sweeps(file: Path, where: Where) -> None:
     """The study as sweep files of W&B, and the commands that start them."""
     study = read_study(file)
-    plan(study, where.data_dir)  # mistakes are told before a server meets them
+    whole_plan(study, where.data_dir)  # mistakes are told before a server meets them
     folder = study_folder(study.name, where.out).path / "sweeps"
     for number, (name, tree) in enumerate(sweep_config(study, where.data_dir).items(), start=1):
         put(folder / f"{number}.yaml", as_yaml(tree))

@@ -6,6 +6,7 @@ from collections import defaultdict
 from pathlib import Path
 from statistics import median
 
+from experiments.report.check import is_number
 from experiments.report.read import read_record, study_files
 from experiments.study.plan import Trial
 from experiments.study.record import Line
@@ -16,14 +17,18 @@ Seconds = dict[str, tuple[float, float]]
 
 
 def timings(results: Path, own: dict[str, Line]) -> Seconds:
-    """Medians over the finished trials of all records in a folder, and of one more record."""
+    """Medians over the finished trials of all records in a folder, and of one more record.
+
+    Lines that lack what they are found by, or a time, tell nothing here.
+    """
     committed = [line for path in study_files(results).values() for line in read_record(path)]
     found: dict[str, list[tuple[float, float]]] = defaultdict(list)
     for line in [*own.values(), *(one.values for one in committed)]:
-        if line["status"] == "finished" and line.keys() >= TIMED and "protocol" in line["config"]:
-            key = f"{line['dataset']} {line['model']} {line['config']['protocol']}"
-            epochs = max(line["epochs"], 1)
-            found[key].append((line["seconds/total"] / epochs, epochs))
+        protocol = (line.get("config") or {}).get("protocol")
+        epochs, seconds = line.get("epochs"), line.get("seconds/total")
+        if line["status"] == "finished" and is_number(epochs) and is_number(seconds):
+            key = f"{line['dataset']} {line.get('model')} {protocol}"
+            found[key].append((seconds / max(epochs, 1), max(epochs, 1)))
     return {
         key: (median(seconds for seconds, _ in some), median(epochs for _, epochs in some))
         for key, some in found.items()

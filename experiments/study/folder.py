@@ -81,6 +81,27 @@ class StudyFolder:
                     "use that, or begin the study in another folder"
                 )
 
+    def check_labels(self, trials: list[Trial]) -> None:
+        """A variant's results are all of the same fields, or a table could not show them.
+
+        Errors: UsageError where the record has a planned variant, data set and seed as another
+        trial, before hours are spent on it.
+        """
+        planned = {(one.variant.label, one.dataset, one.seed): one.id for one in trials}
+        stale = [
+            line
+            for name, line in self.record.lines().items()
+            if line["status"] == "finished"
+            and planned.get((line["variant"], line["dataset"], line["seed"]), name) != name
+        ]
+        if stale:
+            first = stale[0]
+            raise UsageError(
+                f"{self.record.path}: has {len(stale)} trials of this study with other fields, the "
+                f"first {first['trial']} ({first['variant']} on {first['dataset']}, seed "
+                f"{first['seed']}); begin anew with another --out DIR, or remove these lines"
+            )
+
     def read(self) -> dict[str, Any]:
         """The manifest; UsageError where there is none."""
         try:
@@ -92,14 +113,27 @@ class StudyFolder:
         return tree
 
     def forget_failed(self) -> None:
-        """Let the failed trials be trained again, from the start."""
+        """Let the failed trials be trained again, from the start.
+
+        Each under its lease: workers may run, and another process may ask the same.
+        """
+        leases = self.leases()
+        for trial in [*self.failed()]:
+            lease = leases.claim(trial)
+            if lease is None:
+                continue
+            with lease:
+                if trial in self.failed():  # the folder goes first: no kill leaves it to go on
+                    if (path := self.run(trial).path).exists():
+                        with writing(path):
+                            shutil.rmtree(path)
+                    lease.forgive()
+                    self.record.forget({trial})
+
+    def failed(self) -> set[str]:
+        """The trials that are on record as failed."""
         lines = self.record.lines().items()
-        failed = {trial for trial, line in lines if line["status"] == "failed"}
-        for trial in failed:  # before the lines: a kill leaves none that would be continued
-            if (path := self.run(trial).path).exists():
-                with writing(path):
-                    shutil.rmtree(path)
-        self.record.forget(failed)
+        return {trial for trial, line in lines if line["status"] == "failed"}
 
     def trials(self) -> list[Trial]:
         """Those of the manifest; UsageError for what this code would not have written."""

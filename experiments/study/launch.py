@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Protocol
 
 from experiments.errors import RunFailed, UsageError
@@ -66,7 +67,11 @@ def keep_running(start: Callable[[int], Process], workers: int, folder: StudyFol
 def progress(folder: StudyFolder) -> tuple[int, int]:
     """Lines on record, and bytes of the histories of trials: an epoch makes them longer."""
     histories = folder.path.glob("trials/*/history.jsonl")
-    return len(folder.record.lines()), sum(path.stat().st_size for path in histories)
+    sizes = []
+    for path in histories:
+        with suppress(FileNotFoundError):  # a trial that is to be tried again from its start
+            sizes.append(path.stat().st_size)
+    return len(folder.record.lines()), sum(sizes)
 
 
 def stop(processes: Iterable[Process]) -> None:

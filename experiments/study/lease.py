@@ -82,9 +82,9 @@ class Leases:
         Errors: NotWritable or RunFailed where no lease can be written.
         """
         with writing(self.folder):
-            if self.taken(key):
+            number = max(self.numbers(key), default=0)  # once: others come between two looks
+            if number > 0 and self.alive(self.path(key, number)):
                 return None
-            number = max(self.numbers(key), default=0)
             text = json.dumps({**asdict(Owner.this()), "note": note})
             try:
                 self._own.write_text(text, encoding="utf-8")
@@ -169,6 +169,11 @@ class Lease:
     def lost(self) -> list[str]:
         """The notes of earlier leases on the key that were never given back, oldest first."""
         return self.leases.kept(self.key)[:-1]
+
+    def forgive(self) -> None:
+        """Count the earlier leases on the key as given back."""
+        for number in range(1, self.number):
+            os.utime(self.leases.path(self.key, number), (0.0, 0.0))
 
     def __enter__(self) -> Lease:
         self._thread.start()

@@ -24,3 +24,8 @@ def locked(path: Path) -> Iterator[None]:
         with writing(path):
             fcntl.lockf(file, fcntl.LOCK_EX)
         yield
+
+
+def lock_of(record: Path) -> Path:
+    """The lock that whoever writes a record has to hold."""
+    return record.with_name(f".{record.name}.lock")

@@ -98,14 +98,27 @@ def plan(study: Study, data_dir: Path | None) -> list[Trial]:
         if not excluded(study, dataset, seed, variant):
             trial = planned(variant, dataset, seed, data_dir)
             found.setdefault(trial.id, trial)
-    if not found and study.search is None:
-        raise UsageError(f"study {study.name}: `exclude` leaves no trial")
     return list(found.values())
+
+
+def doubles(study: Study, trials: list[Trial]) -> list[str]:
+    """Labels of variants without a trial of their own: another one resolves to the same."""
+    own = {trial.variant.label for trial in trials}
+    places = list(product(study.datasets, study.seeds))
+    return [
+        variant.label
+        for variant in variants(study)
+        if variant.label not in own
+        and not all(excluded(study, dataset, seed, variant) for dataset, seed in places)
+    ]
 
 
 def planned(variant: Variant, dataset: str, seed: int, data_dir: Path | None) -> Trial:
     """A trial with its id; the data must be there, since it is part of what is identified."""
-    config, spec = resolved(overrides(variant, dataset, seed), data_dir)
+    try:
+        config, spec = resolved(overrides(variant, dataset, seed), data_dir)
+    except UsageError as error:
+        raise UsageError(f"{variant.label} on {dataset}: {error}") from None
     sha256 = config_sha256(config)
     data = data_sha256(spec.path)
     name = identity(sha256, data, features_sha256(config, spec))
@@ -206,7 +219,9 @@ def variants(study: Study) -> list[Variant]:
         if not variant.label.isprintable():
             raise UsageError(f"study {study.name}: {variant.label!r} cannot be printed as a name")
         if unique.setdefault(variant.label, variant).fields != variant.fields:
-            raise UsageError(f"study {study.name}: two variants are called {variant.label!r}")
+            own = "; as the baseline it has no contrast.* and augment.* of `set`: leave it out of "
+            why = f"{own}`base`" if variant.label == variant.model == study.baseline else ""
+            raise UsageError(f"study {study.name}: two variants are called {variant.label!r}{why}")
     return list(unique.values())
 
 

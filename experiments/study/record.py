@@ -7,12 +7,12 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from experiments.checkpoint import write_atomically
 from experiments.disk import writing
 from experiments.report.read import parse
-from experiments.study.lock import locked
+from experiments.study.lock import lock_of, locked
 
 Line = dict[str, Any]
 
@@ -23,32 +23,45 @@ class Record:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._lines: dict[str, Line] = {}
-        self._text = b""  # the whole lines that were read
-        self._seen = (0, 0, 0)  # the file's number, size and time when that was all of it
+        self._file: BinaryIO | None = None  # open, so that no other file can take its number
+        self._read = 0  # how far it was read
+        self._last = b""  # the line that ends there
 
     def lines(self) -> dict[str, Line]:
         """By trial; only what was added since the last call is parsed.
 
         A last line that is not whole (a writer was killed) is left out: its trial is not done.
+        Where the file is another one than before (a version of git's, say), all of it is.
         Errors: UsageError for a line that is not one of a record.
         """
-        if not self.path.exists():
-            self._lines, self._text = {}, b""
+        if not self._goes_on():
+            self._start()
+        if self._file is None:
             return self._lines
-        with self.path.open("rb") as file:
-            status = os.fstat(file.fileno())
-            now = (status.st_ino, status.st_size, status.st_mtime_ns)
-            if now == self._seen:
-                return self._lines
-            content = file.read()
-        if not content.startswith(self._text):  # another file, even if its number is used again
-            self._lines, self._text = {}, b""
-        added = content[len(self._text) : content.rfind(b"\n") + 1]
-        for number, text in enumerate(added.split(b"\n")[:-1], start=self._text.count(b"\n") + 1):
+        self._file.seek(self._read)
+        whole, end, _ = self._file.read().rpartition(b"\n")
+        texts = whole.split(b"\n") if end else []
+        for number, text in enumerate(texts, start=len(self._lines) + 1):
             line = parse(text, f"{self.path}, line {number}")
             self._lines[line.trial] = line.values
-        self._text, self._seen = self._text + added, now
+        self._read += len(whole) + len(end)
+        self._last = texts[-1] + end if texts else self._last
         return self._lines
+
+    def _goes_on(self) -> bool:
+        """Whether the open file still is the record, and what was read of it still is there."""
+        if self._file is None or not self.path.exists():
+            return False
+        if not os.path.samestat(os.fstat(self._file.fileno()), self.path.stat()):
+            return False
+        self._file.seek(self._read - len(self._last))
+        return self._file.read(len(self._last)) == self._last
+
+    def _start(self) -> None:
+        if self._file is not None:
+            self._file.close()
+        self._file = self.path.open("rb") if self.path.exists() else None
+        self._lines, self._read, self._last = {}, 0, b""
 
     def append(self, line: Line) -> bool:
         """Add a trial's line, whole and on disk; False when it has one."""
@@ -74,7 +87,7 @@ class Record:
 
     def _append(self, text: bytes) -> None:
         with writing(self.path), self.path.open("ab") as file:
-            file.truncate(len(self._text))  # what a killed writer left of its line
+            file.truncate(self._read)  # what a killed writer left of its line
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
@@ -82,5 +95,5 @@ class Record:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Only one process at a time is inside, on all machines that share the folder."""
-        with locked(self.path.with_name(f".{self.path.name}.lock")):
+        with locked(lock_of(self.path)):
             yield

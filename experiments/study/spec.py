@@ -18,6 +18,9 @@ MOST_TRIALS = 100_000
 NO_AXIS = ("model", "dataset", "seed", "data_dir", "track")
 """Fields that a study has its own keys for, or that decide nothing."""
 
+PLACES = ("dataset", "model", "seed", "variant")
+"""What `exclude` may name next to the fields that a study sets."""
+
 
 @dataclass(frozen=True)
 class Random:
@@ -100,6 +103,10 @@ class Study:
         for key in varied:
             if key.split(".")[0] in NO_AXIS:
                 raise ValueError(f"{key}: not a field to vary; base, datasets and seeds say it")
+        known = [*PLACES, *varied]
+        for key in (key for entry in self.exclude for key in entry):
+            if key not in known:
+                raise ValueError(f"exclude: {unknown(key, known)}")
 
     @property
     def size(self) -> int:

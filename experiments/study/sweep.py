@@ -122,16 +122,13 @@ def drawn(key: str, one: Range) -> Json:
     """A range as a distribution of W&B; steps as values, since W&B's are inexact decimals."""
     if one.choices:
         return {"values": [handed(value) for value in one.choices]}
-    whole = all(isinstance(value, int) for value in (one.low, one.high, one.step or 1))
     if one.step is not None:
-        steps = range(math.floor((one.high - one.low) / one.step + 1e-9) + 1)
-        values = [one.low + one.step * step for step in steps]
-        return {"values": values if whole else [float(f"{value:.4g}") for value in values]}
-    if one.log and whole:
+        return {"values": [one.point(step) for step in range(one.steps + 1)]}
+    if one.log and one.integer:
         raise UsageError(
             f"ranges.{key}: W&B draws no whole numbers by their logarithm; write them as choices"
         )
-    kind = "log_uniform_values" if one.log else "int_uniform" if whole else "uniform"
+    kind = "log_uniform_values" if one.log else "int_uniform" if one.integer else "uniform"
     return {"distribution": kind, "min": one.low, "max": one.high}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,9 @@ from scipy import stats
 from experiments.errors import UsageError
 from experiments.report.compare import Table, tables
 from experiments.report.notes import notes
-from experiments.report.read import SELECTED, Line, parse, read_record, study_files
+from experiments.report.read import SELECTED, UNLEARNT, Line, parse, read_record, study_files
 from experiments.study.line import encode_hits
+from models.baselines import BASELINES
 from tests.experiments.report.made_record import Values, finished, made_study, write_record
 
 WORSE, SAME, BETTER = (f"cl4srec temperature={t}" for t in (0.05, 0.1, 0.2))
@@ -53,7 +55,9 @@ def test_comparisons_are_paired_by_seed() -> None:
     """The order of the lines does not matter, and a seed that one side lacks is left out."""
     record = made_study()
     lacking = [one for one in record if (one["variant"], one["seed"]) != ("sasrec", 1)]
-    found = beauty(lacking[::-1]).comparisons[BETTER]
+    table = beauty(lacking[::-1])
+    assert any(note.startswith("Variants with seeds that their") for note in notes(table))
+    found = table.comparisons[BETTER]
     ours, theirs = (
         np.array([one[SELECTED] for one in record if one["dataset"] == "beauty"
                   and one["variant"] == name and one["seed"] in (0, 2)])
@@ -89,7 +93,29 @@ def test_no_claim_over_a_baseline_of_another_loss() -> None:
     table = beauty(record)
     assert table.comparisons[BETTER].p < 0.01
     assert not table.comparisons[BETTER].significant
-    assert any("another next-item loss" in note for note in notes(table))
+    assert any("not learn with the same next-item loss" in note for note in notes(table))
+
+
+@pytest.mark.parametrize(
+    ("model", "more", "loss"),
+    [
+        ("cl4srec", {}, "cross_entropy"),
+        ("popularity", {}, None),
+        ("repeat-last", {}, None),
+        ("recbole:GRU4Rec", {}, "cross_entropy"),
+        ("recbole:GRU4Rec", {"recbole": {"loss_type": "BPR"}}, "recbole BPR"),
+    ],
+)
+def test_the_loss_is_the_one_that_a_model_learns_with(
+    model: str, more: Values, loss: str | None
+) -> None:
+    (line, *_) = made_study(("beauty",), seeds=1, users=20)
+    line["config"] = {"model": model, "next_item": {"loss": "cross_entropy"}, **more}
+    assert parse(json.dumps(line), "a line").loss == loss
+
+
+def test_models_that_learn_nothing_are_those_without_weights() -> None:
+    assert set(UNLEARNT) == set(BASELINES)
 
 
 def test_no_claim_where_a_configuration_does_not_say_its_loss() -> None:
@@ -178,6 +204,22 @@ def test_a_line_that_is_none_is_named(tmp_path: Path, text: str, message: str) -
     with pytest.raises(UsageError, match=r"^bad.jsonl:2: ") as error:
         read_record(path)
     assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "told"),
+    [
+        ("axes", [1], "'axes' has to be names and values, got [1]"),
+        ("config", "x", "'config' has to be names and values"),
+        ("baseline", 3, "'baseline' has to be a text or null, got 3"),
+        ("curve/seconds", [1.0], "the lists of 'curve/' have different lengths"),
+        ("curve/epoch", ["a", "b", "c"], "'curve/epoch' has to be a list of finite numbers"),
+        ("groups/length", [{"from": 1}], "'groups/length' has to be a list of groups"),
+    ],
+)
+def test_a_part_of_a_line_that_is_none_is_named(key: str, value: object, told: str) -> None:
+    with pytest.raises(UsageError, match=rf"^made:1: .*{re.escape(told)}"):
+        lines_of([{**made_study(users=5)[1], key: value}])
 
 
 def test_a_study_is_a_file_whose_lines_name_one(tmp_path: Path) -> None:

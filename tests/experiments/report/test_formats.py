@@ -13,6 +13,7 @@ from experiments.report.formats import as_csv, latex, markdown, plain
 from experiments.report.published import Published, published
 from experiments.report.read import SELECTED
 from experiments.report.sheet import Cell, Sheet, brief, number_text, p_text, sheet, signed
+from experiments.report.write import slug
 from tests.experiments.report.made_record import Values, made_study
 from tests.experiments.report.test_compare import BETTER, lines_of
 
@@ -136,7 +137,7 @@ def test_numbers_are_written_as_in_the_field() -> None:
         "-0.2500",
     ]
     assert [signed(x) for x in (0.0031, -0.0031, 0.00001)] == ["+.0031", "-.0031", ".0000"]
-    assert [p_text(p) for p in (0.0002, 0.0123, 1.0)] == ["<.001", ".012", "1.000"]
+    assert [p_text(p) for p in (0.0002, 0.0123, 0.0016, 1.0)] == ["<.001", ".012", ".002", "1.000"]
 
 
 def test_the_published_file_is_whole() -> None:
@@ -145,3 +146,8 @@ def test_the_published_file_is_whole() -> None:
     assert all(0.0 < row.ndcg < row.hr < 1.0 for row in rows)
     assert all(row.source and row.next_item for row in rows)
     assert len({(row.dataset, row.method, row.seen, row.next_item) for row in rows}) == len(rows)
+
+
+def test_names_in_any_script_make_files_of_their_own() -> None:
+    assert slug("Toys & Games_2-curves") == "toys-games-2-curves"
+    assert slug("книги-curves") != slug("музыка-curves")

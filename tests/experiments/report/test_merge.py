@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 from pathlib import Path
 
 import pytest
 
 from experiments.errors import UsageError
 from experiments.report.merge import add
-from experiments.report.read import SELECTED
+from experiments.report.read import SELECTED, study_files
+from experiments.study.record import Record
 from tests.experiments.report.made_record import Values, made_study, write_record
 
 RECORD = made_study(("beauty",), seeds=2, users=20)
@@ -29,6 +31,26 @@ def merged(folder: Path, *parts: list[Values]) -> str:
         write_record(machine / "record.jsonl", part)
         add(machine, folder / "results")
     return (folder / "results" / "temperature.jsonl").read_text()
+
+
+def test_a_record_that_a_worker_writes_is_merged_when_the_worker_is_done(tmp_path: Path) -> None:
+    path = write_record(tmp_path / "results" / "temperature.jsonl", FINISHED[:1])
+    write_record(tmp_path / "machine" / "record.jsonl", FINISHED[1:2])
+    with Record(path).locked():
+        child = os.fork()
+        if child == 0:
+            add(tmp_path / "machine", tmp_path / "results")
+            os._exit(0)
+        path.write_text(path.read_text() + json.dumps(FINISHED[2]) + "\n")
+    assert os.waitpid(child, 0)[1] == 0
+    assert len(path.read_text().splitlines()) == 3
+
+
+def test_results_that_cannot_be_written_are_named(tmp_path: Path) -> None:
+    write_record(tmp_path / "machine" / "record.jsonl", FINISHED[:1])
+    (tmp_path / "results").write_text("a file")
+    with pytest.raises(UsageError, match="results"):
+        add(tmp_path / "machine", tmp_path / "results")
 
 
 def test_the_order_of_machines_does_not_matter(tmp_path: Path) -> None:
@@ -77,18 +99,18 @@ def test_a_torn_last_line_is_left_out_with_a_note(
     assert capsys.readouterr().err.startswith(f"note: {path}: the last line has no end")
 
 
-@pytest.mark.parametrize("name", ["../evil", "/tmp/evil", "a/b", "quick/../../evil", ""])
+@pytest.mark.parametrize("name", ["../evil", "/tmp/evil", "a//b", "quick/../../evil", ""])
 def test_a_study_is_written_below_the_results_or_not_at_all(tmp_path: Path, name: str) -> None:
     write_record(tmp_path / "one" / "record.jsonl", [{**FINISHED[0], "study": name}])
     with pytest.raises(UsageError, match="is no name of a study"):
         add(tmp_path / "one", tmp_path / "results")
 
 
-def test_a_quick_study_has_its_own_folder(tmp_path: Path) -> None:
-    quick = [{**line, "study": "quick/temperature"} for line in FINISHED]
-    write_record(tmp_path / "one" / "record.jsonl", quick)
+@pytest.mark.parametrize("name", ["quick/temperature", "my own/on heads/wide"])
+def test_a_study_in_a_folder_has_its_own_in_the_results(tmp_path: Path, name: str) -> None:
+    write_record(tmp_path / "one" / "record.jsonl", [{**line, "study": name} for line in FINISHED])
     add(tmp_path / "one", tmp_path / "results")
-    assert (tmp_path / "results" / "quick" / "temperature.jsonl").is_file()
+    assert study_files(tmp_path / "results") == {name: tmp_path / "results" / f"{name}.jsonl"}
 
 
 def test_a_folder_without_a_record_is_a_mistake(tmp_path: Path) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from experiments.report.across import numeric_axes, scale, series
+from experiments.report.aggregate import Group
 from experiments.report.bars import has_bars
 from experiments.report.compare import Table, tables
 from experiments.report.gains import bucket
@@ -100,6 +102,41 @@ def test_other_axes_make_series_the_best_first() -> None:
     found = series(with_axes(axes), "contrast.0.weight")
     assert set(found) == {"dim 32", "dim 64"}
     assert [[x for x, _ in points] for points in found.values()] == [[0.1, 0.2], [0.1, 0.2]]
+
+
+def test_a_series_is_named_in_words_and_not_in_brackets_of_python() -> None:
+    crop, mask = [{"operator": "crop", "keep": 0.6}], [{"operator": "mask", "ratio": 0.3}]
+    axes = [
+        {"contrast.0.operators": some, "contrast.0.temperature": t}
+        for some in (crop, mask) for t in (0.1, 0.2)
+    ]  # fmt: skip
+    found = series(with_axes(axes), "contrast.0.temperature")
+    assert set(found) == {"operators [crop keep 0.6]", "operators [mask ratio 0.3]"}
+
+
+def test_the_winners_of_a_search_are_not_drawn_against_its_fields() -> None:
+    table = with_axes([{"train.learning_rate": 0.1}, {"train.learning_rate": 0.3}])
+    assert numeric_axes(table) == ["train.learning_rate"]
+    assert numeric_axes(replace(table, searched=table.groups[0].lines)) == []
+
+
+def test_only_one_baseline_has_a_band_and_the_caption_says_so(drawn: dict[str, Plot]) -> None:
+    assert "The band is" in drawn["beauty-contrast-0-temperature"].caption
+    axes = [{"contrast.0.weight": w, "encoder.dim": d} for d in (32, 64) for w in (0.1, 0.2)]
+    table = with_axes([*axes, {"encoder.dim": 32}], seeds=2)
+    lines = tuple(replace(line, baseline="variant 4") for line in table.groups[1].lines)
+    two = replace(table, groups=(table.groups[0], Group("variant 0", lines), *table.groups[2:]))
+    found = {plot.name: plot for plot in plots(two)}
+    assert "The band is" not in found["beauty-contrast-0-weight"].caption
+
+
+def test_a_long_legend_leaves_the_panels_their_height() -> None:
+    few, many = ([{"variant": f"{n}"} for n in range(count)] for count in (2, 6))
+    heights = []
+    for axes in (few, many):
+        plot = next(one for one in plots(with_axes(axes)) if one.name == "beauty-curves")
+        heights.append(float(re.findall(r'height="([\d.]+)pt"', plot.svg)[0]))
+    assert heights[1] > heights[0] + 20.0  # points: two lines more
 
 
 def test_axes_of_one_name_are_told_apart_by_all_of_it() -> None:

@@ -48,6 +48,7 @@ def test_the_effect_size_is_t_over_the_root_of_n() -> None:
     t = stats.ttest_1samp(values, 0.0).statistic
     assert effect_size(values) == pytest.approx(t / 2.0)
     assert effect_size(np.array([0.1, 0.1])) is None  # no spread, no size
+    assert effect_size(np.full(3, 0.0475)) is None  # whose mean is rounded
 
 
 def differences(shift: float, users: int = 500, zeros: float = 0.5) -> np.ndarray:

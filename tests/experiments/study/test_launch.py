@@ -83,6 +83,9 @@ def test_workers_that_only_die_are_given_up(folder: StudyFolder) -> None:
     assert len(started) == 2 + 2 * launch.PATIENCE
 
 
+LINE = {"study": "s", "status": "failed", "variant": "v", "dataset": "d", "seed": 0}
+
+
 @pytest.mark.parametrize("file", ["record.jsonl", "trials/c0ffee/history.jsonl"])
 def test_workers_that_die_but_get_on_are_not_given_up(folder: StudyFolder, file: str) -> None:
     path, deaths = folder.path / file, 20

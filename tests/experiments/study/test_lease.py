@@ -36,6 +36,27 @@ def test_of_many_who_claim_at_once_one_gets_the_lease(leases):
         assert sum(pool.map(claim, range(64))) == 1
 
 
+def test_a_lease_that_another_worker_gets_between_look_and_claim_is_left_to_it(leases, monkeypatch):
+    """The other one comes after any number of looks at what there is."""
+    look = Leases.numbers
+    for after in range(4):
+        key, looks = f"trial {after}", []
+
+        def interrupted(self, key, looks=looks, after=after):
+            found = list(look(self, key))
+            looks.append(found)
+            if len(looks) == after + 1:
+                with monkeypatch.context() as undisturbed:
+                    undisturbed.setattr(Leases, "numbers", look)
+                    Leases(leases.folder).claim(key)
+            return iter(found)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Leases, "numbers", interrupted)
+            leases.claim(key)
+        assert list(leases.numbers(key)) == [1]
+
+
 def test_leases_on_different_keys_do_not_hinder_each_other(leases):
     assert leases.claim("a") is not None
     assert leases.claim("b") is not None

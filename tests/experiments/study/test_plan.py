@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import replace
 
 import pytest
 
@@ -11,9 +12,11 @@ from experiments.config import config_tree
 from experiments.data.catalogue import declared, known
 from experiments.errors import UsageError
 from experiments.resolve import resolve
-from experiments.study.plan import Trial, command, plan, variants
+from experiments.study.command import whole_plan
+from experiments.study.plan import Trial, command, doubles, plan, variants
+from experiments.study.ranges import Range
 from experiments.study.search import plan_searches
-from experiments.study.spec import STUDIES, Study, read_study
+from experiments.study.spec import STUDIES, Search, Study, read_study
 from tests.experiments.small_data import planted, write_text
 
 ALL = sorted(STUDIES.rglob("*.yaml"))
@@ -127,8 +130,21 @@ def test_a_trial_that_fits_all_keys_of_an_exclusion_is_left_out(entry, left, dat
 
 
 def test_excluding_everything_is_a_mistake(data):
-    with pytest.raises(UsageError, match="leaves no trial"):
-        plan(study(exclude=({"dataset": "planted"},)), data)
+    search = Search(trials=1, ranges={"encoder.dropout": Range(low=0.1, high=0.2)})
+    for asked in (study(), study(search=search)):
+        with pytest.raises(UsageError, match="leaves no trial"):
+            whole_plan(replace(asked, exclude=({"dataset": "planted"},)), data)
+
+
+def test_a_mistake_in_one_variant_names_it(data):
+    with pytest.raises(UsageError, match=r"sasrec dim=65 on planted: .*heads"):
+        plan(study(base=("sasrec",), grid={"encoder.dim": (64, 65)}), data)
+
+
+def test_a_baseline_that_is_a_base_and_would_be_two_models_is_refused_with_the_way_out(data):
+    asked = study(base=("sasrec", "cl4srec"), baseline="sasrec", set={"contrast.0.head": "mlp"})
+    with pytest.raises(UsageError, match=r"called 'sasrec'; .* leave it out of `base`"):
+        plan(asked, data)
 
 
 def ids(asked: Study, data) -> list[str]:
@@ -149,7 +165,11 @@ def test_an_id_is_of_the_resolved_configuration_and_the_data(data, tmp_path):
 
 def test_two_ways_to_the_same_configuration_are_one_trial(data):
     asked = study(grid={"train.batch_size": (256, 128)}, variants={"a": {}, "b": {}})
-    assert len(plan(asked, data)) == 2
+    trials = plan(asked, data)
+    assert len(trials) == 2
+    assert doubles(asked, trials) == ["cl4srec batch_size=256 b", "cl4srec batch_size=128 b"]
+    excluding = replace(asked, exclude=({"variant": "b"},))
+    assert doubles(excluding, plan(excluding, data)) == []
 
 
 def test_fields_that_a_model_does_not_have_are_refused_before_anything_runs(data):

@@ -75,7 +75,20 @@ def test_a_record_that_was_replaced_is_read_anew_though_its_file_has_the_same_nu
     assert not record.append(line("d"))
 
 
-@pytest.mark.parametrize("text", ["nonsense", "[1]", '{"status": "finished"}', '{"trial": 3}'])
+def test_a_file_that_was_written_anew_in_its_place_is_read_from_its_start(record):
+    """Longer than what was read, and with the number of the old file."""
+    record.append(line("a"))
+    assert list(record.lines()) == ["a"]
+    texts = [json.dumps(line(f"a longer name {number}")) for number in range(3)]
+    record.path.write_text("".join(f"{text}\n" for text in texts))
+    assert list(record.lines()) == [f"a longer name {number}" for number in range(3)]
+    assert record.append(line("b"))
+    assert len(Record(record.path).lines()) == 4
+
+
+@pytest.mark.parametrize(
+    "text", ["nonsense", "[1]", '{"status": "finished"}', '{"trial": 3}', '{"trial": "b"}']
+)
 def test_a_line_that_is_none_of_a_record_is_told_with_its_number(text, record):
     record.append(line("a"))
     with record.path.open("a") as file:

@@ -54,6 +54,11 @@ def test_a_study_of_this_repository_is_called_by_its_path():
             SMALLEST + "grid: {epochs: [1]}\nsearch: {trials: 1, ranges: {a: {low: 0, high: 1}}}\n",
             "search: goes with neither random, grid nor variants",
         ),
+        (SMALLEST + "exclude: [{dataste: beauty}]\n", "did you mean 'dataset'?"),
+        (
+            SMALLEST + "grid: {contrast.0.weight: [0.1]}\nexclude: [{contrast.0.wieght: 0.1}]\n",
+            "exclude: unknown 'contrast.0.wieght' (did you mean 'contrast.0.weight'?)",
+        ),
         ("[]", "expected keys and values"),
     ],
 )  # fmt: skip

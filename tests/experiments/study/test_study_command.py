@@ -79,6 +79,19 @@ def test_two_workers_finish_a_study_and_what_is_finished_tells_how_long_more_wou
     assert "without a similar run" not in outlook
 
 
+def test_a_study_whose_fields_have_changed_since_its_trials_were_recorded_is_refused(file, capsys):
+    """Both would be called sasrec, seed 0."""
+    recorded = {"status": "finished", "variant": "sasrec", "dataset": "planted", "seed": 0}
+    line = {"study": "helps", "trial": "0123", "valid/excluded/ndcg@10": 0.1, **recorded}
+    (file.parent / "out").mkdir()
+    (file.parent / "out" / "record.jsonl").write_text(json.dumps(line) + "\n")
+    assert main(words(file)) == 2
+    told = (
+        "has 1 trials of this study with other fields, the first 0123 (sasrec on planted, seed 0)"
+    )
+    assert told in capsys.readouterr().err
+
+
 def the_run(folder: Path) -> dict[str, Any]:
     """What W&B knows of the one run in a folder."""
     return next(record["run"] for record in read_records(folder) if record["type"] == "run")

@@ -63,7 +63,7 @@ def die(*_: object) -> NoReturn:
 
 def die_in_the_midst(record: Record, text: bytes) -> None:
     with record.path.open("ab") as file:
-        file.truncate(len(record._text))
+        file.truncate(record._read)
         file.write(text[: len(text) // 2])
     die()
 
@@ -87,10 +87,12 @@ def killed(place: StudyFolder, point: str) -> bool:
     """Whether a worker, in a process of its own, has died at its first such point."""
     child = os.fork()
     if child == 0:
-        owner, name, instead = POINTS[point]
-        setattr(owner, name, instead)
-        a_worker(place).work()
-        os._exit(0)
+        try:
+            owner, name, instead = POINTS[point]
+            setattr(owner, name, instead)
+            a_worker(place).work()
+        finally:
+            os._exit(0)  # never on to the tests of its parent
     return os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
 import random
 import time
 from pathlib import Path
@@ -137,6 +138,18 @@ def test_what_is_not_the_trials_fault_ends_the_worker_and_the_trial_is_left(tmp_
     assert [line["status"] for line in place.record.lines().values()] == ["finished"] * 2
 
 
+def test_a_worker_on_a_machine_with_other_data_or_none_ends_and_leaves_the_trials(tmp_path):
+    _, place = begun(tmp_path, TWO)
+    elsewhere = Worker(place, tmp_path / "nowhere", UNTRACKED, print)
+    with pytest.raises(RunFailed, match="on this machine"):
+        elsewhere.work()
+    write_text(tmp_path / "other", "planted", planted(seed=1))
+    elsewhere = Worker(place, tmp_path / "other", UNTRACKED, print)
+    with pytest.raises(RunFailed, match="not the data that the trial was planned on"):
+        elsewhere.work()
+    assert place.record.lines() == {}
+
+
 def test_failed_trials_are_trained_again_when_that_is_asked_for(tmp_path, monkeypatch):
     _, place = begun(tmp_path, TWO)
     with monkeypatch.context() as patch:
@@ -250,6 +263,33 @@ def test_a_trial_whose_processes_die_again_and_again_in_one_epoch_counts_as_fail
     assert line["error"] == f"{DEATHS} processes were killed at it after epoch 0"
 
 
+def test_a_trial_whose_processes_died_is_tried_again_when_that_is_asked_for(tmp_path):
+    _, place = begun(tmp_path, TWO)
+    trial = place.trials()[0]
+    for number in range(1, DEATHS + 1):
+        place.leases().path(trial.id, number).write_text('{"note": "after epoch 0"}')
+    os.utime(place.leases().path(trial.id, DEATHS), (1.0, 1.0))
+    a_worker(place).work()
+    assert place.record.lines()[trial.id]["status"] == "failed"
+    place.forget_failed()
+    a_worker(place).work()
+    assert place.record.lines()[trial.id]["status"] == "finished"
+
+
+def test_a_failed_trial_in_the_hands_of_a_worker_is_not_taken_from_it(tmp_path, monkeypatch):
+    """Another process has asked for it before, and its worker has begun."""
+    _, place = begun(tmp_path, TWO)
+    with monkeypatch.context() as patch:
+        patch.setattr(working, "train", None)  # not callable
+        a_worker(place).work()
+    first, second = place.trials()
+    place.run(first.id).path.mkdir(parents=True, exist_ok=True)
+    with place.leases().claim(first.id):
+        place.forget_failed()
+    assert place.run(first.id).path.exists()
+    assert second.id not in place.record.lines()
+
+
 def test_a_run_that_ended_without_being_recorded_is_recorded_and_not_trained_again(
     tmp_path, monkeypatch
 ):
@@ -281,6 +321,17 @@ def test_a_study_may_grow_and_is_not_continued_on_other_data(tmp_path):
     write_text(tmp_path, "planted", planted(seed=1))
     with pytest.raises(UsageError, match="has trials on another version of planted"):
         place.open(study, plan(study, tmp_path))
+
+
+def test_the_end_of_a_study_that_has_grown_meanwhile_says_what_is_left(tmp_path, capsys):
+    """Another process has planned more seeds, with the same folder."""
+    file, place = begun(tmp_path, TWO)
+    a_worker(place).work()
+    file.write_text(TWO + "seeds: [0, 1]\n")
+    study = read_study(file)
+    place.open(study, plan(study, tmp_path))
+    finish(study, [], place)
+    assert capsys.readouterr().out.startswith("tiny: 2 of 4 trials ended well")
 
 
 def test_a_study_is_not_changed_under_workers_that_would_not_know(tmp_path):
