@@ -61,7 +61,10 @@ def test_two_processes_have_the_losses_and_gradients_of_one(protocol: str, tmp_p
     one, two = read_history(tmp_path / "one"), read_history(tmp_path / "two")
     assert len(one) == len(two) == 3
     for alone, together in zip(one, two, strict=True):
-        assert together == pytest.approx(alone, rel=2e-3, abs=2e-4)
+        assert together.keys() == alone.keys()
+        for key, value in alone.items():
+            tips = key.endswith("/accuracy")  # two negatives may score alike to the last digit
+            assert together[key] == pytest.approx(value, rel=2e-3, abs=0.02 if tips else 2e-4), key
     results = [json.loads((tmp_path / run / "result.json").read_text()) for run in ("one", "two")]
     assert results[0]["best_epoch"] == results[1]["best_epoch"]
     for split in ("valid", "test"):

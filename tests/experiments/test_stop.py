@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -50,19 +51,30 @@ def signalled(number: signal.Signals) -> Callable[..., Iterator[Any]]:
     return epoch
 
 
+@contextmanager
+def default_handler(number: signal.Signals) -> Iterator[Any]:
+    """As a shell starts a command, even where these tests run under nohup."""
+    usual = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
+    before = signal.signal(number, usual)
+    try:
+        yield usual
+    finally:
+        signal.signal(number, before)
+
+
 @pytest.mark.parametrize("number", CODES)
 def test_a_signal_ends_with_its_code_and_the_command_that_goes_on(
     number: signal.Signals, runs: Path, tmp_path: Path, monkeypatch, capsys
 ) -> None:
-    out, before = tmp_path / "my run", signal.getsignal(number)
-    with monkeypatch.context() as patch:
+    out = tmp_path / "my run"
+    with monkeypatch.context() as patch, default_handler(number) as before:
         patch.setattr(TrainingBatches, "epoch", signalled(number))
         assert start(runs, out) == CODES[number]
+        assert signal.getsignal(number) is before
     command = f"python run.py train --out '{out}' --resume"
     expected = f"interrupted: {number.name}; continue with `{command}`\n"
     assert capsys.readouterr().err == expected
     assert [record["epoch"] for record in read_history(out)] == [1]
-    assert signal.getsignal(number) is before
     assert main(["train", "--out", str(out), "--resume"]) == 0
     assert_same_run(out, runs / "whole")
 
