@@ -24,6 +24,8 @@ from experiments.study.sampling import Known, hopeless, next_fields, write_journ
 from experiments.study.search import ModelSearch
 from experiments.typed import build
 
+TRIES = 50  # at fields that go together
+
 
 class Searching:
     """A search as far as it has come, in a folder that all workers share.
@@ -100,10 +102,20 @@ class Searching:
             if number is None:
                 return False
             known = [self.known(n, trial) for n, trial in attempts.items()]
-            fields = next_fields(self.search.rules, number, self.epochs, known)
-            trial = self.search.attempt(number, fields, self.data_dir)
-            self._write(number, trial)
+            self._write(number, self._next(number, known))
         return True
+
+    def _next(self, number: int, known: list[Known]) -> Trial:
+        """The trial of a place.  Fields that do not go together are asked for anew, as if a place
+        beyond the last were asked for; UsageError when they never do."""
+        for again in range(TRIES):
+            place = number + again * self.search.rules.trials
+            fields = next_fields(self.search.rules, place, self.epochs, known)
+            try:
+                return self.search.attempt(number, fields, self.data_dir)
+            except UsageError as error:
+                refused = error
+        raise refused
 
     def _write(self, number: int, trial: Trial) -> None:
         """Whole and only if nobody has: a machine may see another one's file late."""

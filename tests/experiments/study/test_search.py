@@ -291,6 +291,32 @@ def test_equal_fields_are_trained_once(
     assert len(best(folder)) == 2
 
 
+DIMS = """# How large?
+base: sasrec
+datasets: [planted]
+set: {epochs: 2}
+search:
+  trials: 12
+  ranges:
+    encoder.dim: {choices: [64, 50]}
+    encoder.heads: {choices: [2, 4]}
+"""
+
+
+def test_fields_that_do_not_go_together_are_not_tried(
+    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Four heads cannot share 50 dimensions."""
+    pretend(monkeypatch, lambda config: 0.5)
+    folder = begin(tmp_path, data, DIMS)
+    worker(folder, data).work()
+    (one,) = searches_in(folder, data)
+    tried = [trial.variant.axes for trial in one.attempts().values()]
+    assert len(tried) == 12
+    found = {(axes["encoder.dim"], axes["encoder.heads"]) for axes in tried}
+    assert found == {(64, 2), (64, 4), (50, 2)}
+
+
 def test_choices_may_be_lists(tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pretend(monkeypatch, lambda config: 0.1 * len(config.contrast[0].operators))
     two = "{operator: crop, keep: 0.6}, {operator: mask, ratio: 0.3}"
