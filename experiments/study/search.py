@@ -9,17 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from experiments.resolve import reads
-from experiments.study.plan import (
-    Fields,
-    Trial,
-    Variant,
-    excluded,
-    of_baseline,
-    planned,
-    searched,
-)
+from experiments.study.plan import Trial, excluded, planned
 from experiments.study.sampling import suggestion
 from experiments.study.spec import Search, Study
+from experiments.study.variants import Fields, Variant, of_baseline, searched
 
 
 @dataclass(frozen=True)

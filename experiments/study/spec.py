@@ -115,6 +115,13 @@ class Study:
         drawn = self.random.draws if self.random else 1
         return math.prod(map(len, axes)) * drawn * (self.search.trials if self.search else 1)
 
+    def excludes(self, values: dict[str, Any]) -> bool:
+        """Whether an entry of `exclude` fits: all its keys are among these values."""
+        return any(
+            entry and all(key in values and values[key] == value for key, value in entry.items())
+            for entry in self.exclude
+        )
+
 
 KEYS = [one.name for one in fields(Study) if one.name not in ("name", "question")]
 """What a study file may say; its name is the file's, its question the first comment."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Mapping
 from itertools import product
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from experiments.errors import UsageError
+from experiments.study.plan import as_text
 
 if TYPE_CHECKING:
     from experiments.study.ranges import Range
@@ -33,7 +33,7 @@ def sweep_config(study: Study, data_dir: Path | None = None) -> dict[str, Json]:
     for model, dataset, (variant, fields) in places(study):
         label = " ".join(word for word in (study.name, model, dataset, variant) if word)
         fixed = {"dataset": dataset, "model": model} | ({"variant": variant} if variant else {})
-        parts = list(without_excluded(axes_of(study, model), fixed | fields, study.exclude))
+        parts = list(without_excluded(study, axes_of(study, model), fixed | fields))
         for number, axes in enumerate(parts, 1):
             name = label if len(parts) == 1 else f"{label} {number}"
             command = command_of(study, model, dataset, fields, data_dir)
@@ -63,27 +63,19 @@ def varied(study: Study, model: str, key: str) -> bool:
     return reads(model, key) and not (mere and key.split(".")[0] in ("contrast", "augment"))
 
 
-def without_excluded(axes: Axes, fixed: Json, exclude: tuple[Json, ...]) -> Iterator[Axes]:
+def without_excluded(study: Study, axes: Axes, fixed: Json) -> Iterator[Axes]:
     """Axes whose products together are all points that no entry of `exclude` fits.
 
     One of the axes that entries name keeps its several values; the others are fixed, in turn.
     """
-    concerned = [key for key in axes if any(key in entry for entry in exclude)]
+    concerned = [key for key in axes if any(key in entry for entry in study.exclude)]
     most = max(concerned, key=lambda key: len(axes[key]), default="seed")
     others = [key for key in concerned if key != most]
     for values in product(*(axes[key] for key in others)):
         point = dict(zip(others, values, strict=True))
-        left = tuple(v for v in axes[most] if not fits({**fixed, **point, most: v}, exclude))
+        left = tuple(v for v in axes[most] if not study.excludes({**fixed, **point, most: v}))
         if left:
             yield {**axes, **{key: (value,) for key, value in point.items()}, most: left}
-
-
-def fits(point: Json, exclude: tuple[Json, ...]) -> bool:
-    """Whether an entry's keys are all of this point."""
-    return any(
-        entry and all(key in point and point[key] == value for key, value in entry.items())
-        for entry in exclude
-    )
 
 
 def one_sweep(study: Study, model: str, axes: Axes) -> Json:
@@ -104,7 +96,7 @@ def command_of(
     place = [] if data_dir is None else ["--data-dir", str(data_dir.absolute())]
     own = {key: value for key, value in study.set.items() if varied(study, model, key)}
     own |= {**fields, **({"evaluate.test": False} if study.search else {})}
-    settings = [f"--{key}={typed(value)}" for key, value in own.items()]
+    settings = [f"--{key}={as_text(value)}" for key, value in own.items()]
     words = ["python", "run.py", "train", "--model", model, "--dataset", dataset]
     return ["${env}", *words, *place, *settings, "${args}"]
 
@@ -139,9 +131,4 @@ def handed(value: Any) -> Any:
     a number nor a text is handed to it as text, as the command line reads it.
     """
     plain = isinstance(value, (int, float, str)) and not isinstance(value, bool)
-    return value if plain else typed(value)
-
-
-def typed(value: Any) -> str:
-    """A value as it is typed behind --key=: JSON is YAML."""
-    return value if isinstance(value, str) else json.dumps(value)
+    return value if plain else as_text(value)

@@ -13,10 +13,11 @@ from experiments.data.catalogue import declared, known
 from experiments.errors import UsageError
 from experiments.resolve import resolve
 from experiments.study.command import whole_plan
-from experiments.study.plan import Trial, command, doubles, plan, variants
+from experiments.study.plan import Trial, command, doubles, plan
 from experiments.study.ranges import Range
 from experiments.study.search import plan_searches
 from experiments.study.spec import STUDIES, Search, Study, read_study
+from experiments.study.variants import variants
 from tests.experiments.small_data import planted, write_text
 
 ALL = sorted(STUDIES.rglob("*.yaml"))

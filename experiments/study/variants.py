@@ -1,0 +1,155 @@
+"""What a study varies: its variants, what they are called, and what each is compared with."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+from experiments.errors import UsageError
+from experiments.resolve import reads
+from experiments.study.ranges import Range
+from experiments.study.spec import Study
+from experiments.typed import TAGS
+
+Fields = dict[str, Any]
+CONTRASTIVE = ("contrast", "augment")  # groups of fields that a baseline has no use for
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A model and the fields in which it differs from the study's others.
+
+    label: unique within the study.  axes: what is varied, for tables and plots.
+    baseline: label of the variant it is compared with.
+    """
+
+    model: str
+    label: str
+    axes: Fields
+    fields: Fields
+    baseline: str | None = None
+
+
+def variants(study: Study) -> list[Variant]:
+    """The baseline first, then each base with every combination of the axes.
+
+    What a search looks for is not among them.
+    """
+    names = short_names(study)
+    found = list(baselines(study, names))
+    bases = study.base if study.search is None else ()
+    for model, (axes, fields) in product(bases, combinations(study)):
+        every = {key: value for key, value in study.set.items() if reads(model, key)}
+        label = label_of(model, axes, names)
+        against = None
+        if study.baseline is not None:
+            shared = {key: value for key, value in axes.items() if shared_by(study, key)}
+            against = label_of(study.baseline, shared, names)
+        against = None if against == label else against
+        found.append(Variant(model, label, {"model": model, **axes}, {**every, **fields}, against))
+    unique: dict[str, Variant] = {}
+    for variant in found:
+        if not variant.label.isprintable():
+            raise UsageError(f"study {study.name}: {variant.label!r} cannot be printed as a name")
+        if unique.setdefault(variant.label, variant).fields != variant.fields:
+            own = "; as the baseline it has no contrast.* and augment.* of `set`: leave it out of "
+            why = f"{own}`base`" if variant.label == variant.model == study.baseline else ""
+            raise UsageError(f"study {study.name}: two variants are called {variant.label!r}{why}")
+    return list(unique.values())
+
+
+def baselines(study: Study, names: dict[str, str]) -> Iterator[Variant]:
+    """The baseline with every combination of the axes that it shares."""
+    if study.baseline is None or (study.baseline in study.base and searched(study, study.baseline)):
+        return
+    model = study.baseline
+    keys = [key for key in study.grid if shared_by(study, key)]
+    every = {key: value for key, value in study.set.items() if of_baseline(study, key)}
+    for values in product(*(study.grid[key] for key in keys)):
+        axes = dict(zip(keys, values, strict=True))
+        label = label_of(model, axes, names)
+        yield Variant(model, label, {"model": model, **axes}, {**every, **axes})
+
+
+def shared_by(study: Study, key: str) -> bool:
+    """Whether the baseline is varied in this field, too."""
+    return key in study.grid and of_baseline(study, key)
+
+
+def of_baseline(study: Study, key: str) -> bool:
+    """Whether a field means anything to the baseline."""
+    assert study.baseline is not None
+    return key.split(".")[0] not in CONTRASTIVE and reads(study.baseline, key)
+
+
+def searched(study: Study, model: str) -> dict[str, Range]:
+    """Where a search looks for a model's fields; for the baseline, only those that it has."""
+    ranges = study.search.ranges if study.search else {}
+    return {
+        key: one
+        for key, one in ranges.items()
+        if model != study.baseline or of_baseline(study, key)
+    }
+
+
+def combinations(study: Study) -> list[tuple[Fields, Fields]]:
+    """(what is varied, the fields that are set) for every point of the axes' product."""
+    points: list[tuple[Fields, Fields]] = []
+    grid = [[{key: value} for value in values] for key, values in study.grid.items()]
+    named = study.variants or {"": {}}
+    for point in product(product(*grid), named.items(), draws(study)):
+        steps, (name, fields), drawn = point
+        varied = {key: value for step in steps for key, value in step.items()}
+        axes = {**varied, **({"variant": name} if name else {}), **drawn}
+        points.append((axes, {**varied, **fields, **drawn}))
+    return points
+
+
+def draws(study: Study) -> list[Fields]:
+    """The sets of fields of `random`; one empty set without it."""
+    if study.random is None:
+        return [{}]
+    rng = np.random.default_rng(study.random.seed)
+    ranges = study.random.ranges.items()
+    return [{key: one.draw(rng) for key, one in ranges} for _ in range(study.random.draws)]
+
+
+def short_names(study: Study) -> dict[str, str]:
+    """The last word of each varied field, with as many before it as tell it from the others."""
+    keys = [*study.grid]
+    for part in (study.random, study.search):
+        keys += list(part.ranges) if part else []
+    names = {}
+    for key in keys:
+        parts = key.split(".")
+        for count in range(1, len(parts) + 1):
+            names[key] = ".".join(parts[-count:])
+            if Counter(".".join(k.split(".")[-count:]) for k in keys)[names[key]] == 1:
+                break
+    return names
+
+
+def label_of(model: str, axes: Fields, names: dict[str, str]) -> str:
+    """`cl4srec temperature=0.2`; a named variant is only its name."""
+    parts = [
+        str(value) if key == "variant" else f"{names[key]}={shown(value)}"
+        for key, value in axes.items()
+    ]
+    return " ".join([model, *parts])
+
+
+def shown(value: Any) -> str:
+    """A field's value in few words: {operator: crop, keep: 0.6} is crop(keep=0.6)."""
+    if isinstance(value, list):
+        return f"[{', '.join(map(shown, value))}]"
+    if not isinstance(value, dict):
+        return str(value)
+    rest = dict(value)
+    tag = next((rest.pop(key) for key in sorted(TAGS) if key in rest), "")
+    inside = ", ".join(f"{key}={shown(item)}" for key, item in rest.items())
+    return f"{tag}({inside})" if inside else str(tag)
