@@ -35,6 +35,17 @@ def keep_memory() -> None:
     mallopt(top_pad, 64 * 1024 * 1024)
 
 
+def give_memory_back() -> None:
+    """Return to the system what keep_memory keeps and nothing uses.
+
+    Batches of every length leave holes between what is used, which grow from epoch to epoch: on
+    Beauty CoSeRec's process had 5 GB after twenty, and has .5 GB after each when these are
+    returned, in less than a tenth of a second.
+    """
+    if platform.libc_ver()[0] == "glibc":
+        ctypes.CDLL(None).malloc_trim(0)
+
+
 def commit() -> tuple[str, bool]:
     """The commit of this code ("unknown" outside a git checkout), and whether it was changed.
 

@@ -37,7 +37,14 @@ from experiments.data.batches import (
 )
 from experiments.data.catalogue import DatasetSpec, load
 from experiments.data.histories import Histories
-from experiments.environment import check_precision, choose_device, commit, keep_memory, products_in
+from experiments.environment import (
+    check_precision,
+    choose_device,
+    commit,
+    give_memory_back,
+    keep_memory,
+    products_in,
+)
 from experiments.errors import UsageError
 from experiments.evaluate import Evaluation, evaluate
 from experiments.finite import Place, check_finite, check_weights
@@ -255,6 +262,7 @@ def fit(run: Run, optimizer: Optimizer, tracker: Tracker, folder: RunFolder, wat
             save_weights(folder.weights, run.model)
         tracker.epoch(record)
         print(epoch_line(record, improved), flush=True)
+        give_memory_back()
         if not goes_on:
             raise Pruned
 
