@@ -170,12 +170,16 @@ def config_sha256(config: Config) -> str:
     return tree_sha256(config_tree(config))
 
 
-def tree_sha256(tree: dict[str, Any], without: tuple[str, ...] = NOT_SCIENCE) -> str:
+def tree_sha256(tree: dict[str, Any]) -> str:
     """config_sha256 of a config.yaml as it was read, whatever fields there are by now."""
-    kept = {key: value for key, value in tree.items() if key not in without}
-    return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(science(tree), sort_keys=True).encode()).hexdigest()
 
 
 def settings_sha256(tree: dict[str, Any]) -> str:
     """Hash of what a run keeps when it is resumed: config_sha256 without the epochs."""
-    return tree_sha256(tree, (*NOT_SCIENCE, "epochs"))
+    return tree_sha256({key: value for key, value in tree.items() if key != "epochs"})
+
+
+def science(tree: dict[str, Any]) -> dict[str, Any]:
+    """Of a configuration's plain values, those that decide what is computed."""
+    return {key: value for key, value in tree.items() if key not in NOT_SCIENCE}

@@ -7,7 +7,7 @@ trial is not trained again.
 
 from __future__ import annotations
 
-from experiments.config import NOT_SCIENCE, config_from_tree, config_sha256, config_tree
+from experiments.config import config_from_tree, config_sha256, config_tree, science
 from experiments.errors import UsageError
 from experiments.study.plan import Trial, identity
 from experiments.study.record import Line, Record
@@ -36,6 +36,5 @@ def today(line: Line) -> Line | None:
     except UsageError:
         return None
     sha256 = config_sha256(config)
-    tree = {key: value for key, value in config_tree(config).items() if key not in NOT_SCIENCE}
     trial = identity(sha256, line["data_sha256"], line.get("features_sha256") or {})
-    return {**line, "trial": trial, "config_sha256": sha256, "config": tree}
+    return {**line, "trial": trial, "config_sha256": sha256, "config": science(config_tree(config))}

@@ -11,7 +11,6 @@ from experiments.report.read import read_record, study_files
 from experiments.study.plan import Trial
 from experiments.study.record import Line
 
-TIMED = {"model", "config", "epochs", "seconds/total"}
 Seconds = dict[str, tuple[float, float]]
 """By data set, model and protocol: seconds an epoch, epochs of a training."""
 

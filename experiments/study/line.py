@@ -72,7 +72,7 @@ def finished_line(folder: RunFolder, about: Mapping[str, Any]) -> Json:
     line |= {f"groups/{name}": rows for name, rows in result.get("groups", {}).items()}
     if "test" in result["metrics"]:
         line |= hits(folder)
-    return line | {"config": science(folder), "finished": written(folder)}
+    return line | {"config": settings(folder), "finished": written(folder)}
 
 
 def pruned_line(folder: RunFolder, about: Mapping[str, Any]) -> Json:
@@ -108,7 +108,7 @@ def pruned_line(folder: RunFolder, about: Mapping[str, Any]) -> Json:
         **{key: value for key, value in best.items() if key.startswith("valid/")},
     }
     line |= best_of(history, best["epoch"]) | curve(history)
-    return line | {"config": science(folder), "finished": utc(time.time())}
+    return line | {"config": settings(folder), "finished": utc(time.time())}
 
 
 def failed_line(about: Mapping[str, Any], error: BaseException | str) -> Json:
@@ -158,11 +158,11 @@ def hits(folder: RunFolder) -> Json:
         return {f"hits/{rule}": encode_hits(ranks[rule]) for rule in ("excluded", "ranked")}
 
 
-def science(folder: RunFolder) -> Json:
+def settings(folder: RunFolder) -> Json:
     """The run's configuration without where it read and reported."""
-    from experiments.config import NOT_SCIENCE
+    from experiments.config import science
 
-    return {key: value for key, value in folder.read_config().items() if key not in NOT_SCIENCE}
+    return science(folder.read_config())
 
 
 def rounded(value: float) -> float:
