@@ -89,6 +89,11 @@ def resumed(
         raise UsageError(
             f"--epochs: {config.epochs} is below the {before} the run was started with"
         )
+    if config.epochs > before and config.train.schedule != "constant":
+        raise UsageError(
+            f"--epochs: the learning rate has fallen to 0 by epoch {before} "
+            f"(train.schedule: {config.train.schedule}); start another run with more"
+        )
     finished = None if config.epochs > before else finished_result(folder)
     return config, spec, folder, finished
 

@@ -27,7 +27,12 @@ class TrainConfig:
     batch_size: int = 256
     """Histories in a batch: prefixes or windows, by protocol."""
     learning_rate: float = 1e-3
-    """Adam's step size."""
+    """Adam's step size; with a schedule, its highest."""
+    schedule: Literal["constant", "linear", "cosine"] = "constant"
+    """Of the learning rate: constant, or falling to 0 at the end of the last of `epochs`, in a
+    line or in half a cosine wave.  Patience may end it sooner."""
+    warm_up: float = 0.0
+    """Epochs in which the learning rate rises from 0 in a line, before its schedule."""
     weight_decay: float = 0.0
     """L2 penalty in Adam's gradient."""
     patience: int = 5
@@ -57,6 +62,8 @@ class TrainConfig:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if not 0.0 < self.learning_rate < float("inf"):
             raise ValueError(f"learning_rate must be positive, got {self.learning_rate}")
+        if not 0.0 <= self.warm_up < float("inf"):
+            raise ValueError(f"warm_up must be at least 0, got {self.warm_up}")
         if not 0.0 <= self.weight_decay < float("inf"):
             raise ValueError(f"weight_decay must be at least 0, got {self.weight_decay}")
         if self.clip_norm is not None and not 0.0 < self.clip_norm < float("inf"):
@@ -111,6 +118,10 @@ class Config:
     def __post_init__(self) -> None:
         if self.epochs < 1:
             raise ValueError(f"epochs must be at least 1, got {self.epochs}")
+        if self.train.schedule != "constant" and self.train.warm_up >= self.epochs:
+            raise ValueError(
+                f"train.warm_up must be less than epochs ({self.epochs}), got {self.train.warm_up}"
+            )
         if not 0 <= self.seed < 2**32:
             raise ValueError(f"seed must lie in [0, 2^32), got {self.seed}")
         if self.train.lazy_rows and self.next_item.whole_catalogue:
@@ -176,7 +187,10 @@ def tree_sha256(tree: dict[str, Any]) -> str:
 
 
 def settings_sha256(tree: dict[str, Any]) -> str:
-    """Hash of what a run keeps when it is resumed: config_sha256 without the epochs."""
+    """Hash of what a run keeps when it is resumed: config_sha256, without the epochs unless the
+    learning rate's schedule depends on them."""
+    if tree.get("train", {}).get("schedule", "constant") != "constant":
+        return tree_sha256(tree)
     return tree_sha256({key: value for key, value in tree.items() if key != "epochs"})
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -32,12 +33,19 @@ class Optimizer:
             lazy = [model.item_embedding.weight]
         dense = [p for p in self.parameters if all(p is not row for row in lazy)]
         self.clip_norm = config.clip_norm
-        rate = config.learning_rate
+        self.rate = rate = config.learning_rate
         self.parts: list[torch.optim.Optimizer] = [
             torch.optim.Adam(dense, lr=rate, weight_decay=config.weight_decay, fused=True)
         ]
         if lazy:
             self.parts.append(torch.optim.SparseAdam(lazy, lr=rate))
+
+    def set_rate(self, rate: float) -> None:
+        """The learning rate of the steps to come."""
+        self.rate = rate
+        for part in self.parts:
+            for group in part.param_groups:
+                group["lr"] = rate
 
     def descend(self, loss: Tensor, shard: Shard = ALONE) -> Tensor | None:
         """One step against this loss's gradient, summed over all processes and clipped.
@@ -66,6 +74,22 @@ class Optimizer:
                 part.load_state_dict(state[str(number)])
         except (KeyError, TypeError, ValueError) as error:
             raise UsageError(f"state.pt: its optimiser is of other weights ({error})") from None
+
+
+def rate_at(config: TrainConfig, passed: float, epochs: int) -> float:
+    """The learning rate when `passed` of `epochs` are over, fractions of an epoch included.
+
+    It rises in a line over `warm_up` epochs (arXiv:1706.02677, section 2.2), then stays, falls in
+    a line, or by half a cosine wave (arXiv:1608.03983, equation 5, without restarts), to 0 at the
+    end of the last epoch.
+    """
+    if passed < config.warm_up:
+        return config.learning_rate * passed / config.warm_up
+    if config.schedule == "constant":
+        return config.learning_rate
+    done = min((passed - config.warm_up) / (epochs - config.warm_up), 1.0)
+    left = 1.0 - done if config.schedule == "linear" else (1.0 + math.cos(math.pi * done)) / 2
+    return config.learning_rate * left
 
 
 def clip(parameters: Sequence[Tensor], longest: float) -> Tensor:

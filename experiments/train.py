@@ -50,7 +50,7 @@ from experiments.evaluate import Evaluation, evaluate
 from experiments.finite import Place, check_finite, check_weights
 from experiments.intact import check_file, check_settings
 from experiments.lock import locked
-from experiments.optimizer import Optimizer, gradient_norms
+from experiments.optimizer import Optimizer, gradient_norms, rate_at
 from experiments.result import write_result
 from experiments.run_folder import RunFolder
 from experiments.track import Identity, Tracker
@@ -311,6 +311,8 @@ def train_epoch(run: Run, optimizer: Optimizer) -> dict[str, float]:
         asked = diagnose or run.device.type == "cpu"  # asking a GPU makes it wait
         if asked:
             check_finite("loss", losses.metrics["train/loss"], place)
+        passed = progress.epoch - 1 + number / len(run.batches)  # epochs
+        optimizer.set_rate(rate_at(config.train, passed, config.epochs))
         norm = optimizer.descend(losses.total, run.shard)
         if asked and norm is not None:
             check_finite("gradient's norm", norm, place)
@@ -327,6 +329,7 @@ def train_epoch(run: Run, optimizer: Optimizer) -> dict[str, float]:
         "epoch": progress.epoch,
         "step": progress.step,
         "seconds": round(seconds, 3),
+        "train/learning_rate": optimizer.rate,
         **{name: float(value) for name, value in means.items() if not math.isnan(value)},
     }
 

@@ -38,6 +38,7 @@ CHOICES = {  # another value for every field that takes one of some words, or no
     "contrast.0.pooling": "mean",
     "contrast.0.rows": "one_a_user",
     "train.precision": "bfloat16",
+    "train.schedule": "linear",
     "contrast.0.left_out": ["user"],
     "contrast.0.draw": "chained",
     "contrast.0.short_operators.0": "crop",
