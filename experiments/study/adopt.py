@@ -1,16 +1,21 @@
-"""Trials that were recorded before the configuration had all the fields it has today.
+"""Trials that need not be trained, as they are on record: under an older id, or in another study.
 
 A field is added with a default that leaves everything as it was.  So what was recorded without it
-is what today's code resolves with that default, under another id: the line gets that id, and its
-trial is not trained again.
+is what today's code resolves with that default, under another id: the line gets that id.  And a
+trial's id is that of its configuration and data: what one study has trained, its baseline most of
+all, is what another one would train.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from pathlib import Path
+
 from experiments.config import config_from_tree, config_sha256, config_tree, science
 from experiments.errors import UsageError
-from experiments.study.plan import Trial, identity
+from experiments.study.plan import Trial, about, identity
 from experiments.study.record import Line, Record
+from experiments.study.spec import Study
 
 
 def adopt(record: Record, trials: list[Trial]) -> int:
@@ -25,6 +30,32 @@ def adopt(record: Record, trials: list[Trial]) -> int:
     if renewed:
         record.replace(renewed)
     return len(renewed)
+
+
+def borrow(record: Record, study: Study, trials: list[Trial], others: Iterable[Path]) -> int:
+    """Add planned trials that other studies have finished; returns how many.
+
+    others: their records.  A borrowed line says in `of` which study trained it.
+    """
+    missing = {trial.id: trial for trial in trials if trial.id not in record.lines()}
+    found = finished_elsewhere(missing, others)
+    return sum(
+        record.append({**line, **about(study.name, study.question, missing[trial])})
+        for trial, line in found.items()
+    )
+
+
+def finished_elsewhere(trials: Iterable[str], others: Iterable[Path]) -> dict[str, Line]:
+    """The lines of these trials in other studies' records, as of today."""
+    missing = set(trials)
+    found = {}
+    for path in others if missing else ():
+        for line in Record(path).lines().values():
+            new = today(line) if line["status"] == "finished" else None
+            if new is not None and new["trial"] in missing:
+                missing.remove(new["trial"])
+                found[new["trial"]] = {"of": line["study"], **new}
+    return found
 
 
 def today(line: Line) -> Line | None:

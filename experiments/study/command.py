@@ -10,15 +10,17 @@ from typing import TYPE_CHECKING
 
 from experiments.errors import RunFailed, UsageError
 from experiments.report.command import Record, write
+from experiments.report.read import study_files
 from experiments.report.write import put, slug
 from experiments.run_folder import as_yaml
 from experiments.stop import resumable
 from experiments.study import local, on_ray, slurm
-from experiments.study.adopt import adopt
+from experiments.study.adopt import adopt, borrow, finished_elsewhere
 from experiments.study.estimate import clock, estimate, timings
 from experiments.study.folder import RESULTS, StudyFolder, study_folder
 from experiments.study.launch import Launch
 from experiments.study.plan import Trial, doubles, plan
+from experiments.study.record import Line
 from experiments.study.search import ModelSearch, plan_searches
 from experiments.study.searching import Searching, searches_in
 from experiments.study.slurm import SlurmConfig
@@ -73,10 +75,13 @@ def run(
     if adopted := adopt(folder.record, [*trials, *thought]):
         print_now(f"{adopted} lines of the record brought up to today's fields")
     folder.check_labels(trials)
+    if where.out is None and (count := borrow(folder.record, study, trials, others(folder))):
+        print_now(f"{count} trials are on record in other studies: taken from there")
     if retry_failed:
         folder.forget_failed()
-    print_now(outlook(study, trials, searching, folder, workers))
-    begun = left(trials, searching, folder)
+    done = folder.record.lines()
+    print_now(outlook(study, trials, searching, done, workers))
+    begun = left(trials, searching, done)
     if begun:
         command = shlex.join(["python", "run.py", *(word for word in worker if word != "--worker")])
         with resumable(folder.manifest, command, speaks=True):
@@ -95,39 +100,50 @@ def whole_plan(study: Study, data_dir: Path | None) -> tuple[list[Trial], list[M
     return trials, searches
 
 
+def others(folder: StudyFolder) -> list[Path]:
+    """The records of all other studies."""
+    return [path for path in study_files(RESULTS).values() if path != folder.record.path]
+
+
 def dry_run(file: Path, where: Where, workers: int) -> None:
     """What would be trained, and how long it would take; nothing is written."""
     study = read_study(file)
     folder = study_folder(study.name, where.out)
     trials, searches = whole_plan(study, where.data_dir)
     done = folder.record.lines()
+    if where.out is None:
+        missing = [trial.id for trial in trials if trial.id not in done]
+        done = {**finished_elsewhere(missing, others(folder)), **done}
     known = timings(RESULTS, done)
     for trial in trials:
         status = done[trial.id]["status"] if trial.id in done else cost(estimate(trial, known))
         what = f"{trial.dataset}  seed {trial.seed}  {trial.variant.label}"
         print(f"{trial.id}  {status:<10} {what}")
     searching = [Searching(search, folder, where.data_dir) for search in searches]
-    print(outlook(study, trials, searching, folder, workers))
+    print(outlook(study, trials, searching, done, workers))
 
 
 def cost(seconds: float | None) -> str:
     return "?" if seconds is None else clock(seconds)
 
 
-def left(trials: list[Trial], searches: list[Searching], folder: StudyFolder) -> list[Trial]:
+def left(trials: list[Trial], searches: list[Searching], done: dict[str, Line]) -> list[Trial]:
     """What is not on record yet; for trials that a search has not thought of, one like them."""
-    done = folder.record.lines()
     found = [*trials, *(trial for search in searches for trial in search.trials())]
     ahead = [search.probe for search in searches for _ in range(search.unknown())]
     return [trial for trial in found if trial.id not in done] + ahead
 
 
 def outlook(
-    study: Study, trials: list[Trial], searches: list[Searching], folder: StudyFolder, workers: int
+    study: Study,
+    trials: list[Trial],
+    searches: list[Searching],
+    done: dict[str, Line],
+    workers: int,
 ) -> str:
     """How much there is to do, and how long it will take if the record knows."""
     total = len(trials) + sum(len(one.trials()) + one.unknown() for one in searches)
-    to_do = left(trials, searches, folder)
+    to_do = left(trials, searches, done)
     line = f"{study.name}: {total} trials, {total - len(to_do)} on record"
     if same := doubles(study, trials):
         line = f"not trained, as others have the same fields: {', '.join(same)}\n{line}"
@@ -137,7 +153,7 @@ def outlook(
         line += f" ({study.search.trials} search trials for each of {names}, then {best})"
     if not to_do:
         return line
-    known = timings(RESULTS, folder.record.lines())
+    known = timings(RESULTS, done)
     seconds = [one for trial in to_do if (one := estimate(trial, known)) is not None]
     line += f", {len(to_do)} to do with {workers} worker{'s' * (workers > 1)}"
     if seconds:

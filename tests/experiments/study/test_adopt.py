@@ -1,4 +1,4 @@
-"""What was recorded before a field existed is recognised by today's code."""
+"""What was recorded before a field existed, or by another study, is not trained again."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from experiments.study.adopt import adopt
-from experiments.study.plan import plan
+from experiments.study.adopt import adopt, borrow
+from experiments.study.folder import StudyFolder, study_folder
+from experiments.study.plan import about, plan
 from experiments.study.record import Record
-from experiments.study.spec import Study
+from experiments.study.spec import Study, read_study
 from tests.experiments.small_data import planted, write_text
 from tests.experiments.study.test_worker import TWO, a_worker, begun
 
@@ -50,3 +51,43 @@ def test_lines_of_other_trials_and_of_fields_that_are_gone_stay_as_they_are(tmp_
     assert adopt(record, plan(asked, tmp_path)) == 0
     assert adopt(record, place.trials()) == 0
     assert record.path.read_text() == text
+
+
+def another(tmp_path: Path, name: str, text: str = TWO) -> tuple[Study, StudyFolder]:
+    """Another study that plans the same trials."""
+    file = tmp_path / f"{name}.yaml"
+    file.write_text(text.replace("# ", "# Another question: ", 1))
+    study = read_study(file)
+    place = study_folder(name, tmp_path / name)
+    place.open(study, plan(study, tmp_path))
+    return study, place
+
+
+def test_what_another_study_has_trained_is_borrowed_under_the_own_name(tmp_path):
+    _, first = begun(tmp_path, TWO)
+    a_worker(first).work()
+    study, second = another(tmp_path, "second")
+    assert borrow(second.record, study, second.trials(), [first.record.path]) == 2
+    assert borrow(second.record, study, second.trials(), [first.record.path]) == 0
+    assert a_worker(second).open_trials() == []
+    for trial, line in second.record.lines().items():
+        trained = first.record.lines()[trial]
+        assert (line["study"], line["of"], line["question"]) == ("second", "tiny", study.question)
+        differing = {key for key in line if trained.get(key) != line[key]}
+        assert differing == {"study", "of", "question"}
+    third_study, third = another(tmp_path, "third")
+    assert borrow(third.record, third_study, third.trials(), [second.record.path]) == 2
+    assert {line["of"] for line in third.record.lines().values()} == {"tiny"}
+
+
+def test_only_finished_lines_of_planned_trials_are_borrowed(tmp_path):
+    _, first = begun(tmp_path, TWO)
+    a_worker(first).work()
+    one, other = first.record.lines().values()
+    failed = {key: one[key] for key in about("tiny", "?", first.trials()[0])}
+    recorded(first.record.path, [{**failed, "status": "failed", "error": "it did"}, other])
+    study, second = another(tmp_path, "second")
+    planned_alone = [trial for trial in second.trials() if trial.id == other["trial"]]
+    assert borrow(second.record, study, planned_alone, [first.record.path]) == 1
+    assert borrow(second.record, study, second.trials(), [first.record.path]) == 0
+    assert [*second.record.lines()] == [other["trial"]]
