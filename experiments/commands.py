@@ -246,21 +246,19 @@ def bench(arguments: argparse.Namespace) -> None:
     name, steps = arguments.dataset or "ml-100k", arguments.steps
     rounds, as_json = 3 if arguments.rounds is None else arguments.rounds, arguments.json
     data_dir = str(arguments.data_dir.absolute()) if arguments.data_dir else None
+    to = arguments.to or Path("runs/bench")
     if arguments.scale:
-        to = arguments.to or Path("runs/scale")
         command.bench_scale(200_000, 10_000, steps, to, as_json)
     elif arguments.presets:
-        command.bench_presets(name, data_dir, steps, rounds, as_json)
+        command.bench_presets(name, data_dir, steps, rounds, to, as_json)
     else:
-        command.bench(name, data_dir, steps, rounds, arguments.trace, as_json)
+        command.bench(name, data_dir, steps, rounds, arguments.trace, to, as_json)
 
 
 def check_bench(arguments: argparse.Namespace) -> None:
     """UsageError for an argument that this kind of bench would not read."""
     if arguments.trace and (arguments.scale or arguments.presets):
         raise UsageError("--trace: goes with neither --presets nor --scale")
-    if arguments.to and not arguments.scale:
-        raise UsageError("--to: only --scale writes a table and a plot")
     for flag, value in (
         ("--data-dir", arguments.data_dir),
         ("--dataset", arguments.dataset),

@@ -66,11 +66,15 @@ def listing(plugins: list[str]) -> list[str]:
             for name, place, cls in SHARED.get(heading, [])
         ]
         lines += section(heading, entries)
-    for heading, folder in YAMLS.items():
-        place = ROOT / "experiments" / folder
-        paths = sorted(place.rglob("*.yaml"))
-        lines += section(heading, [yaml_entry(path, place) for path in paths])
+    for heading in YAMLS:
+        lines += section(heading, described(heading))
     return lines
+
+
+def described(heading: str) -> list[Entry]:
+    """The files of one of YAMLS, each by the comment it begins with."""
+    place = ROOT / "experiments" / YAMLS[heading]
+    return [yaml_entry(path, place) for path in sorted(place.rglob("*.yaml"))]
 
 
 def section(heading: str, entries: list[Entry]) -> list[str]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from experiments.bench.bound import matmul_rate
 from experiments.bench.compare import (
@@ -18,9 +20,10 @@ from experiments.bench.compare import (
 )
 from experiments.bench.measure import Measured
 from experiments.bench.presets import multiples, preset_subjects, preset_table
-from experiments.bench.scale import growth_table, scale
+from experiments.bench.scale import growth_table, plot, scale
 from experiments.data.catalogue import locate
-from experiments.environment import versions
+from experiments.disk import writing
+from experiments.environment import cpu_name, versions
 from experiments.errors import UsageError
 from experiments.resolve import presets, resolve
 from experiments.train import prepare
@@ -46,13 +49,15 @@ def bench(
     steps: int,
     rounds: int,
     trace: Path | None,
+    folder: Path,
     as_json: bool,
 ) -> None:
-    """Measure all subjects in turn and print what was found.
+    """Measure all subjects in turn, print what was found and write it to folder/side_by_side.json.
 
     trace: where to write a torch.profiler trace of CL4SRec's prefix step, for a browser.
     """
     check_counts(steps, rounds)
+    made(folder)
     locate(dataset, Path(data_dir) if data_dir else None)  # a mistake is told before the wait
     subjects = dict(SUBJECTS)
     if trace is not None:
@@ -75,17 +80,18 @@ def bench(
     print()
     for name, value in found_ratios.items():
         print(f"{name:<24}{value:8.2f}  {MEANING[name]}")
-    if as_json:
-        measured = {name: vars(figure) for name, figure in figures.items()}
-        record = {"dataset": dataset, "ratios": found_ratios, "gflops": rate / 1e9}
-        print(json.dumps({**record, "measured": measured, "versions": versions()}))
+    measured = {name: vars(figure) for name, figure in figures.items()}
+    record = {"dataset": dataset, "rounds": rounds, "ratios": found_ratios, "gflops": rate / 1e9}
+    write({**record, "measured": measured, **machine()}, folder / "side_by_side.json", as_json)
 
 
 def bench_presets(
-    dataset: str, data_dir: str | None, steps: int, rounds: int, as_json: bool
+    dataset: str, data_dir: str | None, steps: int, rounds: int, folder: Path, as_json: bool
 ) -> None:
-    """Measure an epoch of every preset in turn and print it as a multiple of SASRec's."""
+    """Measure an epoch of every preset in turn; it is printed, and written to
+    folder/presets.json, as a multiple of SASRec's."""
     check_counts(steps, rounds)
+    made(folder)
     locate(dataset, Path(data_dir) if data_dir else None)
     subjects = {
         name: subject
@@ -95,19 +101,43 @@ def bench_presets(
     found = measure_all(subjects, dataset, data_dir, steps, rounds, progress)
     print(f"{dataset}, prefix, {rounds} rounds, medians; epochs are extrapolated from timed steps")
     print(preset_table(found))
-    if as_json:
-        print(json.dumps({"dataset": dataset, "epoch_over_sasrec": multiples(found)}))
+    record = {"dataset": dataset, "rounds": rounds, "epoch_over_sasrec": multiples(found)}
+    write({**record, **machine()}, folder / "presets.json", as_json)
 
 
 def bench_scale(interactions: int, items: int, steps: int, folder: Path, as_json: bool) -> None:
-    """Measure the growth with interactions and items and print, write and plot it."""
+    """Measure the growth with interactions and items; print, write folder/scale.json, and plot."""
     check_counts(steps, 1)
-    found = scale(interactions, items, steps, folder, in_process, progress)
+    made(folder)
+    found = scale(interactions, items, steps, in_process, progress)
     print("SASRec, sampled softmax with 1,024 negatives, lazy rows; made-up histories of 10 items")
     print(growth_table(found))
-    print(f"-> {folder / 'scale.json'}, {folder / 'scale.png'}")
+    plot(found, folder / "scale.png")
+    print(f"-> {folder / 'scale.png'}")
+    sizes = [vars(one) for one in found]
+    write({"steps": steps, "sizes": sizes, **machine()}, folder / "scale.json", as_json)
+
+
+def made(folder: Path) -> None:
+    """Before the wait, not after it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"--to {folder}: cannot be written ({error.strerror})") from None
+
+
+def machine() -> dict[str, Any]:
+    """What measured, and with which versions."""
+    return {"cpu": cpu_name(), "cores": os.cpu_count(), "versions": versions()}
+
+
+def write(record: dict[str, Any], path: Path, as_json: bool) -> None:
+    """Keep what was measured, and print it as the last line if that is asked for."""
+    with writing(path):
+        path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    print(f"-> {path}")
     if as_json:
-        print(json.dumps([vars(one) for one in found]))
+        print(json.dumps(record))
 
 
 def can_be_built(preset: str, dataset: str, data_dir: str | None) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from experiments.bench.measure import Measured, Subject
-from experiments.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,23 +51,16 @@ def scale(
     interactions: int,
     items: int,
     steps: int,
-    folder: Path,
     measure: Callable[[Subject, str, str | None, int], Measured],
     say: Callable[[str], None],
 ) -> list[Grown]:
-    """Measure each size in a process of its own and write scale.json and scale.png to `folder`."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"--to {folder}: cannot be written ({error.strerror})") from None
+    """Measure each size in a process of its own."""
     found = []
     for case in cases(interactions, items):
         say(f"{case.interactions:,} interactions, {case.items:,} items")
         with tempfile.TemporaryDirectory() as data:
             write_random(Path(data) / "random.txt", case)
             found.append(grown(case, measure(SUBJECT, "random", data, steps)))
-    (folder / "scale.json").write_text(json.dumps([asdict(one) for one in found], indent=1))
-    plot(found, folder / "scale.png")
     return found
 
 

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from experiments.data.nearest import did_you_mean
 from experiments.errors import RunFailed, UsageError
-from experiments.report import merge, planted, readme
+from experiments.report import merge, planted, readme, speed
 from experiments.report.compare import Table, tables
-from experiments.report.formats import as_csv, latex, markdown, plain
+from experiments.report.findings import commands, findings
+from experiments.report.formats import as_csv, bullets, latex, markdown, plain
 from experiments.report.published import Published, published
 from experiments.report.read import REPOSITORY, RESULTS, read_record, study_files
 from experiments.report.sheet import Sheet, brief, sheet
@@ -17,6 +18,11 @@ from experiments.report.write import put, replace
 
 if TYPE_CHECKING:
     from experiments.report.page import Chapter
+
+
+LISTS = {"findings": findings, "commands": commands}
+PAGES = (REPOSITORY / "README.md", REPOSITORY / "experiments" / "BENCHMARK.md")
+"""Whose blocks the record decides."""
 
 
 class Record:
@@ -43,9 +49,12 @@ class Record:
     def sheets(self, study: str) -> list[Sheet]:
         return [sheet(one, self.others) for one in self.tables(study)]
 
-    def block(self, study: str, short: bool) -> str:
-        """What README says of a study."""
-        found = [brief(one) if short else one for one in self.sheets(study)]
+    def block(self, study: str, option: str | None) -> str:
+        """What a page says of a study: its tables, whole or brief, or one of the lists."""
+        if option in LISTS:
+            said = [LISTS[option](one) for one in self.tables(study)]
+            return "\n\n".join(map(bullets, said))
+        found = [brief(one) if option == "brief" else one for one in self.sheets(study)]
         return "\n\n".join(map(markdown, found))
 
     def chosen(self, names: list[str]) -> list[str]:
@@ -64,18 +73,18 @@ def report(
     add: Path | None,
     to: Path,
     results: Path = RESULTS,
-    file: Path = REPOSITORY / "README.md",
+    pages: tuple[Path, ...] = PAGES,
 ) -> None:
-    """Write everything that the record says; with `check`, only say where README does not."""
+    """Write everything that the record says; with `check`, only say where the pages do not."""
     if add is not None:
         for study, before, after in merge.add(add, results):
             print(f"{study}: {before} trials before, {after} now")
     record = Record(study_files(results))
     studies = record.chosen(names)
-    mend(record, results / planted.FILE, studies, bool(names), check, file)
+    mend(record, results, studies, bool(names), check, pages)
     if check:
         return
-    if not studies and not (results / planted.FILE).exists():
+    if not studies and not other_blocks(results):
         raise UsageError(f"{results}: no record yet; make one with `run.py study FILE`")
     if studies:
         write(record, studies, to)
@@ -84,31 +93,46 @@ def report(
 
 
 def mend(
-    record: Record, path: Path, studies: list[str], some: bool, check: bool, file: Path
+    record: Record,
+    results: Path,
+    studies: list[str],
+    some: bool,
+    check: bool,
+    pages: tuple[Path, ...],
 ) -> None:
-    """Bring README's blocks up to date, or fail where one is not.
+    """Bring the blocks of all pages up to date, or fail where one is not.
 
-    path: the record of planted data.
+    some: only those of these studies.
     """
     writers: dict[str, readme.Writer] = {
-        name: lambda short, name=name: record.block(name, short)  # type: ignore[misc]
+        name: lambda option, name=name: record.block(name, option)  # type: ignore[misc]
         for name in studies
     }
-    known = [*record.files]
-    if path.exists():
-        known.append(planted.NAME)
-        if not some:
-            writers[planted.NAME] = lambda _: planted.planted_block(path)
-    before = readme.read_text(file)
-    after, stale = readme.rewritten(before, readme.blocks(before, file.name, known), writers)
+    others = other_blocks(results)
+    known = [*record.files, *others]
+    if not some:
+        writers |= others
+    stale = readme.mended(pages, known, writers)
     if check and stale:
-        raise RunFailed(
-            f"{file.name} is behind the record in {', '.join(stale)}; "
-            "`python run.py report` mends it"
+        where = "; ".join(
+            f"{file.name} in {', '.join(names)}" for file, (_, names) in stale.items()
         )
-    if stale:
-        replace(file, after)
-        print(f"{file.name}: rewritten {', '.join(stale)}")
+        raise RunFailed(f"behind the record: {where}; `python run.py report` mends it")
+    for file, (text, names) in stale.items():
+        replace(file, text)
+        print(f"{file.name}: rewritten {', '.join(names)}")
+
+
+def other_blocks(results: Path) -> dict[str, readme.Writer]:
+    """What is on record besides studies."""
+    found: dict[str, readme.Writer] = {
+        name: lambda _, name=name: speed.block(results, name)  # type: ignore[misc]
+        for name in speed.recorded(results)
+    }
+    path = results / planted.FILE
+    if path.exists():
+        found[planted.NAME] = lambda _: planted.planted_block(path)
+    return found
 
 
 def write(record: Record, studies: list[str], to: Path) -> list[Chapter]:

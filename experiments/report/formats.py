@@ -39,6 +39,11 @@ def markdown(sheet: Sheet) -> str:
     return "\n".join([f"**{escaped(sheet.title, MARKDOWN)}**", "", *lines, "", *said]).rstrip()
 
 
+def bullets(lines: list[str]) -> str:
+    """A Markdown list; what stands in backquotes stays as it is."""
+    return "\n".join(f"- {line if '`' in line else escaped(line, MARKDOWN)}" for line in lines)
+
+
 def latex(sheet: Sheet) -> str:
     """A table of booktabs."""
 

@@ -1,4 +1,4 @@
-"""Blocks of README that the record decides."""
+"""Blocks of README, and of other pages, that the record decides."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from experiments.errors import UsageError
 
 START = re.compile(r"^<!-- report: (\S+)(?: +(\S+))? -->$", re.M)
 END = "<!-- end report -->"
-OPTIONS = ("brief",)
-Writer = Callable[[bool], str]
+OPTIONS = ("brief", "findings", "commands")
+Writer = Callable[[str | None], str]
+Mended = dict[Path, tuple[str, list[str]]]
 
 
 @dataclass(frozen=True)
@@ -53,13 +54,13 @@ def rewritten(
 ) -> tuple[str, list[str]]:
     """The file as the record wants it, and the names of the blocks that differ.
 
-    writers: what fills each block, told whether it is to be brief; blocks of others stay.
+    writers: what fills each block, told its option; blocks of others stay.
     """
     stale = []
     for block in reversed(found):  # from the end, so that earlier places stay true
         if block.name not in writers:
             continue
-        wanted = f"\n\n{writers[block.name](block.option == 'brief')}\n\n"
+        wanted = f"\n\n{writers[block.name](block.option)}\n\n"
         if text[block.start : block.end] != wanted:
             stale.append(block.name)
             text = text[: block.start] + wanted + text[block.end :]
@@ -69,3 +70,15 @@ def rewritten(
 def read_text(path: Path) -> str:
     """Empty where there is none."""
     return path.read_text(encoding="utf-8") if path.exists() else ""
+
+
+def mended(files: Iterable[Path], known: Iterable[str], writers: Mapping[str, Writer]) -> Mended:
+    """Each file that the record wants otherwise: its new text, and the names of the blocks."""
+    names = list(known)
+    found = {}
+    for file in files:
+        before = read_text(file)
+        after, stale = rewritten(before, blocks(before, file.name, names), writers)
+        if stale:
+            found[file] = (after, stale)
+    return found

@@ -14,7 +14,7 @@ from experiments.bench.bound import epoch_flops
 from experiments.bench.compare import SUBJECTS, ratios, seconds_per_target
 from experiments.bench.measure import WARM_UP, Measured, Subject, time_steps
 from experiments.bench.presets import multiples, preset_subjects, preset_table
-from experiments.bench.scale import Case, cases, growth_table, scale, write_random
+from experiments.bench.scale import Case, cases, growth_table, plot, scale, write_random
 from experiments.cli import main
 from experiments.config import Config
 from experiments.data.batches import Rows
@@ -109,7 +109,7 @@ def test_made_up_data_has_its_size_and_every_item(tmp_path: Path) -> None:
     assert {item for row in rows for item in row[1:]} == set(range(1, 151))
 
 
-def test_growth_is_a_table_a_plot_and_a_record(tmp_path: Path) -> None:
+def test_growth_is_a_table_and_a_plot(tmp_path: Path) -> None:
     asked: list[str | None] = []
 
     def measure(subject: Subject, dataset: str, data_dir: str | None, steps: int) -> Measured:
@@ -117,13 +117,13 @@ def test_growth_is_a_table_a_plot_and_a_record(tmp_path: Path) -> None:
         asked.append(data_dir)
         return replace(figures(0.01 * steps), prepare_mb=5.0)
 
-    found = scale(100, 10, 2, tmp_path / "out", measure, lambda line: None)
+    found = scale(100, 10, 2, measure, lambda line: None)
     assert len(found) == len(asked) == 5
     assert [len(line) for line in growth_table(found).splitlines()] == [75] * 6
-    record = json.loads((tmp_path / "out" / "scale.json").read_text())
-    assert record[-1]["items"] == 1000
-    assert record[0]["step_ms"] == pytest.approx(20.0)
-    assert (tmp_path / "out" / "scale.png").read_bytes().startswith(b"\x89PNG")
+    assert found[-1].items == 1000
+    assert found[0].step_ms == pytest.approx(20.0)
+    plot(found, tmp_path / "scale.png")
+    assert (tmp_path / "scale.png").read_bytes().startswith(b"\x89PNG")
 
 
 @pytest.mark.slow
@@ -131,10 +131,12 @@ def test_a_bench_prints_its_table_and_its_ratios(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     trace = tmp_path / "trace.json"
-    assert main(["bench", "--steps=20", "--rounds=1", "--trace", str(trace), "--json"]) == 0
+    place = ("--trace", str(trace), "--to", str(tmp_path))
+    assert main(["bench", "--steps=20", "--rounds=1", *place, "--json"]) == 0
     printed = capsys.readouterr().out
     record: dict[str, Any] = json.loads(printed.splitlines()[-1])
     assert all(value > 0 for value in record["ratios"].values())
     assert all(name in printed for name in SUBJECTS)
     assert sum(record["measured"]["SASRec prefix"]["shares"].values()) == pytest.approx(1)
     assert "output layer" in trace.read_text()
+    assert json.loads((tmp_path / "side_by_side.json").read_text()) == record

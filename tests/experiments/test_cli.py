@@ -401,7 +401,7 @@ def test_what_a_hosted_model_would_not_do_is_refused(arguments, data, capsys):
         (["--scale", "--data-dir", "."], "--data-dir: --scale makes its data up"),
         (["--scale", "--dataset", "beauty"], "--dataset: --scale makes its data up"),
         (["--scale", "--rounds", "2"], "--rounds: --scale makes its data up"),
-        (["--presets", "--to", "x"], "--to: only --scale writes"),
+        (["--presets", "--to", "README.md/x"], "--to README.md/x: cannot be written"),
         (["--scale", "--to", "README.md/x"], "--to README.md/x: cannot be written"),
     ],
 )

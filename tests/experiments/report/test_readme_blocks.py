@@ -16,14 +16,14 @@ between
 <!-- end report -->
 after
 """
-WRITERS = {"one": lambda brief: f"ONE {brief}", "two": lambda brief: f"TWO {brief}"}
+WRITERS = {"one": lambda option: f"ONE {option}", "two": lambda option: f"TWO {option}"}
 
 
 def test_a_block_is_rewritten_and_nothing_else() -> None:
     text, stale = rewritten(TEXT, blocks(TEXT, "README.md", WRITERS), WRITERS)
     assert stale == ["one", "two"]
-    assert text == TEXT.replace("\nold\n", "\n\nONE False\n\n").replace(
-        "two brief -->\n", "two brief -->\n\nTWO True\n\n"
+    assert text == TEXT.replace("\nold\n", "\n\nONE None\n\n").replace(
+        "two brief -->\n", "two brief -->\n\nTWO brief\n\n"
     )
 
 
@@ -48,7 +48,10 @@ def test_blocks_of_other_studies_stay() -> None:
             "<!-- report: one -->\n<!-- report: two -->\n<!-- end report -->",
             "the block 'one' has no",
         ),
-        ("<!-- report: one long -->\n<!-- end report -->", "unknown option 'long'; known: brief"),
+        (
+            "<!-- report: one long -->\n<!-- end report -->",
+            "unknown option 'long'; known: brief, findings, commands",
+        ),
     ],
 )
 def test_a_block_that_cannot_be_filled_is_named(text: str, message: str) -> None:

@@ -33,7 +33,7 @@ def records(folder: Path) -> Report:
 
 def command_on(folder: Path) -> Report:
     def run(*names: str, check: bool = False, add: Path | None = None) -> None:
-        place = (folder / "out", folder / "results", folder / "README.md")
+        place = (folder / "out", folder / "results", (folder / "README.md",))
         command.report([*names], check, add, *place)
 
     return run
@@ -67,7 +67,7 @@ def test_it_writes_a_folder_a_study_and_one_page(reported: tuple[Path, str]) -> 
 def test_the_readme_follows_the_record(
     report: Report, reported: tuple[Path, str], tmp_path: Path
 ) -> None:
-    with pytest.raises(RunFailed, match=r"README.md is behind the record in temperature; .*report"):
+    with pytest.raises(RunFailed, match=r"behind the record: README.md in temperature; .*report"):
         report("temperature", check=True)
     assert (tmp_path / "README.md").read_text() == README
     shutil.copy(reported[0] / "README.md", tmp_path)
@@ -103,7 +103,7 @@ def test_an_unknown_study_is_named_with_the_nearest(report: Report) -> None:
 
 def test_without_a_record_it_says_how_to_make_one(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"make one with `run.py study FILE`"):
-        command.report([], False, None, tmp_path, tmp_path, tmp_path / "README.md")
+        command.report([], False, None, tmp_path, tmp_path, (tmp_path / "README.md",))
 
 
 def test_a_line_of_another_study_is_refused(report: Report, tmp_path: Path) -> None:

@@ -1,0 +1,111 @@
+"""README's tables of what training costs, from the records of `run.py bench`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from experiments.errors import UsageError
+from experiments.listing import described
+
+Json = dict[str, Any]
+FOLDER = "bench"  # below experiments/results
+
+
+def side_by_side(record: Json) -> str:
+    """RecBole's own code and ours, and what the ratios say."""
+    lines = [
+        f"{machine(record)}; {record['dataset']}, {record['rounds']} rounds in turn, medians.",
+        "",
+        "| | epoch s | targets a second | full evaluation s | peak MB net of imports |",
+        "|---|---|---|---|---|",
+    ]
+    for name, one in record["measured"].items():
+        seconds = one["step_seconds"] * one["steps"]
+        evaluation = one["evaluate_seconds"]
+        evaluated = "" if evaluation is None else f"{evaluation:.1f}"
+        numbers = [few(seconds), f"{one['targets'] / seconds:,.0f}", evaluated]
+        lines.append(f"| {name} | {' | '.join(numbers)} | {one['peak_mb']:,.0f} |")
+    return "\n".join([*lines, "", *sentences(record)])
+
+
+def sentences(record: Json) -> list[str]:
+    found, ours = record["ratios"], record["measured"]["SASRec prefix"]
+    seconds = ours["step_seconds"] * ours["steps"]
+    products = ours["matmul_flops"] / 1e9 / record["gflops"]
+    return [
+        f"SASRec trains {found['train_prefix']:.1f} times as many targets a second as RecBole's "
+        f"on the same rows, {found['train_sequence']:.1f} times as many with a row a window, and "
+        f"is evaluated {found['evaluate']:.1f} times as fast, for both seen-item rules at once.",
+        f"The contrast makes CL4SRec's step {found['contrast_step_prefix']:.2f} times SASRec's "
+        f"under `prefix` and {found['contrast_step_sequence']:.2f} times under `sequence`; "
+        f"DuoRec's is {found['duorec_step_prefix']:.2f} times SASRec's under `prefix`.",
+        f"The matrix products of SASRec's epoch need {products:.1f} s at the rate of a square "
+        f"product ({record['gflops']:.0f} GFLOP/s): {found['of_bound']:.0%} of the "
+        f"{seconds:.1f} s it takes.",
+    ]
+
+
+def presets(record: Json) -> str:
+    """What each preset learns, and what its epoch costs."""
+    about = {entry.name: entry.about for entry in described("presets")}
+    lines = [
+        f"| preset | what it is | epoch, times SASRec's ({record['dataset']}, `prefix`) |",
+        "|---|---|---|",
+    ]
+    for name, times in record["epoch_over_sasrec"].items():
+        lines.append(f"| `{name}` | {about.get(name, '')} | {times:.1f} |")
+    return "\n".join([*lines, "", f"{machine(record)}; {record['rounds']} rounds, medians."])
+
+
+def scale(record: Json) -> str:
+    """How time and memory grow."""
+    lines = [
+        "| interactions | items | preparation s | its peak MB | step ms | epoch s | peak MB |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for one in record["sizes"]:
+        numbers = [
+            f"{one['interactions']:,}",
+            f"{one['items']:,}",
+            f"{one['prepare_seconds']:.1f}",
+            f"{one['prepare_mb']:,.0f}",
+            f"{one['step_ms']:.0f}",
+            f"{one['epoch_seconds']:,.0f}",
+            f"{one['peak_mb']:,.0f}",
+        ]
+        lines.append(f"| {' | '.join(numbers)} |")
+    return "\n".join([*lines, "", f"{machine(record)}; {record['steps']} steps of each size."])
+
+
+def machine(record: Json) -> str:
+    return f"{record['cpu']}, {record['cores']} cores"
+
+
+def few(seconds: float) -> str:
+    """Three digits of a time."""
+    return f"{seconds:.0f}" if seconds >= 100 else f"{seconds:.1f}"
+
+
+BLOCKS: dict[str, tuple[str, Callable[[Json], str]]] = {
+    "bench": ("side_by_side.json", side_by_side),
+    "bench/presets": ("presets.json", presets),
+    "bench/scale": ("scale.json", scale),
+}
+
+
+def block(results: Path, name: str) -> str:
+    """One of BLOCKS; UsageError that names the file where it is not such a record."""
+    file, text = BLOCKS[name]
+    path = results / FOLDER / file
+    try:
+        return text(json.loads(path.read_bytes()))
+    except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
+        raise UsageError(f"{path}: not a record of `run.py bench` ({error!r})") from None
+
+
+def recorded(results: Path) -> list[str]:
+    """The blocks that there is a record for."""
+    return [name for name, (file, _) in BLOCKS.items() if (results / FOLDER / file).exists()]

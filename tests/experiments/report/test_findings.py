@@ -1,0 +1,86 @@
+"""Sentences that say what a table shows, and no more."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from experiments.report.compare import Table, tables
+from experiments.report.findings import commands, findings
+from experiments.report.read import parse
+from tests.experiments.report.made_record import FloatArray, Values, finished
+
+USERS = 2000
+
+
+def ranks(factor: float, seed: int) -> FloatArray:
+    """Whole ranks of USERS users; a factor below 1 brings all of them further up."""
+    taste = np.exp(np.random.default_rng(7).normal(2.5, 1.0, USERS))
+    noise = np.exp(np.random.default_rng(seed).normal(0.0, 0.02, USERS))
+    return np.ceil(taste * noise * factor)
+
+
+def line(variant: str, factor: float, seed: int, **rest: str) -> Values:
+    baseline = None if variant == "sasrec" else "sasrec"
+    return finished("toys", variant, seed, ranks(factor, seed), baseline=baseline, **rest)  # type: ignore[arg-type]
+
+
+def table_of(factors: dict[str, float], seeds: int = 3, **rest: str) -> Table:
+    lines = [
+        line(name, factor, seed, **(rest if name != "sasrec" else {}))
+        for name, factor in factors.items()
+        for seed in range(seeds)
+    ]
+
+    (found,) = tables([parse(json.dumps(one), "here") for one in lines])
+    return found
+
+
+def test_what_is_above_and_below_with_confidence_is_named() -> None:
+    first, best, worst = findings(table_of({"sasrec": 1.0, "good": 0.6, "bad": 1.6, "same": 1.0}))
+    assert first.startswith("3 variants against sasrec (.")
+    assert "3 seeds: 1 is above with confidence (good); 1 is below with confidence (bad); " in first
+    assert first.endswith("of 1 no difference may be claimed.")
+    assert best.startswith("Best: good, +.")
+    assert "95 % interval +." in best
+    assert worst.startswith("Worst: bad, -.")
+    assert "p <.001" in worst
+
+
+@pytest.mark.parametrize(
+    ("seeds", "rest", "told"),
+    [
+        (1, {}, "1 seed: no difference may be claimed."),
+        (3, {"loss": "bce"}, "3 seeds: no difference may be claimed."),
+    ],
+)
+def test_one_seed_or_another_loss_claims_nothing(seeds, rest, told) -> None:
+    first, best = findings(table_of({"sasrec": 1.0, "good": 0.6}, seeds, **rest))
+    assert first.startswith("good against sasrec (")
+    assert first.endswith(told)
+    assert ("another next-item loss" in best) == bool(rest)
+    assert ("95 % interval" in best) == (seeds > 1)
+
+
+def test_a_long_list_is_cut() -> None:
+    factors = {"sasrec": 1.0, **{f"good {number}": 0.6 for number in range(6)}}
+    assert (
+        "6 are above with confidence (good 0, good 1, good 2, good 3, 2 more)"
+        in (findings(table_of(factors))[0])
+    )
+
+
+def test_without_a_comparison_there_is_nothing_to_say() -> None:
+    assert findings(table_of({"sasrec": 1.0})) == []
+
+
+def test_a_command_for_every_row() -> None:
+    lines = [{**line(name, 1.0, 0), "command": f"run.py train --model {name}"} for name in "ab"]
+
+    (found,) = tables([parse(json.dumps(one), "here") for one in lines])
+    assert commands(found) == [
+        "`python run.py train --model a --data-dir DIR`",
+        "`python run.py train --model b --data-dir DIR`",
+    ]

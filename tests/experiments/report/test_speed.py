@@ -1,0 +1,82 @@
+"""README's tables of time and memory say what the bench recorded."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from experiments.errors import UsageError
+from experiments.report.speed import BLOCKS, block, recorded
+
+MACHINE = {"cpu": "A processor", "cores": 2}
+MEASURED = {
+    "step_seconds": 0.05, "steps": 500, "targets": 100_000, "evaluate_seconds": 2.0,
+    "peak_mb": 1234.5, "matmul_flops": 1e12,
+}  # fmt: skip
+RECORDS: dict[str, dict[str, Any]] = {
+    "side_by_side.json": {
+        **MACHINE, "dataset": "toys", "rounds": 2, "gflops": 100.0,
+        "ratios": {
+            "train_prefix": 9.04, "train_sequence": 18.0, "evaluate": 17.0, "of_bound": 0.4,
+            "contrast_step_prefix": 1.9, "contrast_step_sequence": 1.3, "duorec_step_prefix": 2.2,
+        },
+        "measured": {
+            "RecBole SASRec": {**MEASURED, "step_seconds": 0.5},
+            "SASRec prefix": {**MEASURED, "evaluate_seconds": None},
+        },
+    },
+    "presets.json": {
+        **MACHINE, "dataset": "toys", "rounds": 3,
+        "epoch_over_sasrec": {"sasrec": 1.0, "cl4srec": 1.96},
+    },
+    "scale.json": {
+        **MACHINE, "steps": 30,
+        "sizes": [
+            {"interactions": 2_000_000, "items": 10_000, "prepare_seconds": 0.44,
+             "prepare_mb": 113.2, "step_ms": 16.4, "epoch_seconds": 1090.0, "peak_mb": 208.0},
+        ],
+    },
+}  # fmt: skip
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    (tmp_path / "bench").mkdir()
+    for name, record in RECORDS.items():
+        (tmp_path / "bench" / name).write_text(json.dumps(record))
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("bench", "A processor, 2 cores; toys, 2 rounds in turn, medians."),
+        ("bench", "| RecBole SASRec | 250 | 400 | 2.0 | 1,234 |"),
+        ("bench", "| SASRec prefix | 25.0 | 4,000 |  | 1,234 |"),
+        ("bench", "SASRec trains 9.0 times as many targets a second as RecBole's"),
+        ("bench", "need 10.0 s at the rate of a square product (100 GFLOP/s): 40% of the 25.0 s"),
+        ("bench/presets", "SASRec plus a contrast of two randomly augmented views"),
+        ("bench/presets", "| 2.0 |"),
+        ("bench/scale", "| 2,000,000 | 10,000 | 0.4 | 113 | 16 | 1,090 | 208 |"),
+    ],
+)
+def test_a_block_says_what_was_measured(name: str, told: str, results: Path) -> None:
+    assert told in block(results, name)
+
+
+def test_only_what_is_on_record_has_a_block(results: Path) -> None:
+    assert recorded(results) == [*BLOCKS]
+    (results / "bench" / "presets.json").unlink()
+    assert recorded(results) == ["bench", "bench/scale"]
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"cpu": "x"}', "null"])
+@pytest.mark.parametrize("name", BLOCKS)
+def test_another_file_is_named_with_what_is_wrong(name: str, text: str, results: Path) -> None:
+    path = results / "bench" / BLOCKS[name][0]
+    path.write_text(text)
+    with pytest.raises(UsageError, match=f"{path}: not a record of `run.py bench`"):
+        block(results, name)
