@@ -176,6 +176,10 @@ def add_study(commands: Any) -> None:
     which.add_argument("--dry-run", action="store_true", help="list trials and their time")
     which.add_argument("--worker", action="store_true", help="be one more worker of it")
     which.add_argument("--wandb-sweep", action="store_true", help="write a W&B sweep instead")
+    which.add_argument(
+        "--again", nargs="?", const="", metavar="TRIAL",
+        help="train a trial of the record once more, any one or this, and compare",
+    )  # fmt: skip
     add_plugin(made)
 
 

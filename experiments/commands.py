@@ -207,6 +207,8 @@ def study(arguments: argparse.Namespace) -> None:
         command.work(arguments.file, where)
     elif arguments.dry_run:
         command.dry_run(arguments.file, where, workers)
+    elif arguments.again is not None:
+        command.repeat(arguments.file, where, arguments.again, arguments.plugin, arguments.threads)
     elif arguments.wandb_sweep:
         command.write_sweeps(arguments.file, where)
     else:

@@ -16,6 +16,7 @@ from experiments.run_folder import as_yaml
 from experiments.stop import resumable
 from experiments.study import local, on_ray, slurm
 from experiments.study.adopt import adopt, borrow, finished_elsewhere
+from experiments.study.again import again
 from experiments.study.estimate import clock, estimate, timings
 from experiments.study.folder import RESULTS, StudyFolder, study_folder
 from experiments.study.launch import Launch
@@ -204,6 +205,14 @@ def track(study: Study, folder: StudyFolder, config: TrackConfig, chapters: list
             images[f"plots/{plot.name}"] = folder.report / study.name / f"{plot.name}.png"
     if where := track_report(config, folder.path, study.name, tables, images):
         print(f"tracked: {where}")
+
+
+def repeat(file: Path, where: Where, trial: str, plugins: list[str], threads: int) -> None:
+    """Train a trial of the record once more; RunFailed where it does not come out the same."""
+    folder = study_folder(read_study(file).name, where.out)
+    options = ["--data-dir", str(where.data_dir)] if where.data_dir else []
+    options += [word for name in plugins for word in ("--plugin", name)]
+    again(folder.record.lines().values(), trial, options, threads)
 
 
 def write_sweeps(file: Path, where: Where) -> None:

@@ -1,0 +1,79 @@
+"""`run.py study --again`: does a line of the record come out once more?"""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+from experiments.errors import RunFailed, UsageError
+from experiments.run_folder import REPOSITORY, RunFolder, as_yaml
+from experiments.study.launch import pinned
+from experiments.study.line import finished_line
+from experiments.study.record import Line
+
+RANDOM = ""
+SAME = ("valid/", "test/", "hits/", "best_epoch", "epochs", "curve/valid/", "curve/epoch")
+"""What a training must give again: metrics, ranks and the whole course of validation."""
+
+
+def again(lines: Iterable[Line], trial: str, options: list[str], threads: int) -> None:
+    """Train a trial of the record from its own configuration, and compare.
+
+    trial: its id, or RANDOM for any that was tested.  options: of `train`, for the place of the
+    data and plug-ins.  Errors: UsageError for a trial that is not
+    among the lines, RunFailed where something is not the same.
+    """
+    line = chosen([one for one in lines if "test/excluded/ndcg@10" in one], trial)
+    print(
+        f"{line['trial']}: {line['variant']} on {line['dataset']}, seed {line['seed']}", flush=True
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        run = RunFolder(Path(folder) / "run")
+        file = Path(folder) / "config.yaml"
+        file.write_text(as_yaml(line["config"]))
+        train(["--config", str(file), "--out", str(run.path), *options], threads)
+        different = differences(line, finished_line(run, {}))
+    if different:
+        raise RunFailed(f"{line['trial']}: not the same: {'; '.join(different)}")
+    print(f"the same: {', '.join(told(line))}, and {line['users']:,} users' ranks")
+
+
+def chosen(lines: list[Line], trial: str) -> Line:
+    found = [one for one in lines if trial in (RANDOM, one["trial"])]
+    if not found:
+        what = "no finished trial" if trial == RANDOM else f"no finished trial {trial!r}"
+        raise UsageError(f"--again: {what} is on record")
+    return random.choice(found)
+
+
+def train(options: list[str], threads: int) -> None:
+    """As anybody would, in a process of its own."""
+    command = [sys.executable, str(REPOSITORY / "run.py"), "train", *options]
+    command.append("--track.mode=disabled")
+    if subprocess.run(command, env={**os.environ, **pinned(threads)}).returncode:
+        raise RunFailed("the training failed; what it said is above")
+
+
+def differences(line: Line, new: Line) -> list[str]:
+    """Each figure that is not the same, with both values."""
+    keys = [key for key in line if key.startswith(SAME)]
+    return [
+        f"{key} was {short(line[key])}, is {short(new.get(key))}"
+        for key in keys
+        if line[key] != new.get(key)
+    ]
+
+
+def short(value: object) -> str:
+    text = str(value)
+    return text if len(text) <= 40 else f"{text[:37]}..."
+
+
+def told(line: Line) -> list[str]:
+    names = ("valid/excluded/ndcg@10", "test/excluded/ndcg@10", "test/ranked/ndcg@10")
+    return [f"{name} {line[name]:.6f}" for name in names if name in line]
