@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from experiments.report.aggregate import SECONDS, VALID, Group, Mean
@@ -16,8 +17,14 @@ SHOWN = {
     "NDCG@10, seen ranked": "test/ranked/ndcg@10",
 }
 """Test metrics of a table; seen items are excluded where nothing is said."""
+UNCHANGED = "views unchanged"
+"""Share of the views of all tasks that are equal to their input, where variants differ in it."""
 COMPARED = ("difference", "relative", "95 % interval", "d_z", "p (Holm)")
-BRIEF = ("variant", "seeds", "HR@10", "NDCG@10", "difference", "95 % interval", "p (Holm)")
+IDENTITY = re.compile(r"best/contrast/[^/]+/identity_rate")
+BRIEF = (
+    "variant", "seeds", "HR@10", "NDCG@10", "training s", UNCHANGED, "difference", "95 % interval",
+    "p (Holm)",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -47,10 +54,19 @@ class Sheet:
 def sheet(table: Table, others: list[Published]) -> Sheet:
     """Our rows, then what was published on the data set, under the rule that it used."""
     best = {column: best_of(table, key) for column, key in SHOWN.items()}
-    rows = [row(group, table.comparisons.get(group.variant), best) for group in table.groups]
     shown = [one for one in others if one.dataset == table.dataset]
-    rows += [foreign(one) for one in shown]
-    columns = ("variant", "seeds", *SHOWN, "valid NDCG@10", "training s", *COMPARED)
+    views = [unchanged(group) for group in table.groups]
+    extra = (UNCHANGED,) if len({*filter(None, views)}) > 1 else ()
+    rows = [
+        (
+            *row(group, best),
+            *(Cell(text) for _ in extra),
+            *compared(table.comparisons.get(group.variant)),
+        )
+        for group, text in zip(table.groups, views, strict=True)
+    ]
+    rows += [foreign(one, len(extra)) for one in shown]
+    columns = ("variant", "seeds", *SHOWN, "valid NDCG@10", "training s", *extra, *COMPARED)
     return Sheet(
         f"{table.study}: {table.dataset}",
         columns,
@@ -62,10 +78,11 @@ def sheet(table: Table, others: list[Published]) -> Sheet:
 
 def brief(full: Sheet) -> Sheet:
     """The columns that matter most; published rows are those that have no seeds, and go."""
-    kept = [full.columns.index(column) for column in BRIEF]
+    columns = tuple(column for column in BRIEF if column in full.columns)
+    kept = [full.columns.index(column) for column in columns]
     seeds = full.columns.index("seeds")
     rows = [tuple(one[i] for i in kept) for one in full.rows if one[seeds].text]
-    return Sheet(full.title, BRIEF, tuple(rows), full.own_notes)
+    return Sheet(full.title, columns, tuple(rows), full.own_notes)
 
 
 def best_of(table: Table, key: str) -> float | None:
@@ -74,7 +91,8 @@ def best_of(table: Table, key: str) -> float | None:
     return max(means) if len(means) > 1 else None
 
 
-def row(group: Group, found: Comparison | None, best: dict[str, float | None]) -> tuple[Cell, ...]:
+def row(group: Group, best: dict[str, float | None]) -> tuple[Cell, ...]:
+    """Cells of a variant alone."""
     cells = [Cell(group.variant), Cell(str(len(group.lines)))]
     for column, key in SHOWN.items():
         mean = group.mean(key)
@@ -82,7 +100,14 @@ def row(group: Group, found: Comparison | None, best: dict[str, float | None]) -
         cells.append(Cell(mean_text(mean), best=is_best))
     seconds = group.mean(SECONDS)
     cells += [Cell(mean_text(group.mean(VALID))), Cell(f"{seconds.mean:,.0f}" if seconds else "")]
-    return (*cells, *compared(found))
+    return tuple(cells)
+
+
+def unchanged(group: Group) -> str:
+    """Mean over seeds and tasks; empty where there are no views."""
+    keys = [key for key in group.lines[0].values if IDENTITY.fullmatch(key)]
+    rates = [found.mean for key in keys if (found := group.mean(key)) is not None]
+    return f"{100 * sum(rates) / len(rates):.0f} %" if rates else ""
 
 
 def compared(found: Comparison | None) -> tuple[Cell, ...]:
@@ -99,13 +124,13 @@ def compared(found: Comparison | None) -> tuple[Cell, ...]:
     return (difference, Cell(relative), Cell(low_high), Cell(effect), Cell(p))
 
 
-def foreign(one: Published) -> tuple[Cell, ...]:
-    """A published row: its two numbers under its own rule."""
+def foreign(one: Published, extra: int) -> tuple[Cell, ...]:
+    """A published row: its two numbers under its own rule; blank in all other columns."""
     own = {"HR@10": one.hr, "NDCG@10": one.ndcg}
     if one.seen == "ranked":
         own = {f"{column}, seen ranked": value for column, value in own.items()}
     numbers = [Cell(number_text(own[column]) if column in own else "") for column in SHOWN]
-    blank = [Cell("")] * (2 + len(COMPARED))
+    blank = [Cell("")] * (2 + extra + len(COMPARED))
     return (Cell(f"published: {one.method} ({one.protocol})"), Cell(""), *numbers, *blank)
 
 

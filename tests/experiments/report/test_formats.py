@@ -4,17 +4,28 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import re
 
+import numpy as np
 import pytest
 
 from experiments.report.compare import Table, tables
 from experiments.report.formats import as_csv, latex, markdown, plain
 from experiments.report.published import Published, published
-from experiments.report.read import SELECTED
-from experiments.report.sheet import Cell, Sheet, brief, number_text, p_text, sheet, signed
+from experiments.report.read import SELECTED, parse
+from experiments.report.sheet import (
+    UNCHANGED,
+    Cell,
+    Sheet,
+    brief,
+    number_text,
+    p_text,
+    sheet,
+    signed,
+)
 from experiments.report.write import slug
-from tests.experiments.report.made_record import Values, made_study
+from tests.experiments.report.made_record import Values, finished, made_study
 from tests.experiments.report.test_compare import BETTER, lines_of
 
 SMALL = Sheet(
@@ -151,3 +162,20 @@ def test_the_published_file_is_whole() -> None:
 def test_names_in_any_script_make_files_of_their_own() -> None:
     assert slug("Toys & Games_2-curves") == "toys-games-2-curves"
     assert slug("книги-curves") != slug("музыка-curves")
+
+
+def test_the_share_of_unchanged_views_is_a_column_where_variants_differ_in_it() -> None:
+    key = "best/contrast/it/identity_rate"
+    ranks = np.array([1.0, 2.0, 30.0])
+    lines = [finished("toys", name, 0, ranks) for name in ("sasrec", "a", "b")]
+
+    def columns(*rates: float) -> list[str]:
+        for line, rate in zip(lines[1:], rates, strict=True):
+            line |= {key: rate, f"{key}/crop": 0.9}
+        (table,) = tables([parse(json.dumps(line), "here") for line in lines])
+        found = brief(sheet(table, []))
+        at = [i for i, name in enumerate(found.columns) if name == UNCHANGED]
+        return [row[i].text for row in found.rows for i in at]
+
+    assert columns(0.25, 0.5) == ["", "25 %", "50 %"]
+    assert columns(0.5, 0.5) == []
