@@ -226,7 +226,7 @@ class SASRec(SequentialRecommender):  # type: ignore[misc]  # RecBole is not typ
             targets = labels[part].flatten()[scored]
         if not len(states):
             return states.sum()  # 0, and a gradient of 0 for every weight
-        loss: Tensor = self.next_item(states, self.items(), targets, self.own_rng(rng))
+        loss: Tensor = self.next_item(states, self.scored(), targets, self.own_rng(rng))
         return loss if share == 1.0 else loss * share
 
     def own_rng(self, rng: Generator) -> Generator:
@@ -259,8 +259,15 @@ class SASRec(SequentialRecommender):  # type: ignore[misc]  # RecBole is not typ
         return F.embedding(rows, weight, padding_idx=0, sparse=self.sparse_rows)
 
     def items(self) -> Items:
-        """The embeddings that are scored."""
+        """The embeddings as they are read."""
         return Items(self.item_embedding.weight, self.num_items, self.sparse_rows)
+
+    def scored(self) -> Items:
+        """The embeddings whose product with a state is a score."""
+        items = self.items()
+        if not self.next_item.by_direction:
+            return items
+        return replace(items, weight=F.normalize(items.weight, dim=1))
 
     def encode(self, histories: Sequences, pooling: Pooling) -> Tensor:
         """[B, d], or [B, max_length * d] for concat: one vector for each history."""
@@ -273,11 +280,11 @@ class SASRec(SequentialRecommender):  # type: ignore[misc]  # RecBole is not typ
 
     def scores(self, histories: Sequences) -> Tensor:
         """[B, num_items + 1]: a score for every item; column 0 is padding and means nothing."""
-        return self.represent(histories) @ self.item_embedding.weight[: self.num_items + 1].T
+        return self.represent(histories) @ self.scored().weight[: self.num_items + 1].T
 
     def score_blocks(self, histories: Sequences, rows: int) -> Iterator[Tensor]:
         """[<= rows, num_items] at a time: the histories are encoded once."""
-        items = self.items().all()
+        items = self.scored().all()
         for states in torch.split(self.represent(histories), rows):
             yield states @ items.T
 
@@ -306,7 +313,7 @@ class SASRec(SequentialRecommender):  # type: ignore[misc]  # RecBole is not typ
         return self.losses(batch, self.rng).total
 
     def predict(self, interaction: Any) -> Tensor:
-        items = self.item_embedding(interaction[self.ITEM_ID])  # [B, d]
+        items = self.scored().vectors(interaction[self.ITEM_ID])  # [B, d]
         scores: Tensor = (self.represent(self.histories(interaction)) * items).sum(dim=1)
         return scores
 

@@ -119,8 +119,19 @@ def comparison(group: Group, base: Group, p: float) -> Comparison:
         interval=interval(ours - theirs),
         effect=effect_size(ours - theirs),
         p=p,
-        loss=group.lines[0].loss is not None and group.lines[0].loss == base.lines[0].loss,
+        loss=same_loss(group.lines[0], base.lines[0]),
     )
+
+
+def same_loss(one: Line, other: Line) -> bool:
+    """Do both learn with one next-item loss, of the same fields?
+
+    A field that only one configuration has did not exist when the other was written.
+    """
+    if one.loss is None or one.loss != other.loss:
+        return False
+    ours, theirs = (line.next_item for line in (one, other))
+    return all(ours[key] == theirs[key] for key in ours.keys() & theirs.keys())
 
 
 def user_differences(group: Group, base: Group, gains: dict[str, FloatArray]) -> FloatArray:

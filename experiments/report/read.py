@@ -54,9 +54,14 @@ class Line:
         if model.startswith("recbole:"):
             own = (config.get("recbole") or {}).get("loss_type", "CE")
             return "cross_entropy" if own == "CE" else f"recbole {own}"
-        part = config.get("next_item")
-        name = part.get("loss") if isinstance(part, dict) else part
+        name = self.next_item.get("loss") or config.get("next_item")
         return name if isinstance(name, str) else None
+
+    @property
+    def next_item(self) -> dict[str, Any]:
+        """The fields of the next-item loss in the configuration; none where it is a bare name."""
+        part = (self.values.get("config") or {}).get("next_item")
+        return part if isinstance(part, dict) else {}
 
     def number(self, key: str) -> float | None:
         value = self.values.get(key)

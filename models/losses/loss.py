@@ -45,6 +45,11 @@ class NextItemLoss(ConfiguredModule):
     whole_catalogue: ClassVar[bool] = True
     """Every item's embedding gets a gradient at every step; False for losses that sample."""
 
+    @property
+    def by_direction(self) -> bool:
+        """Items are scored by their embeddings at length 1, in training and in every ranking."""
+        return False
+
     def fit(self, train: TrainHistories) -> None:
         """Count what the loss must know of the training split, the only data given."""
 

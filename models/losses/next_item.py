@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from augment import TrainHistories
 from models.losses.class_weight import ClassWeight, item_weights, target_counts
 from models.losses.full_softmax import cross_entropy
+from models.losses.info_nce import Similarity
 from models.losses.loss import Items, NextItemLoss
 from models.losses.pairwise import BPR, BinaryCrossEntropy, GeneralisedBCE
 from models.losses.sampled_softmax import SampledSoftmax
@@ -42,11 +44,22 @@ class CrossEntropy(NextItemLoss):
     """Of effective_number, in [0, 1): 0 weighs all alike, towards 1 by inverse frequency."""
     label_smoothing: float = 0.0
     """Share of the target's probability, in [0, 1), that is spread over the whole catalogue."""
+    similarity: Similarity = "dot"
+    """dot: a score is the product of state and item.  cosine: both are brought to length 1 (as
+    CORE does, Hou et al. 2022, arXiv:2204.11067): no item gains by the length of its embedding."""
+    temperature: float = 1.0
+    """Scores are divided by it; cosines want one well below 1."""
 
     def __post_init__(self) -> None:
+        if not 0.0 < self.temperature < float("inf"):
+            raise ValueError(f"temperature must be positive, got {self.temperature}")
         for name in ("beta", "label_smoothing"):
             if not 0.0 <= getattr(self, name) < 1.0:
                 raise ValueError(f"{name} must lie in [0, 1), got {getattr(self, name)}")
+
+    @property
+    def by_direction(self) -> bool:
+        return self.similarity == "cosine"
 
     def fit(self, train: TrainHistories) -> None:
         if self.class_weight != "none":
@@ -57,6 +70,8 @@ class CrossEntropy(NextItemLoss):
         rows = targets - 1
         weights = None if self.class_weight == "none" else self.get_buffer("weights")[rows]
         real = slice(1, items.num + 1)
+        states = F.normalize(states, dim=1) if self.by_direction else states
+        states = states if self.temperature == 1.0 else states / self.temperature
         return cross_entropy(states, items.weight, rows, weights, self.label_smoothing, real)
 
 

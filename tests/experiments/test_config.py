@@ -27,6 +27,7 @@ CHOICES = {  # another value for every field that takes one of some words, or no
     "encoder.kind": "gru",
     "encoder.norm": "pre",
     "next_item.loss": "bce",
+    "next_item.similarity": "cosine",
     "next_item.class_weight": "inverse_frequency",
     "contrast.0.similarity": "cosine",
     "contrast.0.temperature_mode": "learnable",

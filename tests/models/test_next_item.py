@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from experiments.export import item_vectors
 from models.losses import cross_entropy, full_softmax
 from models.losses.class_weight import item_weights, target_counts
+from models.losses.info_nce import Similarity
 from models.losses.next_item import CrossEntropy, Items
-from tests.histories import generator
-from tests.models.tiny import cyclic_histories
+from tests.histories import generator, padded
+from tests.models.tiny import build_model, cyclic_histories, encoder_config
 
 BOTH = [torch.float32, torch.float64]
 BLOCKS = [1, 11, 22, 10**9]  # scores held at once: 1, 1, 2 or all rows of 11 items
@@ -172,3 +175,46 @@ def test_the_fields_reach_the_loss(smoothing: float) -> None:
 def test_a_share_outside_0_to_1_is_named(field: str, value: float) -> None:
     with pytest.raises(ValueError, match=rf"^{field} must lie in \[0, 1\), got {value}"):
         CrossEntropy(**{field: value})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("temperature", [0.07, 1.0])
+@pytest.mark.parametrize("similarity", ["dot", "cosine"])
+def test_similarity_and_temperature_are_torch_s(similarity: Similarity, temperature: float) -> None:
+    states, items, targets = example(torch.float64)
+    table = with_padding_and_mask(items)
+    loss = CrossEntropy(similarity=similarity, temperature=temperature)
+    left, right = states, items
+    if similarity == "cosine":
+        left, right = (rows / rows.norm(dim=1, keepdim=True) for rows in (states, items))
+        table = replace(table, weight=F.normalize(table.weight, dim=1))
+    plain = F.cross_entropy(left @ right.T / temperature, targets)
+    value = loss(states, table, targets + 1, generator(0))
+    expected = value_and_gradients(plain, states, items)
+    for mine, theirs in zip(value_and_gradients(value, states, items), expected, strict=True):
+        torch.testing.assert_close(mine, theirs)
+
+
+@pytest.mark.parametrize("value", [0.0, -1.0, float("nan"), float("inf")])
+def test_a_temperature_that_is_not_positive_is_named(value: float) -> None:
+    with pytest.raises(ValueError, match=f"^temperature must be positive, got {value}"):
+        CrossEntropy(temperature=value)
+
+
+def test_under_cosine_every_ranking_is_of_directions() -> None:
+    """Evaluation, RecBole's two ways of asking, and what is exported."""
+    train = cyclic_histories(users=9, num_items=11, longest=8)
+    loss = CrossEntropy(similarity="cosine", temperature=0.1)
+    model = build_model(encoder_config("self_attention", init_std=0.5), [], train, next_item=loss)
+    model.eval()
+    histories = padded([[1, 2, 3], [4]])
+    weight = model.item_embedding.weight.detach()
+    unit = weight[1:12] / weight[1:12].norm(dim=1, keepdim=True)
+    expected = model.represent(histories) @ unit.T
+    torch.testing.assert_close(model.scores(histories)[:, 1:], expected)
+    torch.testing.assert_close(torch.cat([*model.score_blocks(histories, 1)]), expected)
+    torch.testing.assert_close(torch.from_numpy(item_vectors(model)), unit)
+    asked = {
+        model.ITEM_SEQ: histories.items, model.ITEM_SEQ_LEN: histories.lengths,
+        model.ITEM_ID: torch.tensor([5, 11]),
+    }  # fmt: skip
+    torch.testing.assert_close(model.predict(asked), expected[torch.arange(2), [4, 10]])

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from scipy import stats
 
 from experiments.errors import UsageError
-from experiments.report.compare import Table, tables
+from experiments.report.compare import Table, same_loss, tables
 from experiments.report.notes import notes
 from experiments.report.read import SELECTED, UNLEARNT, Line, parse, read_record, study_files
 from experiments.study.line import encode_hits
@@ -116,6 +117,20 @@ def test_the_loss_is_the_one_that_a_model_learns_with(
 
 def test_models_that_learn_nothing_are_those_without_weights() -> None:
     assert set(UNLEARNT) == set(BASELINES)
+
+
+@pytest.mark.parametrize(
+    ("fields", "same"),
+    [({}, True), ({"similarity": "dot"}, True), ({"similarity": "cosine"}, False)],
+)
+def test_the_same_loss_has_the_same_fields_as_far_as_both_say(fields: Values, same: bool) -> None:
+    def line(study: str, **more: Any) -> Line:
+        values = finished("toys", "sasrec", 0, np.array([1.0]), study=study)
+        values["config"] = {"next_item": {"loss": "cross_entropy", **more}}
+        return parse(json.dumps(values), "a line")
+
+    assert same_loss(line("a", **fields), line("b", similarity="dot", temperature=1.0)) == same
+    assert same_loss(line("a", **fields), line("b"))
 
 
 def test_no_claim_where_a_configuration_does_not_say_its_loss() -> None:
