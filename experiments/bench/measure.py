@@ -16,6 +16,10 @@ from pathlib import Path
 from typing import Any
 
 WARM_UP = 5  # steps that are not counted
+SIZES = {  # RecBole's own for its SASRec: whatever suits the data, both sides do the same work
+    "train.batch_size": 256, "encoder.dim": 64, "encoder.layers": 2, "encoder.heads": 2,
+    "encoder.inner": 256, "encoder.dropout": 0.5, "encoder.attention_dropout": 0.5,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -79,7 +83,7 @@ def measure_ours(subject: Subject, dataset: str, data_dir: str | None, steps: in
     from experiments.resolve import resolve
     from experiments.train import prepare
 
-    settings = {"model": subject.model, "dataset": dataset, **subject.fields}
+    settings = {"model": subject.model, "dataset": dataset, **SIZES, **subject.fields}
     if data_dir is not None:
         settings["data_dir"] = data_dir
     if "protocol" not in settings:
@@ -179,7 +183,8 @@ def measure_recbole(subject: Subject, dataset: str, data_dir: str | None, steps:
         os.chdir(folder)  # RecBole writes its logs into the working directory
         write_atomic_file(histories, Path(folder), "histories")
         del histories
-        values = {"train_batch_size": 256, "log_wandb": False, "seed": 0}
+        size = SIZES["train.batch_size"]
+        values = {"train_batch_size": size, "log_wandb": False, "seed": 0}
         config = recbole_config(subject.model, Path(folder), "histories", spec.max_length, values)
         started = time.perf_counter()
         train, _, test = data_preparation(config, create_dataset(config))

@@ -56,9 +56,9 @@ def test_a_quick_study_takes_minutes_on_what_is_embedded(path: Path) -> None:
     assert not quick or "--data-dir" not in header(path)[-1]
 
 
-def test_every_study_has_a_quick_one() -> None:
+def test_every_quick_study_asks_a_question_that_is_asked_in_earnest() -> None:
     slow = {name for name in NAMES if "/" not in name}
-    assert {name.removeprefix("quick/") for name in NAMES if "/" in name} == slow
+    assert {name.removeprefix("quick/") for name in NAMES if "/" in name} <= slow
 
 
 def test_the_list_names_studies_by_their_path_and_tells_their_question(
