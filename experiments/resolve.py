@@ -99,12 +99,22 @@ def refuse_idle_fields(model: str, overrides: list[tuple[str, Any]]) -> None:
 
 
 def merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    """`over` on top of `base`: mappings key by key, everything else replaced."""
+    """`over` on top of `base`: mappings key by key, everything else replaced.
+
+    A mapping that names another kind (loss: bce over loss: cross_entropy) has other fields: it
+    is replaced, too.
+    """
     result = dict(base)
     for key, value in over.items():
-        both = isinstance(value, dict) and isinstance(result.get(key), dict)
-        result[key] = merged(result[key], value) if both else value
+        old = result.get(key)
+        if isinstance(value, dict) and isinstance(old, dict) and not other_kind(old, value):
+            value = merged(old, value)
+        result[key] = value
     return result
+
+
+def other_kind(base: dict[str, Any], over: dict[str, Any]) -> bool:
+    return any(tag in base and tag in over and base[tag] != over[tag] for tag in TAGS)
 
 
 def with_overrides(tree: dict[str, Any], overrides: list[tuple[str, Any]]) -> dict[str, Any]:
