@@ -18,14 +18,20 @@ from experiments.study.record import Line, Record
 from experiments.study.spec import Study
 
 
-def adopt(record: Record, trials: list[Trial]) -> int:
-    """Bring the lines of planned trials up to date; returns how many."""
+def adopt(record: Record, trials: list[Trial], search: bool = False) -> int:
+    """Bring the lines of planned trials up to date; returns how many.
+
+    search: and all others, as what a search has thought of is known from its lines alone.
+    """
     lines = record.lines()
     planned = {trial.id for trial in trials}
     missing = planned - lines.keys()
     old = [line for trial, line in lines.items() if trial not in planned]
     renewed = {
-        line["trial"]: new for line in old if (new := today(line)) and new["trial"] in missing
+        line["trial"]: new
+        for line in old
+        if (new := today(line)) is not None
+        and (new["trial"] in missing or (search and new["trial"] not in lines))
     }
     if renewed:
         record.replace(renewed)

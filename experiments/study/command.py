@@ -71,10 +71,9 @@ def run(
     folder = study_folder(study.name, where.out)
     trials, searches = whole_plan(study, where.data_dir)
     folder.open(study, trials, searches)
-    searching = searches_in(folder, where.data_dir)
-    thought = [trial for one in searching for trial in one.trials()]
-    if adopted := adopt(folder.record, [*trials, *thought]):
+    if adopted := adopt(folder.record, trials, search=bool(searches)):
         print_now(f"{adopted} lines of the record brought up to today's fields")
+    searching = searches_in(folder, where.data_dir)
     folder.check_labels(trials)
     if where.out is None and (count := borrow(folder.record, study, trials, others(folder))):
         print_now(f"{count} trials are on record in other studies: taken from there")

@@ -91,3 +91,15 @@ def test_only_finished_lines_of_planned_trials_are_borrowed(tmp_path):
     assert borrow(second.record, study, planned_alone, [first.record.path]) == 1
     assert borrow(second.record, study, second.trials(), [first.record.path]) == 0
     assert [*second.record.lines()] == [other["trial"]]
+
+
+def test_a_search_has_all_its_lines_brought_up_to_date(tmp_path):
+    """What it has thought of is known from them alone, so none of them is planned."""
+    _, place = begun(tmp_path, TWO)
+    a_worker(place).work()
+    now = place.record.lines()
+    old = [{**line, "trial": f"old {trial}"} for trial, line in now.items()]
+    record = recorded(place.record.path, old)
+    assert adopt(record, []) == 0
+    assert adopt(record, [], search=True) == 2
+    assert record.lines() == now
