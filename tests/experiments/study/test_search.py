@@ -113,7 +113,7 @@ def test_a_search_is_its_trials_without_test_and_the_best_on_all_seeds_with_test
         assert line["seed"] == seed
         assert line["axes"] == winner["axes"]
         assert "test/excluded/ndcg@10" in line
-    assert left([], searches_in(folder, data), folder) == []
+    assert left([], searches_in(folder, data), folder.record.lines()) == []
 
 
 def test_drawn_numbers_can_be_typed_again(
@@ -163,7 +163,7 @@ def test_one_worker_repeats_a_search_and_so_do_those_that_are_killed(
         RunFolder, "append_history", after_what_the_pruner_said_of_the_first_and_third
     )
     killed = begin(tmp_path / "killed", data, study(12, pruner))
-    while left([], searches_in(killed, data), killed):
+    while left([], searches_in(killed, data), killed.record.lines()):
         try:
             worker(killed, data).work()
         except KeyboardInterrupt:
@@ -361,7 +361,7 @@ def test_a_record_alone_is_enough_to_know_that_all_is_done(
     worker(folder, data).work()
     there = begin(tmp_path / "there", data, study(5, "median"))
     shutil.copy(folder.record.path, there.record.path)
-    assert left([], searches_in(there, data), there) == []
+    assert left([], searches_in(there, data), there.record.lines()) == []
 
 
 def test_a_search_may_grow_and_its_best_is_then_the_only_one_of_that_name(
