@@ -22,9 +22,9 @@ from experiments.bench.measure import Measured
 from experiments.bench.presets import multiples, preset_subjects, preset_table
 from experiments.bench.scale import growth_table, plot, scale
 from experiments.data.catalogue import locate
-from experiments.disk import writing
 from experiments.environment import cpu_name, versions
 from experiments.errors import UsageError
+from experiments.report.write import put
 from experiments.resolve import presets, resolve
 from experiments.train import prepare
 
@@ -133,8 +133,7 @@ def machine() -> dict[str, Any]:
 
 def write(record: dict[str, Any], path: Path, as_json: bool) -> None:
     """Keep what was measured, and print it as the last line if that is asked for."""
-    with writing(path):
-        path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    put(path, json.dumps(record, indent=1) + "\n")
     print(f"-> {path}")
     if as_json:
         print(json.dumps(record))
