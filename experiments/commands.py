@@ -100,11 +100,11 @@ def resumed(
 
 def report(result: dict[str, Any], folder: Path, as_json: bool) -> None:
     """The metrics of a finished run, and what can be done with it."""
-    from experiments.result import table
+    from experiments.printed import headed
 
     split = "test" if "test" in result["metrics"] else "valid"
-    print(f"\n{split}, at the best epoch {result['best_epoch']} of {result['epochs']}:")
-    print(table(result["metrics"][split]))
+    metrics = result["metrics"][split]
+    print(f"\n{headed(split, result['best_epoch'], result['epochs'], metrics)}")
     seen = result["targets_seen"][split]
     if seen:
         print(f"{seen} of {result['users']} {split} items were seen before: misses when excluded")
@@ -140,7 +140,7 @@ def reload(arguments: argparse.Namespace) -> Run:
 
 def evaluate(arguments: argparse.Namespace) -> None:
     """Rank again with a finished run's model: the same numbers as in its result.json."""
-    from experiments.result import table
+    from experiments.printed import table
 
     metrics = reload(arguments).evaluate(arguments.split).metrics()
     print(table(metrics))

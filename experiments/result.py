@@ -81,12 +81,3 @@ def save_ranks(path: Path, run: Run, test: Evaluation) -> None:
             )
 
     write_atomically(path, write)
-
-
-def table(metrics: dict[str, dict[str, float]]) -> str:
-    """Metrics of one split under both rules, as lines of text."""
-    names = list(metrics["excluded"])
-    lines = ["seen items " + "".join(f"{name.upper():>9}" for name in names)]
-    for rule, values in metrics.items():
-        lines.append(f"{rule:<11}" + "".join(f"{values[name]:9.4f}" for name in names))
-    return "\n".join(lines)

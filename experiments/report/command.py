@@ -9,7 +9,7 @@ from experiments.data.nearest import did_you_mean
 from experiments.errors import RunFailed, UsageError
 from experiments.report import merge, planted, readme, speed
 from experiments.report.compare import Table, tables
-from experiments.report.findings import commands, findings
+from experiments.report.findings import commands, findings, printed
 from experiments.report.formats import as_csv, bullets, latex, markdown, plain
 from experiments.report.published import Published, published
 from experiments.report.read import REPOSITORY, RESULTS, read_record, study_files
@@ -50,10 +50,13 @@ class Record:
         return [sheet(one, self.others) for one in self.tables(study)]
 
     def block(self, study: str, option: str | None) -> str:
-        """What a page says of a study: its tables, whole or brief, or one of the lists."""
+        """What a page says of a study: its tables, whole or brief, one of the lists, or
+        what its trainings printed."""
         if option in LISTS:
             said = [LISTS[option](one) for one in self.tables(study)]
             return "\n\n".join(map(bullets, said))
+        if option == "printed":
+            return "\n\n".join(map(printed, self.tables(study)))
         found = [brief(one) if option == "brief" else one for one in self.sheets(study)]
         return "\n\n".join(map(markdown, found))
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from experiments.printed import headed
+from experiments.report.aggregate import RULES
 from experiments.report.compare import Comparison, Table
 from experiments.report.read import SELECTED
 from experiments.report.sheet import number_text, p_text, signed
@@ -25,6 +29,23 @@ def findings(table: Table) -> list[str]:
 def commands(table: Table) -> list[str]:
     """What trains each variant's first seed; the others differ in `--seed`."""
     return [f"`python {group.lines[0].values['command']} --data-dir DIR`" for group in table.groups]
+
+
+def printed(table: Table) -> str:
+    """What training each variant's first seed printed at its end, under its command."""
+    shown = []
+    for group in table.groups:
+        values = group.lines[0].values
+        metrics = {rule: metrics_of(values, f"test/{rule}/") for rule in RULES}
+        text = headed("test", values.get("best_epoch"), values.get("epochs"), metrics)
+        seconds = values.get("seconds/train")
+        took = "" if seconds is None else f"\ntraining {seconds:.0f} s"
+        shown.append(f"$ python {values['command']}\n\n{text}{took}")
+    return "```\n{}\n```".format("\n\n".join(shown))
+
+
+def metrics_of(values: dict[str, Any], start: str) -> dict[str, float]:
+    return {key.removeprefix(start): one for key, one in values.items() if key.startswith(start)}
 
 
 def verdict(table: Table, compared: list[tuple[str, Comparison]]) -> str:

@@ -12,7 +12,7 @@ from experiments.errors import UsageError
 
 START = re.compile(r"^<!-- report: (\S+)(?: +(\S+))? -->$", re.M)
 END = "<!-- end report -->"
-OPTIONS = ("brief", "findings", "commands")
+OPTIONS = ("brief", "findings", "commands", "printed")
 Writer = Callable[[str | None], str]
 Mended = dict[Path, tuple[str, list[str]]]
 

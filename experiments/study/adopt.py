@@ -8,7 +8,7 @@ all, is what another one would train.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from experiments.config import config_from_tree, config_sha256, config_tree, science
@@ -23,19 +23,25 @@ def adopt(record: Record, trials: list[Trial], search: bool = False) -> int:
 
     search: and all others, as what a search has thought of is known from its lines alone.
     """
-    lines = record.lines()
+    renewed = renewable(record.lines(), trials, search)
+    if renewed:
+        record.replace(renewed)
+    return len(renewed)
+
+
+def renewable(
+    lines: Mapping[str, Line], trials: list[Trial], search: bool = False
+) -> dict[str, Line]:
+    """{an older id: its line as of today} of all that `adopt` brings up to date."""
     planned = {trial.id for trial in trials}
     missing = planned - lines.keys()
     old = [line for trial, line in lines.items() if trial not in planned]
-    renewed = {
+    return {
         line["trial"]: new
         for line in old
         if (new := today(line)) is not None
         and (new["trial"] in missing or (search and new["trial"] not in lines))
     }
-    if renewed:
-        record.replace(renewed)
-    return len(renewed)
 
 
 def borrow(record: Record, study: Study, trials: list[Trial], others: Iterable[Path]) -> int:

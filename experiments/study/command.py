@@ -15,7 +15,7 @@ from experiments.report.write import put, slug
 from experiments.run_folder import as_yaml
 from experiments.stop import resumable
 from experiments.study import local, on_ray, slurm
-from experiments.study.adopt import adopt, borrow, finished_elsewhere
+from experiments.study.adopt import adopt, borrow, finished_elsewhere, renewable
 from experiments.study.again import again
 from experiments.study.estimate import clock, estimate, timings
 from experiments.study.folder import RESULTS, StudyFolder, study_folder
@@ -111,6 +111,7 @@ def dry_run(file: Path, where: Where, workers: int) -> None:
     folder = study_folder(study.name, where.out)
     trials, searches = whole_plan(study, where.data_dir)
     done = folder.record.lines()
+    done = {**done, **{line["trial"]: line for line in renewable(done, trials).values()}}
     if where.out is None:
         missing = [trial.id for trial in trials if trial.id not in done]
         done = {**finished_elsewhere(missing, others(folder)), **done}

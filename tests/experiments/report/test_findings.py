@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from experiments.report.compare import Table, tables
-from experiments.report.findings import commands, findings
+from experiments.report.findings import commands, findings, printed
 from experiments.report.read import parse
 from tests.experiments.report.made_record import FloatArray, Values, finished
 
@@ -77,10 +77,19 @@ def test_without_a_comparison_there_is_nothing_to_say() -> None:
 
 
 def test_a_command_for_every_row() -> None:
-    lines = [{**line(name, 1.0, 0), "command": f"run.py train --model {name}"} for name in "ab"]
-
-    (found,) = tables([parse(json.dumps(one), "here") for one in lines])
-    assert commands(found) == [
-        "`python run.py train --model a --data-dir DIR`",
-        "`python run.py train --model b --data-dir DIR`",
+    assert commands(table_of({"sasrec": 1.0, "good": 0.6})) == [
+        "`python run.py train --model sasrec --seed 0 --data-dir DIR`",
+        "`python run.py train --model good --seed 0 --data-dir DIR`",
     ]
+
+
+def test_what_a_training_printed_stands_under_its_command() -> None:
+    shown = printed(table_of({"sasrec": 1.0, "good": 0.6}))
+    heads = [text for text in shown.splitlines() if text.startswith("$ ")]
+    values = line("good", 0.6, 0)
+    assert heads[1] == f"$ python {values['command']}"
+    rows = [text.split() for text in shown.splitlines() if text.startswith("excluded")]
+    assert len(rows) == 2
+    assert f"{values['test/excluded/ndcg@10']:.4f}" in rows[1]
+    assert shown.startswith("```\n")
+    assert shown.endswith("\n```")

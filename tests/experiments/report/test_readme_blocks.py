@@ -50,7 +50,7 @@ def test_blocks_of_other_studies_stay() -> None:
         ),
         (
             "<!-- report: one long -->\n<!-- end report -->",
-            "unknown option 'long'; known: brief, findings, commands",
+            "unknown option 'long'; known: brief, findings, commands, printed",
         ),
     ],
 )

@@ -77,6 +77,14 @@ def test_two_workers_finish_a_study_and_what_is_finished_tells_how_long_more_wou
     outlook = capfd.readouterr().out.splitlines()[-1]
     assert "6 trials, 4 on record, 2 to do" in outlook
     assert "without a similar run" not in outlook
+    for line in lines:  # as they were before a field was added
+        del line["config"]["train"]["precision"]
+        line["trial"] = f"old {line['trial']}"
+    before = "".join(json.dumps(line) + "\n" for line in lines)
+    record.write_text(before)
+    assert main(words(file, "--dry-run")) == 0
+    assert "6 trials, 4 on record, 2 to do" in capfd.readouterr().out
+    assert record.read_text() == before
 
 
 def test_a_study_whose_fields_have_changed_since_its_trials_were_recorded_is_refused(file, capsys):
