@@ -44,8 +44,15 @@ def sentences(record: Json) -> list[str]:
         f"DuoRec's is {found['duorec_step_prefix']:.2f} times SASRec's under `prefix`.",
         f"The matrix products of SASRec's epoch need {products:.1f} s at the rate of a square "
         f"product ({record['gflops']:.0f} GFLOP/s): {found['of_bound']:.0%} of the "
-        f"{seconds:.1f} s it takes.",
+        f"{seconds:.1f} s it takes. {shares(ours['shares'])}",
     ]
+
+
+def shares(found: dict[str, float]) -> str:
+    """Where a step's time goes, most of it first."""
+    parts = sorted(found.items(), key=lambda pair: -pair[1])
+    told = ", ".join(f"{name} {share:.0%}" for name, share in parts if share >= 0.005)
+    return f"Of its step (profiled): {told}."
 
 
 def presets(record: Json) -> str:
