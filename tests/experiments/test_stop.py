@@ -115,7 +115,8 @@ def test_plugins_are_in_the_command_that_goes_on(
     plugin = tmp_path / "mine.py"
     plugin.write_text("OPERATORS = {}\n")
     monkeypatch.setattr(TrainingBatches, "epoch", signalled(signal.SIGINT))
-    assert start(runs, tmp_path / "run", "--plugin", str(plugin)) == 130
+    with default_handler(signal.SIGINT):
+        assert start(runs, tmp_path / "run", "--plugin", str(plugin)) == 130
     assert f"--resume --plugin {plugin}`" in capsys.readouterr().err
 
 
