@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     import optuna
 
 Fields = dict[str, Any]
-WARM_UP = 3  # epochs in which the median ends no trial: models start at different speeds
 
 
 @dataclass(frozen=True)
@@ -115,7 +114,7 @@ def pruner(rules: Search, epochs: int) -> optuna.pruners.BasePruner:
     import optuna
 
     if rules.pruner == "median":
-        return optuna.pruners.MedianPruner(n_warmup_steps=WARM_UP)
+        return optuna.pruners.MedianPruner(n_warmup_steps=rules.warm_up)
     if rules.pruner == "hyperband":
         return optuna.pruners.HyperbandPruner(max_resource=epochs)
     return optuna.pruners.NopPruner()

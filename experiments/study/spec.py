@@ -42,17 +42,22 @@ class Search:
     """The best fields by validation NDCG@10, looked for by Optuna's TPE on the first seed.
 
     The trials of a search do not look at test.  The best of each model and data set is then
-    run on all seeds.  pruner: what ends a hopeless trial after an epoch.
+    run on all seeds.  pruner: what ends a hopeless trial after an epoch.  warm_up: epochs in
+    which the median ends none; dropout, width and a low learning rate make a model start slowly
+    that may end best.
     """
 
     trials: int
     ranges: dict[str, Range]
     seed: int = 0
     pruner: Literal["median", "hyperband", "none"] = "median"
+    warm_up: int = 3
 
     def __post_init__(self) -> None:
         if self.trials < 1:
             raise ValueError(f"trials must be at least 1, got {self.trials}")
+        if self.warm_up < 0:
+            raise ValueError(f"warm_up must be at least 0, got {self.warm_up}")
         if not self.ranges:
             raise ValueError("ranges must name at least one field")
 

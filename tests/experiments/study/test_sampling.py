@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from statistics import mean
 from typing import Any
 
@@ -94,3 +95,6 @@ def test_the_median_ends_a_trial_below_it_after_the_warm_up() -> None:
     assert not ends({1: 0.0, 2: 0.0})
     assert ends({1: 0.0, 2: 0.0, 3: 0.29})
     assert not ends({1: 0.0, 2: 0.0, 3: 0.31})
+    rules = replace(rules, warm_up=2)
+    assert not ends({1: 0.0})
+    assert ends({1: 0.0, 2: 0.0})
