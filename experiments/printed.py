@@ -14,6 +14,6 @@ def table(metrics: Metrics) -> str:
     return "\n".join(lines)
 
 
-def headed(split: str, best_epoch: int | None, epochs: int | None, metrics: Metrics) -> str:
+def headed(split: str, best_epoch: int, epochs: int, metrics: Metrics) -> str:
     """The same, under which model they are of."""
     return f"{split}, at the best epoch {best_epoch} of {epochs}:\n{table(metrics)}"

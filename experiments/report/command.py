@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,12 @@ if TYPE_CHECKING:
     from experiments.report.page import Chapter
 
 
-LISTS = {"findings": findings, "commands": commands}
+SAID: dict[str, Callable[[Table], str]] = {
+    "findings": lambda table: bullets(findings(table)),
+    "commands": lambda table: bullets(commands(table)),
+    "printed": printed,
+}
+"""What a block may say of a table instead of showing it, by its option."""
 PAGES = (REPOSITORY / "README.md", REPOSITORY / "experiments" / "BENCHMARK.md")
 """Whose blocks the record decides."""
 
@@ -50,13 +56,9 @@ class Record:
         return [sheet(one, self.others) for one in self.tables(study)]
 
     def block(self, study: str, option: str | None) -> str:
-        """What a page says of a study: its tables, whole or brief, one of the lists, or
-        what its trainings printed."""
-        if option in LISTS:
-            said = [LISTS[option](one) for one in self.tables(study)]
-            return "\n\n".join(map(bullets, said))
-        if option == "printed":
-            return "\n\n".join(map(printed, self.tables(study)))
+        """What a page says of a study: its tables, whole or brief, or one of SAID."""
+        if option in SAID:
+            return "\n\n".join(map(SAID[option], self.tables(study)))
         found = [brief(one) if option == "brief" else one for one in self.sheets(study)]
         return "\n\n".join(map(markdown, found))
 

@@ -37,10 +37,9 @@ def printed(table: Table) -> str:
     for group in table.groups:
         values = group.lines[0].values
         metrics = {rule: metrics_of(values, f"test/{rule}/") for rule in RULES}
-        text = headed("test", values.get("best_epoch"), values.get("epochs"), metrics)
-        seconds = values.get("seconds/train")
-        took = "" if seconds is None else f"\ntraining {seconds:.0f} s"
-        shown.append(f"$ python {values['command']}\n\n{text}{took}")
+        text = headed("test", values["best_epoch"], values["epochs"], metrics)
+        took = f"training {values['seconds/train']:.0f} s"
+        shown.append(f"$ python {values['command']}\n\n{text}\n{took}")
     return "```\n{}\n```".format("\n\n".join(shown))
 
 
