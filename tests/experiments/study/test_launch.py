@@ -185,7 +185,7 @@ def test_jobs_of_this_machine_train_a_study(asked: list[str], tmp_path: Path) ->
 
 
 SBATCH = """#!/bin/sh
-# runs the script at once, the first time only to be killed
+# runs its copy of the script, which the caller moves, at once; the first time only to be killed
 cp "$1" CLUSTER/script
 if [ -e CLUSTER/once ]; then id=2; else id=1; touch CLUSTER/once; fi
 echo "Submitted batch job $id"
@@ -193,7 +193,7 @@ if [ $id = 1 ]; then echo "1|1|FAILED|" >> CLUSTER/states; exit 0; fi
 echo "2|2|RUNNING|" >> CLUSTER/states
 export SLURM_JOB_ID=2 SLURM_NTASKS=1 SLURM_PROCID=0 SLURM_LOCALID=0 SLURM_NODEID=0
 export SLURM_JOB_NUM_NODES=1 SLURM_JOB_NODELIST=here
-sh "$1" > CLUSTER/out 2>&1 &
+(timeout 300 sh CLUSTER/script; echo "2|2|FAILED|" >> CLUSTER/states) > CLUSTER/out 2>&1 &
 """
 SRUN = """#!/bin/sh
 while [ "${1#--}" != "$1" ]; do
