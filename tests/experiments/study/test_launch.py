@@ -217,8 +217,12 @@ def test_jobs_of_slurm_train_a_study_and_one_that_fails_is_submitted_again(
         (cluster / name).write_text(text.replace("CLUSTER", str(cluster)))
         (cluster / name).chmod(0o755)
     monkeypatch.setenv("PATH", f"{cluster}:{os.environ['PATH']}")
+    monkeypatch.setattr(launch, "PATIENCE", 1)
     words = ["--launcher", "slurm", "--slurm.partition=short", "--slurm.time=12:00:00"]
-    assert main([*asked, *words, "--workers", "1", "--threads", "3"]) == 0
+    code = main([*asked, *words, "--workers", "1", "--threads", "3"])
+    for log in (cluster / "out", *(tmp_path / "out" / "slurm").glob("*.[oe]*")):
+        print(log, log.read_text(), sep="\n")
+    assert code == 0
     assert statuses(tmp_path) == [(0, "finished"), (1, "finished")]
     asked_for = (cluster / "script").read_text()
     for words in ("--partition=short", "--time=12:00:00", "--cpus-per-task=3"):
