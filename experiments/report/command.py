@@ -27,6 +27,8 @@ SAID: dict[str, Callable[[Table], str]] = {
     "printed": printed,
 }
 """What a block may say of a table instead of showing it, by its option."""
+OPTIONS = ("brief", "ours", *SAID)
+"""Without one, a block is the whole table; brief: fewer columns, ours: no published rows."""
 PAGES = (REPOSITORY / "README.md", REPOSITORY / "experiments" / "BENCHMARK.md")
 """Whose blocks the record decides."""
 
@@ -56,10 +58,13 @@ class Record:
         return [sheet(one, self.others) for one in self.tables(study)]
 
     def block(self, study: str, option: str | None) -> str:
-        """What a page says of a study: its tables, whole or brief, or one of SAID."""
+        """What a page says of a study, by one of OPTIONS."""
         if option in SAID:
             return "\n\n".join(map(SAID[option], self.tables(study)))
-        found = [brief(one) if option == "brief" else one for one in self.sheets(study)]
+        if option == "ours":
+            found = [sheet(one, []) for one in self.tables(study)]
+        else:
+            found = [brief(one) if option == "brief" else one for one in self.sheets(study)]
         return "\n\n".join(map(markdown, found))
 
     def chosen(self, names: list[str]) -> list[str]:
@@ -117,7 +122,7 @@ def mend(
     known = [*record.files, *others]
     if not some:
         writers |= others
-    stale = readme.mended(pages, known, writers)
+    stale = readme.mended(pages, known, OPTIONS, writers)
     if check and stale:
         where = "; ".join(
             f"{file.name} in {', '.join(names)}" for file, (_, names) in stale.items()

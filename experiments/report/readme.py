@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,6 @@ from experiments.errors import UsageError
 
 START = re.compile(r"^<!-- report: (\S+)(?: +(\S+))? -->$", re.M)
 END = "<!-- end report -->"
-OPTIONS = ("brief", "findings", "commands", "printed")
 Writer = Callable[[str | None], str]
 Mended = dict[Path, tuple[str, list[str]]]
 
@@ -27,8 +26,11 @@ class Block:
     end: int
 
 
-def blocks(text: str, file: str, known: Iterable[str]) -> list[Block]:
-    """Every block, in order.  UsageError for one that never ends, or that nothing can fill."""
+def blocks(text: str, file: str, known: Iterable[str], options: Sequence[str]) -> list[Block]:
+    """Every block, in order.  UsageError for one that never ends, or that nothing can fill.
+
+    options: what a block may ask for besides its name.
+    """
     names = list(known)
     found = []
     for match in START.finditer(text):
@@ -40,10 +42,10 @@ def blocks(text: str, file: str, known: Iterable[str]) -> list[Block]:
         if name not in names:
             near = did_you_mean(name, names)
             raise UsageError(f"{file}: no record of {name!r}{near}; known: {', '.join(names)}")
-        if option is not None and option not in OPTIONS:
+        if option is not None and option not in options:
             raise UsageError(
                 f"{file}: the block {name!r} has the unknown option {option!r}; "
-                f"known: {', '.join(OPTIONS)}"
+                f"known: {', '.join(options)}"
             )
         found.append(Block(name, option, match.end(), end))
     return found
@@ -72,13 +74,18 @@ def read_text(path: Path) -> str:
     return path.read_text(encoding="utf-8") if path.exists() else ""
 
 
-def mended(files: Iterable[Path], known: Iterable[str], writers: Mapping[str, Writer]) -> Mended:
+def mended(
+    files: Iterable[Path],
+    known: Iterable[str],
+    options: Sequence[str],
+    writers: Mapping[str, Writer],
+) -> Mended:
     """Each file that the record wants otherwise: its new text, and the names of the blocks."""
     names = list(known)
     found = {}
     for file in files:
         before = read_text(file)
-        after, stale = rewritten(before, blocks(before, file.name, names), writers)
+        after, stale = rewritten(before, blocks(before, file.name, names, options), writers)
         if stale:
             found[file] = (after, stale)
     return found

@@ -15,6 +15,8 @@ from experiments.yaml_file import read_tree
 
 STUDIES = Path(__file__).parent.parent / "studies"
 MOST_TRIALS = 100_000
+WARM_UP = 3
+"""Epochs that a trial of a search has before it is compared, where nothing is said."""
 NO_AXIS = ("model", "dataset", "seed", "data_dir", "track")
 """Fields that a study has its own keys for, or that decide nothing."""
 
@@ -51,13 +53,15 @@ class Search:
     ranges: dict[str, Range]
     seed: int = 0
     pruner: Literal["median", "hyperband", "none"] = "median"
-    warm_up: int = 3
+    warm_up: int = WARM_UP
 
     def __post_init__(self) -> None:
         if self.trials < 1:
             raise ValueError(f"trials must be at least 1, got {self.trials}")
         if self.warm_up < 0:
             raise ValueError(f"warm_up must be at least 0, got {self.warm_up}")
+        if self.warm_up != WARM_UP and self.pruner != "median":
+            raise ValueError(f"warm_up is of pruner: median, and this is pruner: {self.pruner}")
         if not self.ranges:
             raise ValueError("ranges must name at least one field")
 

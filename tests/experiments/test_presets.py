@@ -58,7 +58,7 @@ def test_a_preset_names_its_paper_and_every_departure(preset: str) -> None:
     comment = [line for line in path.read_text().splitlines() if line.startswith("#")]
     text = "\n".join(comment)
     assert "# Paper:" in text
-    assert "# Departs:" in text or preset == "same-user"
+    assert "# Departs:" in text or "# Paper:    none" in text
     assert comment[0].count(":") >= 1
 
 

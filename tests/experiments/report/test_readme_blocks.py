@@ -16,11 +16,12 @@ between
 <!-- end report -->
 after
 """
+OPTIONS = ("brief", "findings")
 WRITERS = {"one": lambda option: f"ONE {option}", "two": lambda option: f"TWO {option}"}
 
 
 def test_a_block_is_rewritten_and_nothing_else() -> None:
-    text, stale = rewritten(TEXT, blocks(TEXT, "README.md", WRITERS), WRITERS)
+    text, stale = rewritten(TEXT, blocks(TEXT, "README.md", WRITERS, OPTIONS), WRITERS)
     assert stale == ["one", "two"]
     assert text == TEXT.replace("\nold\n", "\n\nONE None\n\n").replace(
         "two brief -->\n", "two brief -->\n\nTWO brief\n\n"
@@ -28,13 +29,13 @@ def test_a_block_is_rewritten_and_nothing_else() -> None:
 
 
 def test_what_is_right_is_not_stale() -> None:
-    text, _ = rewritten(TEXT, blocks(TEXT, "README.md", WRITERS), WRITERS)
-    assert rewritten(text, blocks(text, "README.md", WRITERS), WRITERS) == (text, [])
+    text, _ = rewritten(TEXT, blocks(TEXT, "README.md", WRITERS, OPTIONS), WRITERS)
+    assert rewritten(text, blocks(text, "README.md", WRITERS, OPTIONS), WRITERS) == (text, [])
 
 
 def test_blocks_of_other_studies_stay() -> None:
     some = {"two": WRITERS["two"]}
-    text, stale = rewritten(TEXT, blocks(TEXT, "README.md", WRITERS), some)
+    text, stale = rewritten(TEXT, blocks(TEXT, "README.md", WRITERS, OPTIONS), some)
     assert stale == ["two"]
     assert "\nold\n" in text
 
@@ -50,10 +51,10 @@ def test_blocks_of_other_studies_stay() -> None:
         ),
         (
             "<!-- report: one long -->\n<!-- end report -->",
-            "unknown option 'long'; known: brief, findings, commands, printed",
+            "unknown option 'long'; known: brief, findings",
         ),
     ],
 )
 def test_a_block_that_cannot_be_filled_is_named(text: str, message: str) -> None:
     with pytest.raises(UsageError, match=f"^README.md: .*{message}"):
-        blocks(text, "README.md", WRITERS)
+        blocks(text, "README.md", WRITERS, OPTIONS)

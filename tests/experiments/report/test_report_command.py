@@ -96,6 +96,21 @@ def test_the_same_record_makes_the_same_files(reported: tuple[Path, str], tmp_pa
     assert content(tmp_path) == content(reported[0])
 
 
+def test_a_table_may_stand_beside_what_was_published_or_alone(
+    report: Report, tmp_path: Path
+) -> None:
+    shown = {}
+    for option in ("", " ours"):
+        text = f"<!-- report: temperature{option} -->\n<!-- end report -->\n"
+        (tmp_path / "README.md").write_text(text)
+        report("temperature")
+        rows = (tmp_path / "README.md").read_text().splitlines()
+        shown[option] = [row for row in rows if row.startswith("|")]
+    foreign = [row for row in shown[""] if row.startswith("| published: ")]
+    assert foreign
+    assert shown[" ours"] == [row for row in shown[""] if row not in foreign]
+
+
 def test_an_unknown_study_is_named_with_the_nearest(report: Report) -> None:
     with pytest.raises(UsageError, match=r"'temprature' \(did you mean 'temperature'\?\); known"):
         report("temprature")

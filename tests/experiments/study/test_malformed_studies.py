@@ -223,11 +223,11 @@ MARKERS = [
 def test_any_readme_is_mended_outside_of_nothing_but_its_blocks(examples: int, least: int) -> None:
     def check(content: bytes) -> str | None:
         text = content.decode(errors="replace")
-        found = outcome(lambda: blocks(text, "README.md", ["temperature"]))
+        found = outcome(lambda: blocks(text, "README.md", ["temperature"], ["brief"]))
         if isinstance(found, str):
             return found
         after, _ = rewritten(text, found, {"temperature": lambda _: "new"})
-        again = blocks(after, "README.md", ["temperature"])
+        again = blocks(after, "README.md", ["temperature"], ["brief"])
         assert [after[one.start : one.end] for one in again] == ["\n\nnew\n\n"] * len(found)
         assert outside(after, again) == outside(text, found)
         return None

@@ -51,6 +51,11 @@ def test_a_study_of_this_repository_is_called_by_its_path():
         (RANDOM + "{a: {low: 0, high: 1, log: true}}}\n", "log: needs"),
         (SMALLEST + "search: {trials: 1, pruner: best, ranges: {}}\n", "unknown 'best'"),
         (
+            SMALLEST + "search: {trials: 1, pruner: none, warm_up: 5, ranges: "
+            "{epochs: {low: 1, high: 9}}}\n",
+            "warm_up is of pruner: median, and this is pruner: none",
+        ),
+        (
             SMALLEST + "grid: {epochs: [1]}\nsearch: {trials: 1, ranges: {a: {low: 0, high: 1}}}\n",
             "search: goes with neither random, grid nor variants",
         ),
