@@ -22,7 +22,7 @@ class Busy(UsageError):
 
 
 @contextlib.contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def sole_writer(folder: Path) -> Iterator[None]:
     """Hold folder/.lock, which the system gives back however the process ends.
 
     Creates the folder.  Leftovers of killed processes, whose writing this one cannot disturb,

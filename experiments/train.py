@@ -49,7 +49,7 @@ from experiments.errors import UsageError
 from experiments.evaluate import Evaluation, evaluate
 from experiments.finite import Place, check_finite, check_weights
 from experiments.intact import check_file, check_settings
-from experiments.lock import locked
+from experiments.lock import sole_writer
 from experiments.optimizer import Optimizer, gradient_norms, rate_at
 from experiments.result import write_result
 from experiments.run_folder import RunFolder
@@ -173,7 +173,7 @@ def train(
     that was never stopped would have done.  Raises Pruned where the watch ends the training.
     """
     run = prepare(config, spec, shard)
-    with locked(folder.path):
+    with sole_writer(folder.path):
         return train_prepared(run, folder, resume, watch or always)
 
 

@@ -33,7 +33,7 @@ PAGES = (REPOSITORY / "README.md", REPOSITORY / "experiments" / "BENCHMARK.md")
 """Whose blocks the record decides."""
 
 
-class Record:
+class Report:
     """What the files say; each study is read and compared when it is asked for.
 
     files: {study: its record}.
@@ -89,7 +89,7 @@ def report(
     if add is not None:
         for study, before, after in merge.add(add, results):
             print(f"{study}: {before} trials before, {after} now")
-    record = Record(study_files(results))
+    record = Report(study_files(results))
     studies = record.chosen(names)
     mend(record, results, studies, bool(names), check, pages)
     if check:
@@ -103,7 +103,7 @@ def report(
 
 
 def mend(
-    record: Record,
+    record: Report,
     results: Path,
     studies: list[str],
     some: bool,
@@ -145,7 +145,7 @@ def other_blocks(results: Path) -> dict[str, readme.Writer]:
     return found
 
 
-def write(record: Record, studies: list[str], to: Path) -> list[Chapter]:
+def write(record: Report, studies: list[str], to: Path) -> list[Chapter]:
     """A folder of files for each study, and the page of all of them; returns its chapters."""
     from experiments.report.page import Chapter, page
     from experiments.report.plots import plots

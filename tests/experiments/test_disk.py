@@ -15,7 +15,7 @@ import pytest
 
 import experiments.lock as lock
 from experiments.cli import main
-from experiments.lock import locked
+from experiments.lock import sole_writer
 from tests.experiments.small_data import (
     FAST,
     RUN_FILES,
@@ -182,7 +182,7 @@ def test_a_folder_in_which_another_process_trains_is_refused(
 ) -> None:
     out = tmp_path / "run"
     shutil.copytree(runs / "whole", out)
-    with locked(out):
+    with sole_writer(out):
         assert resume(out, "--epochs=4") == 2
     assert capsys.readouterr().err == f"error: {out}: another process is training in it\n"
     assert contents(out) == contents(runs / "whole")
@@ -191,7 +191,7 @@ def test_a_folder_in_which_another_process_trains_is_refused(
 def test_of_two_that_start_in_one_new_folder_the_second_is_refused(
     runs: Path, tmp_path: Path, capsys
 ) -> None:
-    with locked(tmp_path / "run"):
+    with sole_writer(tmp_path / "run"):
         assert start(runs, tmp_path / "run") == 2
     assert "another process is training in it" in capsys.readouterr().err
 
@@ -231,7 +231,7 @@ def test_a_lock_on_a_file_that_its_last_holder_removed_is_taken_again(
             (tmp_path / lock.NAME).unlink()
 
     monkeypatch.setattr(fcntl, "flock", flock)
-    with locked(tmp_path):
+    with sole_writer(tmp_path):
         assert len(calls) == 2
         assert (tmp_path / lock.NAME).exists()
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import strategies as st
 
 from experiments.errors import UsageError
-from experiments.report.command import Record as Report
+from experiments.report.command import Report
 from experiments.report.formats import as_csv, latex, markdown, plain
 from experiments.report.merge import add
 from experiments.report.plots import plots

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from experiments.errors import RunFailed, UsageError
-from experiments.lock import locked
+from experiments.lock import sole_writer
 from experiments.study import worker as working
 from experiments.study.command import Where, finish, work
 from experiments.study.folder import StudyFolder, study_folder
@@ -224,7 +224,7 @@ def test_a_trial_whose_folder_is_still_written_is_left_for_later(tmp_path):
     _, place = begun(tmp_path, TWO)
     worker = a_worker(place)
     first = worker.trials[0]
-    with locked(place.run(first.id).path):
+    with sole_writer(place.run(first.id).path):
         assert not worker.take(first)
     assert worker.take(first)
     assert [line["status"] for line in place.record.lines().values()] == ["finished"]
