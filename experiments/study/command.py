@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from experiments.errors import RunFailed, UsageError
-from experiments.report.command import Record, write
+from experiments.report.command import Report, write
 from experiments.report.read import study_files
 from experiments.report.write import put, slug
 from experiments.run_folder import as_yaml
@@ -86,7 +86,7 @@ def run(
         command = shlex.join(["python", "run.py", *(word for word in worker if word != "--worker")])
         with resumable(folder.manifest, command, speaks=True):
             launch(worker, workers, threads, folder)
-    chapters = write(Record({study.name: folder.record.path}), [study.name], folder.report)
+    chapters = write(Report({study.name: folder.record.path}), [study.name], folder.report)
     if begun:
         track(study, folder, where.track, chapters)
     finish(study, searching, folder)
