@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,14 +14,14 @@ from torch import Generator, Tensor
 from augment import Sequences, TrainHistories
 from experiments.config import Config
 from experiments.data.catalogue import DatasetSpec
-from experiments.data.features import read_features
+from experiments.data.features import files_sha256, read_features
 from experiments.data.histories import Histories
 from experiments.errors import UsageError
 from experiments.recbole_models import RecBoleModel
 from experiments.resolve import RECBOLE
 from models.baselines import BASELINES, Popularity, RepeatLast
 from models.sasrec import Catalogue, Losses, SASRec
-from models.tasks import Batch, FeatureTask, ItemFeatures, Task
+from models.tasks import Batch, FeatureTask, Task
 
 RECBOLE_FIELDS = {
     "USER_ID_FIELD": "user_id",
@@ -104,13 +103,5 @@ def with_features(task: Task, histories: Histories, spec: DatasetSpec) -> Task:
     ]
     task = copy.deepcopy(task)
     task.take_features(found)
-    task.sha256 = sha256_of(found)
+    task.sha256 = files_sha256(task.sources(), spec, task.name)
     return task
-
-
-def sha256_of(features: list[ItemFeatures]) -> str:
-    """Of the numbers that a task is given, wherever they were read from."""
-    digest = hashlib.sha256()
-    for one in features:
-        digest.update(one.vectors.numpy().tobytes() + one.known.numpy().tobytes())
-    return digest.hexdigest()

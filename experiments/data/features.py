@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,9 @@ from experiments.data.bags import Bags, bag_vectors, words
 from experiments.data.catalogue import DatasetSpec
 from experiments.data.histories import Histories
 from experiments.data.layout import first_line, read_layout
-from experiments.data.source import read_text
+from experiments.data.source import known_fingerprint, read_text
 from experiments.data.titles import text_table
-from experiments.data.vectors import FORMATS, matched_vectors
+from experiments.data.vectors import FORMATS, ids_file, matched_vectors
 from experiments.errors import UsageError
 from models.tasks import ItemFeatures
 
@@ -50,6 +51,21 @@ def read_features(
         raise UsageError(f"{field}: {path} has no features of any item of {spec.name}")
     padding = np.zeros((1, vectors.shape[1]), np.float32)
     return ItemFeatures(torch.from_numpy(np.concatenate([padding, vectors])), torch.tensor(known))
+
+
+def files_sha256(sources: Mapping[str, str], spec: DatasetSpec, task: str) -> str:
+    """Of all that a task's features are read from: of the files, not of the numbers that come of
+    them, whose last digits depend on the machine and its number of threads.
+
+    sources: field -> the source it names.  Errors: UsageError as for `read_features`.
+    """
+    digest = hashlib.sha256()
+    for field, source in sources.items():
+        path = find(source, spec, f"contrast.{task}.{field}")
+        for file in (path, ids_file(path)) if path.suffix in FORMATS else (path,):
+            if os.path.isfile(file):  # the ids may be left out
+                digest.update(known_fingerprint(file).encode())
+    return digest.hexdigest()
 
 
 def find(source: str, spec: DatasetSpec, field: str) -> Path:

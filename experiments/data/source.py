@@ -6,6 +6,7 @@ import hashlib
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import BinaryIO
 
@@ -58,6 +59,17 @@ def fingerprint(path: Path) -> str:
         while chunk := file.read(1 << 20):
             digest.update(chunk)
     return digest.hexdigest()
+
+
+def known_fingerprint(path: Path) -> str:
+    """The same, of a file that is asked for again and again: it is read when it has changed."""
+    status = path.stat()
+    return fingerprint_of(path, status.st_mtime_ns, status.st_size)
+
+
+@cache
+def fingerprint_of(path: Path, changed: int, size: int) -> str:
+    return fingerprint(path)
 
 
 def check_lines(path: Path) -> None:

@@ -6,15 +6,14 @@ import hashlib
 import json
 import shlex
 from dataclasses import asdict, dataclass
-from functools import cache
 from itertools import product
 from pathlib import Path
 from typing import Any
 
-from experiments.build import with_features
 from experiments.config import Config, config_sha256
-from experiments.data.catalogue import DatasetSpec, load
-from experiments.data.source import fingerprint
+from experiments.data.catalogue import DatasetSpec
+from experiments.data.features import files_sha256
+from experiments.data.source import known_fingerprint
 from experiments.errors import UsageError
 from experiments.resolve import resolve
 from experiments.study.spec import Study
@@ -98,7 +97,7 @@ def planned(variant: Variant, dataset: str, seed: int, data_dir: Path | None) ->
     except UsageError as error:
         raise UsageError(f"{variant.label} on {dataset}: {error}") from None
     sha256 = config_sha256(config)
-    data = data_sha256(spec.path)
+    data = known_fingerprint(spec.path)
     name = identity(sha256, data, features_sha256(config, spec))
     similar = f"{dataset} {variant.model} {config.protocol}"
     return Trial(name, dataset, seed, variant, sha256, data, similar, config.epochs)
@@ -109,25 +108,10 @@ def resolved(fields: list[tuple[str, Any]], data_dir: Path | None) -> tuple[Conf
     return resolve(None, [*fields, *where])
 
 
-def data_sha256(path: Path) -> str:
-    """Of a data file; read again only when it has changed."""
-    status = path.stat()
-    return fingerprint_of(path, status.st_mtime_ns, status.st_size)
-
-
-@cache
-def fingerprint_of(path: Path, changed: int, size: int) -> str:
-    return fingerprint(path)
-
-
 def features_sha256(config: Config, spec: DatasetSpec) -> dict[str, str]:
-    """Of the item features that tasks read, by task."""
+    """Of the files that tasks read item features from, by task."""
     tasks = [task for task in config.contrast if isinstance(task, FeatureTask) and task.weight]
-    if not tasks:
-        return {}
-    histories = load(spec)
-    read = [with_features(task, histories, spec) for task in tasks]
-    return {task.name: task.sha256 for task in read if isinstance(task, FeatureTask)}
+    return {task.name: files_sha256(task.sources(), spec, task.name) for task in tasks}
 
 
 def identity(config_sha256: str, data_sha256: str, features_sha256: dict[str, str]) -> str:

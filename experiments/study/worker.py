@@ -11,6 +11,7 @@ from pathlib import Path
 
 from experiments.config import Config, config_sha256
 from experiments.data.catalogue import DatasetSpec
+from experiments.data.source import known_fingerprint
 from experiments.disk import FULL_OR_FAILING, NotWritable, cannot_write, writing
 from experiments.errors import RunFailed, UsageError
 from experiments.intact import finished_result
@@ -18,7 +19,7 @@ from experiments.lock import Busy
 from experiments.study.folder import StudyFolder
 from experiments.study.lease import Lease
 from experiments.study.line import failed_line, finished_line, pruned_line
-from experiments.study.plan import Trial, about, data_sha256, resolved
+from experiments.study.plan import Trial, about, resolved
 from experiments.study.record import Line
 from experiments.study.searching import searches_in
 from experiments.track import TrackConfig, of_trial
@@ -135,7 +136,7 @@ class Worker:
             raise RunFailed(f"on this machine: {error}") from None
         if config_sha256(config) != trial.config_sha256:
             raise RunFailed("this code resolves the trial to another configuration than planned")
-        if data_sha256(spec.path) != trial.data_sha256:
+        if known_fingerprint(spec.path) != trial.data_sha256:
             raise RunFailed(f"{spec.path}: not the data that the trial was planned on")
         track = of_trial(self.track, self.study, trial.dataset, trial.variant.label, trial.seed)
         return replace(config, track=track), spec

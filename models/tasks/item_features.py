@@ -38,7 +38,7 @@ class FeatureTask(Task):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.sha256 = ""  # of what it was given
+        self.sha256 = ""  # of the files that what it was given was read from
         if not self.features:
             raise ValueError("features must be auto or the name of a file")
         if self.feature_dim < 1:

@@ -13,7 +13,7 @@ from safetensors.numpy import save_file
 from experiments.build import with_features
 from experiments.data.bags import bag_vectors, words
 from experiments.data.catalogue import DatasetSpec, load, locate
-from experiments.data.features import read_features
+from experiments.data.features import files_sha256, read_features
 from experiments.errors import UsageError
 from models.tasks import Alignment, ItemFeatures
 from tests.experiments.small_data import histories_of
@@ -67,6 +67,27 @@ def test_a_file_is_looked_for_here_then_next_to_the_data(
     np.save("v.npy", VECTORS + 10)
     assert read(tmp_path, "v.npy").vectors[1, 0] == 11
     assert read(tmp_path, str(tmp_path / "v.npy")).vectors[1, 0] == 1
+
+
+def test_features_are_identified_by_their_files(tmp_path: Path) -> None:
+    """Not by where they are, nor by what a machine makes of them; row ids are part of them."""
+
+    def identity(folder: str) -> str:
+        spec = DatasetSpec("shop", tmp_path / folder / "shop.txt")
+        return files_sha256({"features": "v.npy"}, spec, "alignment")
+
+    for folder in ("one", "other"):
+        (tmp_path / folder).mkdir()
+        np.save(tmp_path / folder / "v.npy", VECTORS)
+    plain = identity("one")
+    assert identity("other") == plain
+    ids = tmp_path / "one" / "v.ids.txt"
+    ids.write_text("1\n2\n3\n")
+    named = identity("one")
+    ids.write_text("2\n1\n3\n\n")
+    assert len({plain, named, identity("one")}) == 3
+    np.save(tmp_path / "other" / "v.npy", VECTORS[:3])
+    assert identity("other") != plain
 
 
 # Bags ----------------------------------------------------------------------------------------
