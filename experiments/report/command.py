@@ -14,6 +14,7 @@ from experiments.report.findings import commands, findings, printed
 from experiments.report.formats import as_csv, bullets, latex, markdown, plain
 from experiments.report.published import Published, published
 from experiments.report.read import REPOSITORY, RESULTS, read_record, study_files
+from experiments.report.searches import search_sheet
 from experiments.report.sheet import Sheet, brief, sheet
 from experiments.report.write import put, replace
 
@@ -25,6 +26,7 @@ SAID: dict[str, Callable[[Table], str]] = {
     "findings": lambda table: bullets(findings(table)),
     "commands": lambda table: bullets(commands(table)),
     "printed": printed,
+    "search": lambda table: markdown(search_sheet(table)),
 }
 """What a block may say of a table instead of showing it, by its option."""
 OPTIONS = ("brief", "ours", *SAID)

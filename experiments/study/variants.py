@@ -40,7 +40,7 @@ def variants(study: Study) -> list[Variant]:
 
     What a search looks for is not among them.
     """
-    names = short_names(study)
+    names = short_names(varied_fields(study))
     found = list(baselines(study, names))
     bases = study.base if study.search is None else ()
     for model, (axes, fields) in product(bases, combinations(study)):
@@ -119,11 +119,16 @@ def draws(study: Study) -> list[Fields]:
     return [{key: one.draw(rng) for key, one in ranges} for _ in range(study.random.draws)]
 
 
-def short_names(study: Study) -> dict[str, str]:
-    """The last word of each varied field, with as many before it as tell it from the others."""
+def varied_fields(study: Study) -> list[str]:
+    """The fields that the axes name, and draws and searches set."""
     keys = [*study.grid]
     for part in (study.random, study.search):
         keys += list(part.ranges) if part else []
+    return keys
+
+
+def short_names(keys: list[str]) -> dict[str, str]:
+    """The last word of each field, with as many before it as tell it from the others."""
     names = {}
     for key in keys:
         parts = key.split(".")
