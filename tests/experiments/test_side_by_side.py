@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from experiments.cli import main
 from experiments.resolve import presets
-from tests.experiments.small_data import SMALL, planted, write_text
+from tests.experiments.small_data import ITEMS, SMALL, planted, write_text
 
 USERS = [[1, 2, 3, 4, 5, 6], [7, 8, 9], [10, 11, 12, 13, 14], *planted()]
 
@@ -59,10 +60,12 @@ def test_a_state_that_needs_no_view_is_described(
     assert "user_item 2: the embeddings of 1 items" in "\n".join(lines)
 
 
-@pytest.mark.parametrize("preset", [name for name in presets() if name != "alignment"])
+@pytest.mark.parametrize("preset", presets())
 def test_every_preset_can_be_inspected(
     preset: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    attributes = {str(item): [item % 5] for item in range(1, ITEMS + 1)}
+    (tmp_path / "planted_item2attributes.json").write_text(json.dumps(attributes))
     assert len(inspected(tmp_path, capsys, f"--model={preset}")) > 3
 
 
