@@ -57,7 +57,7 @@ def files_sha256(sources: Mapping[str, str], spec: DatasetSpec, task: str) -> st
     """Of all that a task's features are read from: of the files, not of the numbers that come of
     them, whose last digits depend on the machine and its number of threads.
 
-    sources: field -> the source it names.  Errors: UsageError as for `read_features`.
+    sources: field -> the source it names.  Errors: UsageError for one that is not there.
     """
     digest = hashlib.sha256()
     for field, source in sources.items():

@@ -63,11 +63,9 @@ class Report:
         """What a page says of a study, by one of OPTIONS."""
         if option in SAID:
             return "\n\n".join(map(SAID[option], self.tables(study)))
-        if option == "ours":
-            found = [sheet(one, []) for one in self.tables(study)]
-        else:
-            found = [brief(one) if option == "brief" else one for one in self.sheets(study)]
-        return "\n\n".join(map(markdown, found))
+        others = [] if option == "ours" else self.others
+        found = [sheet(one, others) for one in self.tables(study)]
+        return "\n\n".join(markdown(brief(one) if option == "brief" else one) for one in found)
 
     def chosen(self, names: list[str]) -> list[str]:
         """All where none is named.  UsageError for one that there is no record of."""

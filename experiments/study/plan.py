@@ -10,8 +10,9 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from experiments.build import with_features
 from experiments.config import Config, config_sha256
-from experiments.data.catalogue import DatasetSpec
+from experiments.data.catalogue import DatasetSpec, load
 from experiments.data.features import files_sha256
 from experiments.data.source import known_fingerprint
 from experiments.errors import UsageError
@@ -20,6 +21,9 @@ from experiments.study.spec import Study
 from experiments.study.variants import Fields, Variant, variants
 from experiments.typed import build
 from models.tasks import FeatureTask
+
+READABLE: set[tuple[str, str, int]] = set()
+"""Data, features and their width that this process has read without an error."""
 
 
 @dataclass(frozen=True)
@@ -109,9 +113,18 @@ def resolved(fields: list[tuple[str, Any]], data_dir: Path | None) -> tuple[Conf
 
 
 def features_sha256(config: Config, spec: DatasetSpec) -> dict[str, str]:
-    """Of the files that tasks read item features from, by task."""
+    """Of the files that tasks read item features from, by task.
+
+    Errors: UsageError for a file that is missing or does not fit the data: each is read once.
+    """
     tasks = [task for task in config.contrast if isinstance(task, FeatureTask) and task.weight]
-    return {task.name: files_sha256(task.sources(), spec, task.name) for task in tasks}
+    found = {task.name: files_sha256(task.sources(), spec, task.name) for task in tasks}
+    for task in tasks:
+        key = (known_fingerprint(spec.path), found[task.name], task.feature_dim)
+        if key not in READABLE:
+            with_features(task, load(spec), spec)
+            READABLE.add(key)
+    return found
 
 
 def identity(config_sha256: str, data_sha256: str, features_sha256: dict[str, str]) -> str:

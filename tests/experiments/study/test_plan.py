@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from dataclasses import replace
 
 import pytest
 
+import experiments.study.plan
 from experiments.cli import overrides, parser
 from experiments.config import config_tree
 from experiments.data.catalogue import declared, known
@@ -18,7 +20,7 @@ from experiments.study.ranges import Range
 from experiments.study.search import plan_searches
 from experiments.study.spec import STUDIES, Search, Study, read_study
 from experiments.study.variants import variants
-from tests.experiments.small_data import planted, write_text
+from tests.experiments.small_data import ITEMS, planted, write_text
 
 ALL = sorted(STUDIES.rglob("*.yaml"))
 
@@ -190,6 +192,24 @@ def test_the_command_of_a_trial_trains_the_same(data):
     (trial,) = plan(asked, data)
     expected, _ = resolve(None, [*trial.overrides(), ("data_dir", str(data))])
     assert parsed(f"{command(trial)} --data-dir {data}") == config_tree(expected)
+
+
+def test_item_features_are_read_once_and_refused_before_anything_runs(data, monkeypatch):
+    read = []
+    own = experiments.study.plan.with_features
+    monkeypatch.setattr(
+        "experiments.study.plan.with_features",
+        lambda task, *rest: (read.append(task.name), own(task, *rest)),
+    )
+    file = data / "planted_item2attributes.json"
+    file.write_text("no json")
+    asked = study(base=("alignment",), seeds=(0, 1))
+    with pytest.raises(UsageError, match="not JSON"):
+        plan(asked, data)
+    read.clear()
+    file.write_text(json.dumps({str(item): [item % 5] for item in range(1, ITEMS + 1)}))
+    assert len(plan(asked, data)) == 2
+    assert read == ["alignment"]
 
 
 @pytest.fixture(scope="module")
