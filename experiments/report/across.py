@@ -9,6 +9,7 @@ from experiments.report.check import is_number
 from experiments.report.compare import Table
 from experiments.report.read import SELECTED
 from experiments.report.style import COLOURS, LINES, MARKERS, SERIES, Plot, finish, legend, panels
+from experiments.study.variants import short_names, shown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -42,15 +43,13 @@ def series(table: Table, axis: str) -> dict[str, Points]:
     Where no two points share their other axes, as in a random search, all are one series.
     """
     others = [name for name in axes_of(table) if name != axis]
-    shorts = [short(name) for name in others]
-    names = {name: short(name) if shorts.count(short(name)) == 1 else name for name in others}
+    names = short_names(others)
     found: dict[str, Points] = {}
     for group in table.groups:
         axes = group.lines[0].axes
         if axis in axes:
-            rest = ", ".join(
-                f"{names[name]} {shown(axes[name])}" for name in others if name in axes
-            )
+            parts = [f"{names[key]}={shown(axes[key])}" for key in others if key in axes]
+            rest = " ".join(parts)
             found.setdefault(rest or group.lines[0].axes.get("model", "variants"), []).append(
                 (float(axes[axis]), group)
             )
@@ -70,18 +69,6 @@ def mean_of(group: Group, key: str) -> Mean:
     return mean
 
 
-def shown(value: Any) -> str:
-    """A field's value in few words: [{operator: crop, keep: 0.6}] is [crop keep 0.6]."""
-    if isinstance(value, list):
-        return f"[{', '.join(map(shown, value))}]"
-    if not isinstance(value, dict):
-        return str(value)
-    return " ".join(
-        shown(part) if isinstance(part, str) else f"{key} {shown(part)}"
-        for key, part in value.items()
-    )
-
-
 def short(axis: str) -> str:
     return axis.rpartition(".")[2]
 
@@ -89,18 +76,18 @@ def short(axis: str) -> str:
 def draw_across(table: Table, axis: str) -> Plot:
     """One panel a metric."""
     found = series(table, axis)
-    shown = list(found)[:SERIES]
+    drawn = list(found)[:SERIES]
     connected = "one variant each" not in found
     figure, both = panels(len(METRICS))
     for panel, (name, key) in zip(both, METRICS.items(), strict=True):
         bands(panel, table, key)
-        for number, label in enumerate(shown):
+        for number, label in enumerate(drawn):
             draw_points(panel, found[label], key, label, number, connected)
         label = LABELS.get(short(axis), axis)
         panel.set(xlabel=label, ylabel=f"test {name}, seen excluded", xscale=scale(found, axis))
         tick(panel, found)
     legend(figure, both[0])
-    hidden = len(found) - len(shown)
+    hidden = len(found) - len(drawn)
     caption = "Mean over seeds with its 95 % t-interval where there are two seeds or more."
     caption += " The band is the baseline's interval." if has_band(table) else ""
     caption += f" The best {SERIES} of {len(found)} series." if hidden else ""
