@@ -115,10 +115,15 @@ def cpu_name() -> str:
 
 
 def device_name(device: torch.device) -> str:
-    """The card's name, or the processor and the threads used."""
+    """The card's name, or the processor, its instructions and the threads used.
+
+    On a CPU these three decide the last digits of a result: torch has kernels for each set of
+    instructions.
+    """
     if device.type == "cuda":
         return str(torch.cuda.get_device_name(device))
-    return f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads"
+    instructions = torch.backends.cpu.get_cpu_capability()
+    return f"{cpu_name()}, {instructions}, {torch.get_num_threads()} threads"
 
 
 def peak_rss_mb() -> float:

@@ -37,9 +37,12 @@ def again(lines: Iterable[Line], trial: str, options: list[str], threads: int) -
         file = Path(folder) / "config.yaml"
         file.write_text(as_yaml(line["config"]))
         train(["--config", str(file), "--out", str(run.path), *options], threads)
-        different = differences(line, finished_line(run, {}))
+        new = finished_line(run, {})
+    different = differences(line, new)
     if different:
-        raise RunFailed(f"{line['trial']}: not the same: {'; '.join(different)}")
+        raise RunFailed(
+            f"{line['trial']}: not the same: {'; '.join(different)}{elsewhere(line, new)}"
+        )
     print(f"the same: {', '.join(told(line))}, and {line['users']:,} users' ranks")
 
 
@@ -67,6 +70,13 @@ def differences(line: Line, new: Line) -> list[str]:
         for key in keys
         if line[key] != new.get(key)
     ]
+
+
+def elsewhere(line: Line, new: Line) -> str:
+    """Where the line was made, if that is why it does not come out."""
+    if line["device"] == new["device"]:
+        return ""
+    return f"; made on {line['device']}, this is {new['device']}: they need not agree"
 
 
 def short(value: object) -> str:

@@ -1,4 +1,4 @@
-"""What a process keeps of its memory, and gives back."""
+"""What a process keeps of its memory and gives back; where it says that it runs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
+from experiments.environment import cpu_name, device_name
 from experiments.run_folder import REPOSITORY
 
 HOLES = """
@@ -41,3 +43,10 @@ def test_freed_memory_is_kept_until_it_is_given_back() -> None:
     freed, given_back = map(int, done.stdout.split())
     assert freed < 50
     assert given_back > 150
+
+
+def test_a_cpu_is_told_with_all_that_decides_the_last_digits() -> None:
+    name, instructions, threads = device_name(torch.device("cpu")).rsplit(", ", 2)
+    assert name == cpu_name() != ""
+    assert instructions == torch.backends.cpu.get_cpu_capability()
+    assert threads == f"{torch.get_num_threads()} threads"

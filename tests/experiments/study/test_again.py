@@ -53,6 +53,21 @@ def test_a_figure_that_does_not_come_out_is_named(key, trained, tmp_path, capfd)
     assert re.search(told, capfd.readouterr().err)
 
 
+@pytest.mark.parametrize("device", ["another, 1 threads", None])
+def test_a_line_of_another_machine_says_so_where_it_does_not_come_out(
+    device, trained, tmp_path, capfd
+):
+    file, place = trained
+    line = next(iter(place.record.lines().values()))
+    made = {"device": device} if device else {}
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "record.jsonl").write_text(json.dumps({**line, **made, "best_epoch": 99}) + "\n")
+    assert again(file, out, line["trial"]) == 1
+    told = f"; made on {device}, this is {line['device']}: they need not agree"
+    assert (told in capfd.readouterr().err) == (device is not None)
+
+
 @pytest.mark.parametrize(
     ("trial", "told"),
     [(["none"], "--again: no finished trial 'none' is on record"), ([], "--again: no finished")],
