@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import importlib
 import importlib.util
+import inspect
 import os
 import sys
 from pathlib import Path
@@ -39,12 +40,18 @@ def load_plugin(name: str) -> None:
 
 
 def check_entries(name: str, key: str, entries: Any) -> None:
-    """UsageError for anything but a dict of names and dataclasses."""
+    """UsageError for anything but a dict of names and dataclasses that override no method."""
     if not isinstance(entries, dict):
         raise UsageError(f"--plugin {name}: {key} must be a dict of names and classes")
     for entry, cls in entries.items():
         if not (isinstance(cls, type) and dataclasses.is_dataclass(cls)):
             raise UsageError(f"--plugin {name}: {key}[{entry!r}] is no dataclass")
+        for field in dataclasses.fields(cls):
+            if any(inspect.isfunction(vars(base).get(field.name)) for base in cls.__mro__):
+                raise UsageError(
+                    f"--plugin {name}: the field {field.name!r} of {key}[{entry!r}] has the name "
+                    "of a method that it would replace: give it another"
+                )
 
 
 def plugin_file(name: str) -> Path:

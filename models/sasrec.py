@@ -152,26 +152,11 @@ class SASRec(SequentialRecommender):  # type: ignore[misc]  # RecBole is not typ
             ]
         wanted = [one for _, _, some in asked for one in some]
         predicts = not isinstance(self.next_item, NoNextItem)
-        pooled = {one.pooling for one in wanted if isinstance(one, OwnState)}
-        own = predicts or bool(pooled)
         read = self.augment(batch, rng) if self.training and predicts else batch
-        everywhere = batch.labels is not None or "mean" in pooled
-        requests = [Request(read.histories, "all" if everywhere else "last")] if own else []
-        if pooled and read is not batch:  # the tasks' own states are of the history itself
-            requests.append(Request(batch.histories, "all" if everywhere else "last"))
-        views = [one for one in wanted if isinstance(one, View)]
-        longest = self.max_seq_length
-        requests += [Request(v.sequences, v.pooling, v.positions or longest) for v in views]
-        requests = [replace(r, sequences=self.shard.mine(r.sequences)) for r in requests]
-        with record_function("encoder"), self.autocast(batch.histories.device):
-            encoded = iter(encode_together(self.encoder, self.embed, requests))
-        states = OwnStates(next(encoded), requests[0].sequences) if own else None
-        unchanged_input = states
-        if pooled and read is not batch:
-            unchanged_input = OwnStates(next(encoded), requests[1].sequences)
+        states, own, encoded = self.one_pass(batch, read if predicts else None, wanted)
         parts: dict[str, Tensor] = {}
         metrics: dict[str, Tensor] = {}
-        if predicts and states is not None:
+        if states is not None:
             with record_function("output layer"), self.autocast(batch.histories.device):
                 parts["next_item"] = self.next_item_loss(states, batch, rng)
             metrics["train/next_item"] = self.shard.sum(parts["next_item"])
@@ -180,12 +165,37 @@ class SASRec(SequentialRecommender):  # type: ignore[misc]  # RecBole is not typ
                 metrics["train/augment/identity_rate"] = rate
         with record_function("contrast"):
             for task, rows, some in asked:
-                mine = [self.answer(one, encoded, unchanged_input, batch, rows) for one in some]
+                mine = [self.answer(one, encoded, own, batch, rows) for one in some]
                 result = task.loss(mine, rows)
                 parts[task.name] = task.weight * result.value / self.shard.count
                 metrics |= self.record(task, result, some, mine, rows, diagnose)
         total = torch.stack(list(parts.values())).sum()
         return Losses(total, parts, {"train/loss": self.shard.sum(total), **metrics})
+
+    def one_pass(
+        self, batch: Batch, read: Batch | None, wanted: list[Wanted]
+    ) -> tuple[OwnStates | None, OwnStates | None, Iterator[Tensor]]:
+        """Encode what the losses need: states of `read`, states of `batch`, and every view.
+
+        read: what the next-item loss reads; None where there is none.  The tasks' own states are
+        of the history itself; they are those of `read` where that is the same.
+        """
+        pooled = {one.pooling for one in wanted if isinstance(one, OwnState)}
+        everywhere = batch.labels is not None or "mean" in pooled
+        own = [] if read is None else [read]
+        own += [batch] if pooled and read is not batch else []
+        longest = self.max_seq_length
+        requests = [Request(one.histories, "all" if everywhere else "last") for one in own]
+        requests += [
+            Request(one.sequences, one.pooling, one.positions or longest)
+            for one in wanted
+            if isinstance(one, View)
+        ]
+        requests = [replace(r, sequences=self.shard.mine(r.sequences)) for r in requests]
+        with record_function("encoder"), self.autocast(batch.histories.device):
+            encoded = iter(encode_together(self.encoder, self.embed, requests))
+        found = [OwnStates(next(encoded), request.sequences) for request in requests[: len(own)]]
+        return found[0] if read is not None else None, found[-1] if pooled else None, encoded
 
     def autocast(self, device: torch.device) -> torch.autocast:
         """Products in bfloat16 where that is asked for."""

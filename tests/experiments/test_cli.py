@@ -365,9 +365,22 @@ def test_a_plugin_may_be_a_module_that_can_be_imported(data, tmp_path, monkeypat
         OPERATORS.pop("same", None)
 
 
+SHADOW = """
+from dataclasses import dataclass
+from models.tasks import Task
+
+@dataclass(eq=False)
+class Half(Task):
+    share: float = 0.5
+
+TASKS = {"half": Half}
+"""
+
+
 @pytest.mark.parametrize(
     ("source", "told"),
     [
+        (SHADOW, "the field 'share' of TASKS['half'] has the name of a method"),
         ("TASKS = ['a']", "TASKS must be a dict of names and classes"),
         ("OPERATORS = {'same': lambda seqs, rng: seqs}", "OPERATORS['same'] is no dataclass"),
         ("raise SystemExit(0)", "SystemExit: 0"),
