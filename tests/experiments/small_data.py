@@ -19,6 +19,7 @@ torch.set_num_threads(1)  # on tensors this small, threads only wait for each ot
 Users = list[list[int]]
 
 ITEMS = 30
+ATTRIBUTES = json.dumps({str(item): [item % 5] for item in range(1, ITEMS + 1)})
 SMALL = (
     "--encoder.dim=16",
     "--encoder.inner=16",

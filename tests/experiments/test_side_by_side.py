@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 
 from experiments.cli import main
 from experiments.resolve import presets
-from tests.experiments.small_data import ITEMS, SMALL, planted, write_text
+from tests.experiments.small_data import ATTRIBUTES, SMALL, planted, write_text
 
 USERS = [[1, 2, 3, 4, 5, 6], [7, 8, 9], [10, 11, 12, 13, 14], *planted()]
 
@@ -64,8 +63,7 @@ def test_a_state_that_needs_no_view_is_described(
 def test_every_preset_can_be_inspected(
     preset: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    attributes = {str(item): [item % 5] for item in range(1, ITEMS + 1)}
-    (tmp_path / "planted_item2attributes.json").write_text(json.dumps(attributes))
+    (tmp_path / "planted_item2attributes.json").write_text(ATTRIBUTES)
     assert len(inspected(tmp_path, capsys, f"--model={preset}")) > 3
 
 

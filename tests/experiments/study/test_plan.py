@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from dataclasses import replace
 
@@ -20,7 +19,7 @@ from experiments.study.ranges import Range
 from experiments.study.search import plan_searches
 from experiments.study.spec import STUDIES, Search, Study, read_study
 from experiments.study.variants import variants
-from tests.experiments.small_data import ITEMS, planted, write_text
+from tests.experiments.small_data import ATTRIBUTES, planted, write_text
 
 ALL = sorted(STUDIES.rglob("*.yaml"))
 
@@ -207,7 +206,7 @@ def test_item_features_are_read_once_and_refused_before_anything_runs(data, monk
     with pytest.raises(UsageError, match="not JSON"):
         plan(asked, data)
     read.clear()
-    file.write_text(json.dumps({str(item): [item % 5] for item in range(1, ITEMS + 1)}))
+    file.write_text(ATTRIBUTES)
     assert len(plan(asked, data)) == 2
     assert read == ["alignment"]
 
