@@ -44,6 +44,7 @@ from experiments.environment import (
     give_memory_back,
     keep_memory,
     products_in,
+    repeat_exactly,
 )
 from experiments.errors import UsageError
 from experiments.evaluate import Evaluation, evaluate
@@ -131,6 +132,7 @@ def prepare(config: Config, spec: DatasetSpec, shard: Shard = ALONE) -> Run:
     make_rows = prefix_rows if config.protocol == "prefix" else sequence_rows
     rows = make_rows(train_items, config.encoder.max_length)
     model = build_model(config, histories, train_items, spec, device)
+    repeat_exactly(device, or_say=not isinstance(model, SASRec))
     if not len(rows) and trained(model):
         raise UsageError(
             f"{spec.path}: nothing to train on: no user has four interactions (the last two of "

@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -92,30 +91,3 @@ def test_a_run_of_two_processes_resumes(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr[-2000:]
     assert read_history(out) == read_history(whole)
-
-
-needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-
-
-@needs_gpu
-@pytest.mark.parametrize("protocol", ["prefix", "sequence"])
-def test_a_step_on_a_gpu_never_waits_for_it(protocol: str, tmp_path: Path) -> None:
-    from torch import Generator
-
-    from experiments.optimizer import Optimizer
-    from experiments.resolve import resolve
-    from experiments.train import prepare
-
-    write_text(tmp_path, "planted", planted())
-    fields = [("model", "cl4srec"), ("dataset", "planted"), ("data_dir", str(tmp_path))]
-    config, spec = resolve(None, [*fields, ("protocol", protocol), ("train.device", "cuda")])
-    run = prepare(config, spec)
-    optimizer, batches = Optimizer(run.model, config.train), run.batches.epoch(1)
-    rng = Generator(device="cuda").manual_seed(0)
-    optimizer.descend(run.model.losses(next(batches), rng).total)
-    torch.cuda.set_sync_debug_mode("error")
-    try:
-        for batch in batches:
-            optimizer.descend(run.model.losses(batch, rng).total)
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
