@@ -18,6 +18,7 @@ import torch
 from experiments.errors import UsageError
 from experiments.run_folder import REPOSITORY
 
+CPU_THREADS = " threads"  # how a processor's name ends
 PACKAGES = ("torch", "numpy", "scipy", "recbole", "wandb")
 
 
@@ -135,7 +136,12 @@ def device_name(device: torch.device) -> str:
     if device.type == "cuda":
         return str(torch.cuda.get_device_name(device))
     instructions = torch.backends.cpu.get_cpu_capability()
-    return f"{cpu_name()}, {instructions}, {torch.get_num_threads()} threads"
+    return f"{cpu_name()}, {instructions}, {torch.get_num_threads()}{CPU_THREADS}"
+
+
+def is_cpu(name: str) -> bool:
+    """Whether `device_name` gave this name to a processor."""
+    return name.endswith(CPU_THREADS)
 
 
 def peak_rss_mb() -> float:

@@ -6,6 +6,9 @@ from collections import defaultdict
 from pathlib import Path
 from statistics import median
 
+import torch
+
+from experiments.environment import is_cpu
 from experiments.report.check import is_number
 from experiments.report.read import read_record, study_files
 from experiments.study.plan import Trial
@@ -18,14 +21,18 @@ Seconds = dict[str, tuple[float, float]]
 def timings(results: Path, own: dict[str, Line]) -> Seconds:
     """Medians over the finished trials of all records in a folder, and of one more record.
 
-    Lines that lack what they are found by, or a time, tell nothing here.
+    A GPU's times tell nothing of a machine without one, and the other way round; nor do lines that
+    lack what they are found by, or a time.
     """
+    on_cpu = not torch.cuda.is_available()
     committed = [line for path in study_files(results).values() for line in read_record(path)]
     found: dict[str, list[tuple[float, float]]] = defaultdict(list)
     for line in [*own.values(), *(one.values for one in committed)]:
         protocol = (line.get("config") or {}).get("protocol")
         epochs, seconds = line.get("epochs"), line.get("seconds/total")
-        if line["status"] == "finished" and is_number(epochs) and is_number(seconds):
+        alike = is_cpu(str(line.get("device"))) == on_cpu
+        timed = is_number(epochs) and is_number(seconds)
+        if line["status"] == "finished" and alike and timed:
             key = f"{line['dataset']} {line.get('model')} {protocol}"
             found[key].append((seconds / max(epochs, 1), max(epochs, 1)))
     return {
