@@ -30,9 +30,9 @@ def timings(results: Path, own: dict[str, Line]) -> Seconds:
     for line in [*own.values(), *(one.values for one in committed)]:
         protocol = (line.get("config") or {}).get("protocol")
         epochs, seconds = line.get("epochs"), line.get("seconds/total")
-        alike = is_cpu(str(line.get("device"))) == on_cpu
-        timed = is_number(epochs) and is_number(seconds)
-        if line["status"] == "finished" and alike and timed:
+        if line["status"] != "finished" or is_cpu(str(line.get("device"))) != on_cpu:
+            continue
+        if is_number(epochs) and is_number(seconds):
             key = f"{line['dataset']} {line.get('model')} {protocol}"
             found[key].append((seconds / max(epochs, 1), max(epochs, 1)))
     return {
