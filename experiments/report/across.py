@@ -9,7 +9,7 @@ from experiments.report.check import is_number
 from experiments.report.compare import Table
 from experiments.report.read import SELECTED
 from experiments.report.style import COLOURS, LINES, MARKERS, SERIES, Plot, finish, legend, panels
-from experiments.study.variants import short_names, shown
+from experiments.study.variants import in_words, short_names
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -48,9 +48,8 @@ def series(table: Table, axis: str) -> dict[str, Points]:
     for group in table.groups:
         axes = group.lines[0].axes
         if axis in axes:
-            parts = [f"{names[key]}={shown(axes[key])}" for key in others if key in axes]
-            rest = " ".join(parts)
-            found.setdefault(rest or group.lines[0].axes.get("model", "variants"), []).append(
+            rest = " ".join(in_words({key: axes[key] for key in others if key in axes}, names))
+            found.setdefault(rest or axes.get("model", "variants"), []).append(
                 (float(axes[axis]), group)
             )
     if all(len(points) == 1 for points in found.values()):

@@ -140,12 +140,16 @@ def short_names(keys: list[str]) -> dict[str, str]:
 
 
 def label_of(model: str, axes: Fields, names: dict[str, str]) -> str:
-    """`cl4srec temperature=0.2`; a named variant is only its name."""
-    parts = [
+    """`cl4srec temperature=0.2`."""
+    return " ".join([model, *in_words(axes, names)])
+
+
+def in_words(axes: Fields, names: dict[str, str]) -> list[str]:
+    """`temperature=0.2` for a field and its value; a named variant is only its name."""
+    return [
         str(value) if key == "variant" else f"{names[key]}={shown(value)}"
         for key, value in axes.items()
     ]
-    return " ".join([model, *parts])
 
 
 def shown(value: Any) -> str:
