@@ -15,10 +15,10 @@ from pathlib import Path
 
 import torch
 
+from experiments.device_name import CPU_THREADS
 from experiments.errors import UsageError
 from experiments.run_folder import REPOSITORY
 
-CPU_THREADS = " threads"  # how a processor's name ends
 PACKAGES = ("torch", "numpy", "scipy", "recbole", "wandb")
 
 
@@ -137,11 +137,6 @@ def device_name(device: torch.device) -> str:
         return str(torch.cuda.get_device_name(device))
     instructions = torch.backends.cpu.get_cpu_capability()
     return f"{cpu_name()}, {instructions}, {torch.get_num_threads()}{CPU_THREADS}"
-
-
-def is_cpu(name: str) -> bool:
-    """Whether `device_name` gave this name to a processor."""
-    return name.endswith(CPU_THREADS)
 
 
 def peak_rss_mb() -> float:

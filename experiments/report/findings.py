@@ -14,15 +14,18 @@ LISTED = 4  # variants that a sentence names
 
 
 def findings(table: Table) -> list[str]:
-    """Two to four sentences on test NDCG@10, seen items excluded; none without a comparison."""
+    """Two or three sentences on test NDCG@10, seen items excluded; none without a comparison.
+
+    Best and worst are of those with the baseline's next-item loss, where there are any.
+    """
     compared = sorted(table.comparisons.items(), key=lambda pair: -pair[1].difference)
     if not compared:
         return []
     said = [verdict(table, compared)]
-    best, worst = compared[0], compared[-1]
-    said.append(f"Best: {against(*best)}.")
-    if len(compared) > 1:
-        said.append(f"Worst: {against(*worst)}.")
+    alike = [pair for pair in compared if pair[1].loss] or compared
+    said.append(f"Best: {against(*alike[0])}.")
+    if len(alike) > 1:
+        said.append(f"Worst: {against(*alike[-1])}.")
     return said
 
 
@@ -52,15 +55,15 @@ def verdict(table: Table, compared: list[tuple[str, Comparison]]) -> str:
     above = [name for name, one in compared if one.significant and one.difference > 0.0]
     below = [name for name, one in compared if one.significant and one.difference < 0.0]
     rest = len(compared) - len(above) - len(below)
+    several = len(compared) > 1
     parts = [
-        f"{len(some)} {is_are(len(some))} {side} with confidence ({listed(some)})"
+        f"{f'{len(some)} {is_are(len(some))} ' if several else ''}claimed to be {side}"
+        f"{f' ({listed(some)})' if several else ''}"
         for side, some in (("above", above), ("below", below))
         if some
     ]
     if rest:
-        parts.append(
-            f"of {rest} no difference may be claimed" if parts else "no difference may be claimed"
-        )
+        parts.append(f"of {rest} no difference is claimed" if parts else "no difference is claimed")
     return f"{subject(table, compared)}: {'; '.join(parts)}."
 
 

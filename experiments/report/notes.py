@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from experiments.device_name import is_cpu
 from experiments.report.aggregate import VALID, tally
 from experiments.report.compare import LEVEL, Table
 from experiments.report.published import Published
@@ -103,7 +104,12 @@ def origins(lines: list[Line]) -> list[str]:
     devices = tally(str(line.values.get("device") or "unknown") for line in lines)
     if len(devices) > 1:
         parts = ", ".join(f"{name} ({count})" for name, count in devices)
-        said.append(f"Seconds are of different devices: {parts}.")
+        said.append(f"Trained on different devices, whose seconds differ: {parts}.")
+    if len({is_cpu(name) for name, _ in devices}) > 1:
+        said.append(
+            "Of the same seed a GPU draws other dropout and views than a CPU; initial weights and "
+            "batches are the same. What the device itself adds to a difference is not separated."
+        )
     return said
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from experiments.device_name import is_cpu
 from experiments.report.aggregate import SECONDS, VALID, Group, Mean
 from experiments.report.compare import Comparison, Table
 from experiments.report.notes import notes, published_notes
@@ -98,9 +99,17 @@ def row(group: Group, best: dict[str, float | None]) -> tuple[Cell, ...]:
         mean = group.mean(key)
         is_best = mean is not None and mean.mean == best[column]
         cells.append(Cell(mean_text(mean), best=is_best))
-    seconds = group.mean(SECONDS)
-    cells += [Cell(mean_text(group.mean(VALID))), Cell(f"{seconds.mean:,.0f}" if seconds else "")]
+    cells += [Cell(mean_text(group.mean(VALID))), Cell(seconds_text(group))]
     return tuple(cells)
+
+
+def seconds_text(group: Group) -> str:
+    """Mean over seeds, with a mark for a GPU's; empty where some are of a GPU and some are not."""
+    seconds = group.mean(SECONDS)
+    kinds = {is_cpu(str(line.values.get("device"))) for line in group.lines}
+    if seconds is None or len(kinds) > 1:
+        return ""
+    return f"{seconds.mean:,.0f}{'' if kinds == {True} else ' (GPU)'}"
 
 
 def unchanged(group: Group) -> str:

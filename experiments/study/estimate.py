@@ -8,7 +8,7 @@ from statistics import median
 
 import torch
 
-from experiments.environment import is_cpu
+from experiments.device_name import is_cpu
 from experiments.report.check import is_number
 from experiments.report.read import read_record, study_files
 from experiments.study.plan import Trial

@@ -59,7 +59,7 @@ def finished(
         "seed": seed,
         "commit": "0123456789",
         "dirty": False,
-        "device": "cpu",
+        "device": "x86_64, AVX2, 1 threads",
         "users": len(ranks),
         "seconds/train": 60.0 + seed,
         "targets_seen/test": 0,

@@ -38,11 +38,11 @@ def table_of(factors: dict[str, float], seeds: int = 3, **rest: str) -> Table:
     return found
 
 
-def test_what_is_above_and_below_with_confidence_is_named() -> None:
+def test_what_is_claimed_to_be_above_and_below_is_named() -> None:
     first, best, worst = findings(table_of({"sasrec": 1.0, "good": 0.6, "bad": 1.6, "same": 1.0}))
     assert first.startswith("3 variants against sasrec (.")
-    assert "3 seeds: 1 is above with confidence (good); 1 is below with confidence (bad); " in first
-    assert first.endswith("of 1 no difference may be claimed.")
+    assert "3 seeds: 1 is claimed to be above (good); 1 is claimed to be below (bad); " in first
+    assert first.endswith("of 1 no difference is claimed.")
     assert best.startswith("Best: good, +.")
     assert "95 % interval +." in best
     assert worst.startswith("Worst: bad, -.")
@@ -52,8 +52,8 @@ def test_what_is_above_and_below_with_confidence_is_named() -> None:
 @pytest.mark.parametrize(
     ("seeds", "rest", "told"),
     [
-        (1, {}, "1 seed: no difference may be claimed."),
-        (3, {"loss": "bce"}, "3 seeds: no difference may be claimed."),
+        (1, {}, "1 seed: no difference is claimed."),
+        (3, {"loss": "bce"}, "3 seeds: no difference is claimed."),
     ],
 )
 def test_one_seed_or_another_loss_claims_nothing(seeds, rest, told) -> None:
@@ -67,7 +67,7 @@ def test_one_seed_or_another_loss_claims_nothing(seeds, rest, told) -> None:
 def test_a_long_list_is_cut() -> None:
     factors = {"sasrec": 1.0, **{f"good {number}": 0.6 for number in range(6)}}
     assert (
-        "6 are above with confidence (good 0, good 1, good 2, good 3, 2 more)"
+        "6 are claimed to be above (good 0, good 1, good 2, good 3, 2 more)"
         in (findings(table_of(factors))[0])
     )
 

@@ -179,3 +179,23 @@ def test_the_share_of_unchanged_views_is_a_column_where_variants_differ_in_it() 
 
     assert columns(0.25, 0.5) == ["", "25 %", "50 %"]
     assert columns(0.5, 0.5) == []
+
+
+def test_seconds_of_a_gpu_are_marked_and_not_averaged_with_those_of_a_cpu() -> None:
+    lines = made_study(datasets=("beauty",), seeds=2, users=50)
+    card = "NVIDIA H100 80GB HBM3"
+    places = {"cl4srec temperature=0.05": (0, 1), "cl4srec temperature=0.1": (1,)}
+    for line in lines:
+        if line["seed"] in places.get(line["variant"], ()):
+            line["device"] = card
+    (table,) = tables(lines_of(lines))
+    made = sheet(table, [])
+    column = made.columns.index("training s")
+    shown = {cells[0].text: cells[column].text for cells in made.rows}
+    assert shown["sasrec"] == "60"
+    assert shown["cl4srec temperature=0.05"] == "60 (GPU)"
+    assert shown["cl4srec temperature=0.1"] == ""
+    assert any(f"{card} (3)" in note for note in made.notes)
+    assert any("a GPU draws other dropout" in note for note in made.notes)
+    (alike,) = tables(lines_of(made_study(datasets=("beauty",), seeds=2, users=50)))
+    assert not any("GPU" in note or "devices" in note for note in sheet(alike, []).notes)

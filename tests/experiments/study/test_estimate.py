@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from experiments.environment import device_name, is_cpu
+from experiments.device_name import is_cpu
+from experiments.environment import device_name
 from experiments.study.estimate import timings
 
 H100 = "NVIDIA H100 80GB HBM3"
