@@ -41,7 +41,8 @@ class TrainConfig:
     """Epochs from one validation to the next."""
     bucket_pool: int = 32
     """Batches whose rows are sorted by length together: less padding, but a row meets only
-    negatives of like length.  1 keeps batches random."""
+    negatives of like length.  1 keeps batches random, and is what windows (protocol: sequence)
+    get where nothing is said: bucketed ones cost accuracy."""
     diagnose_every: int = 20
     """Steps from one record of the contrast's diagnostics to the next."""
     precision: Literal["float32", "tf32", "bfloat16"] = "float32"

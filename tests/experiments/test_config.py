@@ -125,6 +125,19 @@ def test_a_data_sets_values_give_way_to_the_command_line(tmp_path):
     assert configured(("epochs", 3), ("protocol", "prefix")).epochs == 3
 
 
+def test_windows_come_in_random_batches_where_nothing_else_is_said(tmp_path):
+    write_text(tmp_path, "planted", planted())
+    data = [("dataset", "planted"), ("data_dir", str(tmp_path))]
+
+    def pool(*fields: tuple[str, object]) -> int:
+        return resolve(None, [*data, *fields])[0].train.bucket_pool
+
+    assert pool() == pool(("protocol", "prefix")) == 32
+    assert pool(("protocol", "sequence")) == 1
+    assert pool(("protocol", "sequence"), ("train.bucket_pool", 8)) == 8
+    assert configured().train.bucket_pool == declared("ml-100k").defaults["train.bucket_pool"]
+
+
 @pytest.mark.parametrize(
     ("key", "nearest"),
     [
