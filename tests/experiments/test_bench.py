@@ -132,7 +132,7 @@ def test_a_bench_prints_its_table_and_its_ratios(
 ) -> None:
     trace = tmp_path / "trace.json"
     place = ("--trace", str(trace), "--to", str(tmp_path))
-    assert main(["bench", "--steps=20", "--rounds=1", *place, "--json"]) == 0
+    assert main(["bench", "--steps=4", "--rounds=1", *place, "--json"]) == 0
     printed = capsys.readouterr().out
     record: dict[str, Any] = json.loads(printed.splitlines()[-1])
     assert all(value > 0 for value in record["ratios"].values())

@@ -18,6 +18,7 @@ from experiments.run_folder import REPOSITORY
 from experiments.study.folder import study_folder
 from tests.experiments.small_data import planted, write_text
 from tests.experiments.study.test_worker import metrics
+from tests.experiments.test_stop import default_handler
 from tests.experiments.wandb_reader import read_offline_run, read_records
 
 STUDY = """# Does the contrast help?
@@ -197,7 +198,8 @@ def test_a_study_that_is_interrupted_gives_its_trials_back(number, code, file, t
     """The next start has them at once, without waiting for a lease to run out."""
     file.write_text(STUDY.replace("epochs: 2", "epochs: 200").replace("[0, 1]", "[0]"))
     program = [sys.executable, str(REPOSITORY / "run.py"), *words(file, "--workers", "1")]
-    begun = subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    with default_handler(number):
+        begun = subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     trials = tmp_path / "out" / "trials"
     while not list(trials.glob("*/state.pt")):
         assert begun.poll() is None
