@@ -55,10 +55,10 @@ def verdict(table: Table, compared: list[tuple[str, Comparison]]) -> str:
     above = [name for name, one in compared if one.significant and one.difference > 0.0]
     below = [name for name, one in compared if one.significant and one.difference < 0.0]
     rest = len(compared) - len(above) - len(below)
-    several = len(compared) > 1
     parts = [
-        f"{f'{len(some)} {is_are(len(some))} ' if several else ''}claimed to be {side}"
-        f"{f' ({listed(some)})' if several else ''}"
+        f"{len(some)} {is_are(len(some))} claimed to be {side} ({listed(some)})"
+        if len(compared) > 1
+        else f"claimed to be {side}"
         for side, some in (("above", above), ("below", below))
         if some
     ]
