@@ -74,6 +74,7 @@ def recbole_config(
         **values,
     }
     config = RecBoleConfig(model=model, dataset=dataset, config_dict=fields)
+    torch.autograd.set_detect_anomaly(False)  # one of the models it imports switches this on
     refuse_caches(config)
     return config
 

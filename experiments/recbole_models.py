@@ -16,7 +16,7 @@ from recbole.data import create_dataset
 from recbole.data.interaction import Interaction
 from recbole.data.transform import construct_transform
 from recbole.trainer import Trainer
-from recbole.utils import InputType, get_model, get_trainer
+from recbole.utils import InputType, get_trainer
 from torch import Generator, Tensor, nn
 
 from augment import Sequences
@@ -30,7 +30,6 @@ from models.baselines import blocks
 from models.sasrec import Losses
 from models.tasks import Batch
 
-torch.autograd.set_detect_anomaly(False)  # importing RecBole's models switches it on
 FOLDER = Path(str(importlib.util.find_spec("recbole").origin)).parent  # type: ignore[union-attr]
 DATASET = "histories"
 
@@ -54,7 +53,7 @@ class RecBoleModel(nn.Module):
     def build(config: Config, histories: Histories, device: torch.device) -> RecBoleModel:
         """The model that `recbole:NAME` names; UsageError where it does not fit the protocol."""
         name = config.model.removeprefix(RECBOLE)
-        model_class = find_model(name)
+        check_name(name)
         check_fields(name, config.recbole)
         if config.protocol != "prefix":
             raise UsageError(f"protocol: {config.model} trains on prefix only")
@@ -67,7 +66,7 @@ class RecBoleModel(nn.Module):
                 train, _, _ = create_dataset(fields).build()
                 construct_transform(fields)  # some models read fields that only this sets
                 torch.manual_seed(config.seed)
-                model = model_class(fields, train).to(device)
+                model = fields.model_class(fields, train).to(device)
             except Exception as error:  # of RecBole's code: features or graphs it looks for
                 reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
                 raise UsageError(
@@ -119,13 +118,11 @@ def sequential_models() -> dict[str, str]:
     return found
 
 
-def find_model(name: str) -> Any:
+def check_name(name: str) -> None:
+    """Only the names of RecBole's sequential models."""
     models = sequential_models()
     if name not in models:
         raise UsageError(f"model: recbole:{name}: {unknown(name, models)}")
-    model_class = get_model(name)
-    torch.autograd.set_detect_anomaly(False)  # get_model may have imported what sets it
-    return model_class
 
 
 def check_fields(name: str, fields: dict[str, Any]) -> None:

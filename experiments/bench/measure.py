@@ -176,7 +176,6 @@ def measure_recbole(subject: Subject, dataset: str, data_dir: str | None, steps:
 
     spec = locate(dataset, Path(data_dir) if data_dir else None)
     model_class = get_model(subject.model)
-    torch.autograd.set_detect_anomaly(subject.anomaly)
     histories = load(spec)
     imported = memory_mb("VmRSS")
     with tempfile.TemporaryDirectory() as folder, quiet():
@@ -186,6 +185,7 @@ def measure_recbole(subject: Subject, dataset: str, data_dir: str | None, steps:
         size = SIZES["train.batch_size"]
         values = {"train_batch_size": size, "log_wandb": False, "seed": 0}
         config = recbole_config(subject.model, Path(folder), "histories", spec.max_length, values)
+        torch.autograd.set_detect_anomaly(subject.anomaly)
         started = time.perf_counter()
         train, _, test = data_preparation(config, create_dataset(config))
         prepare_seconds = time.perf_counter() - started
