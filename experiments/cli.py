@@ -188,7 +188,9 @@ def add_report(commands: Any) -> None:
     made = add(commands, "report", run.report_studies, about)
     made.add_argument("studies", nargs="*", metavar="STUDY", help="names of studies [all]")
     made.add_argument(
-        "--check", action="store_true", help="write nothing; fail where README is out of date"
+        "--check",
+        action="store_true",
+        help="write nothing; fail where README.md or BENCHMARK.md is behind the record",
     )
     made.add_argument(
         "--add", type=path, metavar="DIR", help="first merge DIR/record.jsonl into the record"
