@@ -62,8 +62,8 @@ def positions(seqs: Sequences) -> Tensor:
 def window_size(lengths: Tensor, share: float) -> Tensor:
     """floor(share * n) for each length n: [B] int64.
 
-    Computed in float64 with a tolerance of one part in 10^9, because 0.3 * 10 is
-    2.9999999999999996 in binary and floor would lose an item that the paper counts.
+    Computed in float64 with a tolerance of 1e-9, because 0.7 * 90 is 62.99999999999999 in
+    binary and floor would lose an item that the paper counts.
     """
     return (lengths.double() * share + 1e-9).floor().long()
 

@@ -102,7 +102,9 @@ class SASRec(SequentialRecommender):  # type: ignore[misc]  # RecBole is not typ
         )
         self.rng = Generator(device=config["device"]).manual_seed(config["seed"])
         self.own = Generator(device=config["device"])  # negatives of one of several processes
-        self.started = False
+        self.epoch = 0  # of RecBole's Trainer
+        self.in_epoch = False
+        self.other_parameter_name = ["epoch"]  # what RecBole saves next to the weights
         self.mined = train_histories(dataset)
         self.register_buffer("user_rows", user_rows(dataset), persistent=False)
         self.next_item.fit(self.mined)
@@ -124,7 +126,6 @@ class SASRec(SequentialRecommender):  # type: ignore[misc]  # RecBole is not typ
         """Let the tasks mine the model as it stands.  Leaves it in evaluation mode."""
         self.eval()
         self.own.manual_seed(rng.initial_seed() + 1 + self.shard.rank)
-        self.started = True
         weight = self.item_embedding.weight.detach()
         snapshot = Snapshot(
             Items(weight, self.num_items).all(), self.encode, self.mined, self.max_seq_length
@@ -308,16 +309,23 @@ class SASRec(SequentialRecommender):  # type: ignore[misc]  # RecBole is not typ
     def forward(self, item_seq: Tensor, item_seq_len: Tensor) -> Tensor:
         return self.represent(Sequences(item_seq, item_seq_len))
 
+    def train(self, mode: bool = True) -> SASRec:
+        """RecBole's Trainer calls this as each epoch starts, and says it in no other way."""
+        self.in_epoch = self.in_epoch and not mode
+        super().train(mode)
+        return self
+
     def calculate_loss(self, interaction: Any) -> Tensor:
         """One scalar: RecBole would add every entry of a tuple to the loss.
 
-        RecBole's Trainer does not say when an epoch starts: what tasks mine of the model is
-        mined once, before the first step.
+        The first batch after `train()` starts an epoch.
         """
-        if not self.started:
+        if not self.in_epoch:
             training = self.training
-            self.start_epoch(1, self.rng)
+            self.epoch += 1
+            self.start_epoch(self.epoch, self.rng)
             self.train(training)
+            self.in_epoch = True
         users = self.get_buffer("user_rows")[interaction[self.USER_ID]]
         batch = Batch(self.histories(interaction), interaction[self.POS_ITEM_ID], users)
         return self.losses(batch, self.rng).total
@@ -339,7 +347,7 @@ def count_labels(labels: Tensor) -> NDArray[np.int64]:
 
 def identity_rates(histories: Sequences, views: list[View]) -> dict[str, Tensor]:
     """Share of views equal to their input: over all, and for each operator that drew some."""
-    views = [view for view in views if view.sequences is not histories]  # meant to be the same
+    views = [v for v in views if v.sequences is not (v.made_from or histories)]  # meant to differ
     if not views:
         return {}
     each = [identity_rate(v.made_from or histories, v.sequences) for v in views]

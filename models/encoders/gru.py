@@ -18,6 +18,9 @@ class GRUConfig(EncoderConfig):
     """Number of stacked recurrent layers."""
     dropout: float = 0.3
     """Probability of zeroing an element of the input."""
+    init_std: float = 0.02
+    """Standard deviation of the normal initialisation of embeddings and output; the recurrent
+    matrices are Xavier's."""
     hidden: int = 128
     """Size of the recurrent state; a linear layer brings it back to dim."""
 

@@ -61,7 +61,8 @@ class CatalogueCrossEntropy(Function):
 
     d loss / d scores = weight * (softmax(scores) - one_hot(target)) / T.  weight / T is one
     factor a row, so it goes to the products with the scores instead of the scores.  Under
-    autocast the factors of each product are rounded to its type; sums stay in float32.
+    autocast factors and results of each product are rounded to its type; softmax and loss are
+    float32.
     """
 
     @staticmethod

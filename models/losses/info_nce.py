@@ -72,9 +72,3 @@ def similarities(anchors: Tensor, columns: Tensor, similarity: Similarity) -> Te
 def partner_index(batch: int, device: torch.device) -> Tensor:
     """[2B]: the column of each view's other view."""
     return torch.arange(2 * batch, device=device).roll(batch)
-
-
-def same_rows(*labels: Tensor) -> Tensor:
-    """[B, B] bool: pairs of rows that agree in any of the given [B] labels."""
-    agree = [label[:, None] == label[None, :] for label in labels]
-    return torch.stack(agree).any(dim=0)

@@ -46,6 +46,7 @@ __all__ = [
     "ItemVectors",
     "OwnState",
     "Pooling",
+    "RecentSelf",
     "SameTarget",
     "SameUser",
     "Sizes",

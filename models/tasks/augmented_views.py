@@ -64,6 +64,10 @@ class AugmentedViews(ContrastiveTask):
             raise ValueError(f"short must be at least 0, got {self.short}")
         if self.short and self.draw == "chained":
             raise ValueError("short: draw chained applies every operator; set it to 0")
+        there = {type(operator) for operator in self.operators}
+        absent = [name for name in self.short_operators if OPERATORS[name] not in there]
+        if self.short and absent:
+            raise ValueError(f"short_operators: {', '.join(absent)} not among the operators")
         needed = 2 if self.draw == "two_distinct" else 1
         if self.short and len(self.for_short()) < needed:
             raise ValueError(
@@ -93,7 +97,7 @@ class AugmentedViews(ContrastiveTask):
         return self.draw_pair(batch.histories, rng)
 
     def altered(self, histories: Sequences, rng: Generator) -> View:
-        """Made as the rows' views are, so that nothing but the user tells them apart."""
+        """Made as the rows' views are.  (Of whole histories: the rows of `prefix` are shorter.)"""
         view, _ = self.draw_pair(histories, rng)
         return replace(view, made_from=histories)
 

@@ -49,9 +49,10 @@ class ContrastFields(Task):
     """Of debiased: the probability that a negative is a positive, in [0, 1)."""
     negatives: Negatives = "in_batch"
     """in_batch: all other rows.  queue: those and the views of earlier batches, without gradient
-    (after MoCo, arXiv:1911.05722).  random: views of training users drawn uniformly, and no other
-    row.  other_cluster: rows whose users' histories are in other clusters.  same_cluster: only
-    rows of the same cluster, which are harder."""
+    (after MoCo, arXiv:1911.05722).  random: whole histories of training users drawn
+    uniformly (longer than most rows of `prefix`), and no other row.  other_cluster: rows whose
+    users' histories are in other clusters.  same_cluster: only rows of the same cluster, which are
+    harder."""
     queue_size: int = 1024
     """Views that the queue holds; a batch pushes two a row, so the oldest key is
     queue_size / 2B steps old."""
@@ -100,6 +101,8 @@ class ContrastFields(Task):
     def check_combinations(self) -> None:
         """Refuse fields that contradict each other."""
         low, high = LEARNABLE
+        if self.same_as == "positive" and not self.left_out:
+            raise ValueError("same_as: positive needs left_out to name which rows are the same")
         if self.temperature_mode == "learnable" and not low <= self.temperature <= high:
             raise ValueError(
                 f"temperature must lie in [{low}, {high:g}] to be learnable, got {self.temperature}"

@@ -10,7 +10,7 @@ from torch import Generator, Tensor, nn
 
 from augment import Sequences, TrainHistories
 from models.losses.contrast import binary_nce, debiased, decoupled, multi_positive
-from models.losses.info_nce import contrast_logits, info_nce, partner_index, same_rows, similarities
+from models.losses.info_nce import contrast_logits, info_nce, partner_index, similarities
 from models.losses.negatives import agree, hardest, importance, in_batch, plain_weight
 from models.losses.representation import alignment, uniformity
 from models.snapshot import Snapshot
@@ -29,7 +29,8 @@ class Beyond:
     vectors: [K, d]
     present: [K] bool; False where a place is still empty.
     same:    [B, K] bool; pairs that agree in what `left_out` names.
-    own:     [B, K] bool; a row and a view of its own user: no negative, and no positive either.
+    own:     [B, K] bool; a row and a view of its own user: no negative, and a positive only where
+             `same` makes it one.
     """
 
     vectors: Tensor
@@ -133,7 +134,8 @@ class ContrastiveTask(ContrastFields):
             return torch.zeros(len(batch), len(batch), dtype=torch.bool, device=batch.users.device)
         if self.negatives in ("in_batch", "queue"):
             return None
-        together = same_rows(self.user_clusters.of(batch.users))
+        clusters = self.user_clusters.of(batch.users)[:, None]
+        together = agree(clusters, clusters)
         return together if self.negatives == "same_cluster" else ~together
 
     def masks(self, batch: Batch, beyond: Beyond | None) -> tuple[Tensor, Tensor]:

@@ -15,8 +15,8 @@ class DropoutTwin(ContrastiveTask):
     """Contrast each history's state with its state under another dropout mask.
 
     Unsupervised SimCSE (arXiv:2104.08821, section 3); the unsupervised part of DuoRec
-    (arXiv:2110.05730, section 3.2).  With pooling: last one view is the state that the
-    next-item loss reads, so one further pass is enough; otherwise there are two.
+    (arXiv:2110.05730, section 3.2).  With pooling: last one view is the history's own
+    state (OwnState), so one further pass is enough; otherwise there are two.
     """
 
     def pair(self, batch: Batch, rng: Generator) -> list[Wanted]:

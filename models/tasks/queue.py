@@ -15,7 +15,8 @@ class KeyQueue(nn.Module):
 
     keys:   [size, d]
     labels: [size, n] what marks rows as the same (target, user), n may be 0.
-    pushed: how many keys ever came; the buffers are saved, so a resumed run goes on as it was.
+    pushed: how many keys were ever taken in; the buffers are saved, so a resumed run goes on as it
+            was.
     """
 
     keys: Tensor

@@ -19,8 +19,8 @@ class RecentSelf(ContrastiveTask):
 
     Long- and short-term interest as each other's positives, after CLSR (Zheng et al. 2022,
     arXiv:2202.13090), which contrasts them by proxies and with encoders of their own.  With
-    pooling: last the whole history is the state that the next-item loss reads, so a pass over
-    the newest items is all that is added.
+    pooling: last the whole history's view is its own state (OwnState), so a pass over the newest
+    items is all that is added.
     """
 
     recent: float = 0.5

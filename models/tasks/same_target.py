@@ -26,8 +26,8 @@ class SameTarget(ContrastiveTask):
 
     anchor: Literal["twin", "own"] = "twin"
     """What is compared with the positive.  twin: the history encoded once more, under another
-    dropout mask (the published run).  own: the state that the next-item loss reads, which
-    saves a pass."""
+    dropout mask (the published run).  own: the history's own state (OwnState), which saves a
+    pass."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -66,7 +66,9 @@ class View:
 
 @dataclass(frozen=True)
 class OwnState:
-    """What the pass of the next-item loss gives of each history, without a further one: [B, d].
+    """The state of each history as it is: [B, d].
+
+    The next-item loss has encoded it, so no further pass is needed, unless the input is augmented.
 
     pooling: the state at the last item, which the loss reads too, or the mean over real items.
     """

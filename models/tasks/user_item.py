@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from augment import TrainHistories
+from models.losses.class_weight import target_counts
 from models.losses.in_batch import in_batch_logits, in_batch_softmax
 from models.losses.info_nce import Similarity
 from models.tasks.task import Batch, ItemVectors, OwnState, Task, TaskLoss, Wanted
@@ -69,8 +71,5 @@ def log_target_share(train: TrainHistories) -> Tensor:
 
     An item that is never a target counts as if it were one once.
     """
-    is_target = torch.ones(len(train.items), dtype=torch.bool)
-    first = train.offsets[:-1]
-    is_target[first[first < len(train.items)]] = False
-    counts = torch.bincount(train.items[is_target], minlength=train.num_items + 1)
-    return (counts.clamp(min=1) / is_target.sum().clamp(min=1)).log()
+    counts = F.pad(target_counts(train), (1, 0))  # padding is none
+    return (counts.clamp(min=1) / counts.sum().clamp(min=1)).log()

@@ -40,11 +40,11 @@ CHOICES = {  # another value for every field that takes one of some words, or no
     "contrast.0.rows": "one_a_user",
     "train.precision": "bfloat16",
     "train.schedule": "linear",
-    "contrast.0.left_out": ["user"],
+    "contrast.0.left_out.0": "user",
     "contrast.0.draw": "chained",
-    "contrast.0.short_operators.0": "crop",
-    "contrast.0.short_operators.1": "crop",
-    "contrast.0.short_operators.2": "crop",
+    "contrast.0.short_operators.0": "insert",
+    "contrast.0.short_operators.1": "insert",
+    "contrast.0.short_operators.2": "insert",
     "contrast.0.correlation.similar": "hybrid",
     "augment.draw": "chained",
     "augment.correlation.similar": "hybrid",
@@ -274,7 +274,7 @@ def test_a_key_below_a_value_is_told_as_such():
         ("contrast.0.operators.mask.ratio", -0.1, "operators.1.ratio must lie in [0, 1]"),
         ("contrast.0.operators.reorder.ratio", 2, "operators.2.ratio must lie in [0, 1]"),
         ("contrast.0.short", -1, "contrast.0.short must be at least 0, got -1"),
-        ("contrast.0.short", 4, "contrast.0.short_operators must name at least 2"),
+        ("contrast.0.short", 4, "contrast.0.short_operators: substitute, insert not among"),
         ("contrast.0.short_operators", ["msak"], "contrast.0.short_operators: unknown 'msak'"),
         ("contrast.0.correlation.neighbours", 0, "correlation.neighbours must be at least 1"),
         ("contrast.0.correlation.warm_up", -1, "contrast.0.correlation.warm_up must be at least"),
@@ -426,7 +426,12 @@ def test_the_hash_ignores_where_data_is_and_where_a_run_reports(tmp_path):
     assert config_sha256(moved) == plain_hash
 
 
-EVERY_FIELD_FREE = (("protocol", "prefix"), ("contrast.0.draw", "with_replacement"))
+EVERY_FIELD_FREE = (
+    ("protocol", "prefix"),
+    ("contrast.0.draw", "with_replacement"),
+    ("contrast.0.left_out", ["target"]),
+    ("contrast.0.short_operators", ["crop", "mask", "reorder"]),
+)
 """What lets every other field be changed alone."""
 SCIENCE = [
     (key, value)

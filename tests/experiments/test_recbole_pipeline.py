@@ -101,6 +101,7 @@ def test_recboles_trainer_fits_our_model_and_its_metrics_equal_ours(tmp_path, co
     theirs = run.trainer.evaluate(test, load_best_model=False)
 
     assert run.losses()[-1] < run.losses()[0] - 1.0
+    assert run.model.epoch == 12
     assert theirs["hit@10"] > 0.9
     run.model.eval()
     ours = evaluate(run.model, renumbered(run), "test", LENGTH, 1000, torch.device("cpu"))

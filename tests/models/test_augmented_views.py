@@ -144,9 +144,13 @@ def test_two_operators_of_one_kind_are_both_in_the_identity_rates() -> None:
         ({"operators": ()}, "operators must name at least one operator"),
         ({"operators": (Mask(),)}, "draw: two_distinct needs two operators or more"),
         ({"short": -1}, "short must be at least 0, got -1"),
-        ({"short": 4}, "short_operators must name at least 2 of the operators for this draw"),
+        ({"short": 4}, "short_operators: substitute, insert not among the operators"),
         (
-            {"short": 4, "draw": "with_replacement", "short_operators": ("insert",)},
+            {"short": 4, "short_operators": ("mask",)},
+            "short_operators must name at least 2 of the operators for this draw",
+        ),
+        (
+            {"short": 4, "draw": "with_replacement", "short_operators": ()},
             "short_operators must name at least 1 of the operators for this draw",
         ),
         ({"short": 4, "draw": "chained"}, "short: draw chained applies every operator"),

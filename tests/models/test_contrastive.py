@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Any
 
@@ -13,7 +14,16 @@ from augment import Mask, TrainHistories
 from experiments.checkpoint import load_weights, save_weights
 from models.losses import info_nce
 from models.sasrec import SASRec
-from models.tasks import AugmentedViews, Batch, ContrastiveTask, Pooling, Sizes
+from models.tasks import (
+    AugmentedViews,
+    Batch,
+    ContrastiveTask,
+    Pooling,
+    RecentSelf,
+    SameTarget,
+    SameUser,
+    Sizes,
+)
 from tests.histories import could_be_uniform, counting, generator
 from tests.models.tiny import build_model, cyclic_histories, encoder_config
 
@@ -22,6 +32,10 @@ SIZES = Sizes(dim=2, max_length=4, num_items=12, num_users=30)
 BATCH = Batch(
     counting([1, 2, 3, 1]), targets=torch.tensor([5, 5, 6, 7]), users=torch.tensor([3, 8, 3, 9])
 )
+SAME = [  # what is the same, and what it is taken for
+    ((), "left_out"),
+    *itertools.product([("target",), ("user",), ("target", "user")], ["left_out", "positive"]),
+]
 CLUSTER_OF = torch.arange(30) // 4  # of users 3, 8, 3, 9: 0, 2, 0, 2
 
 Vectors = list[list[float]]
@@ -97,8 +111,7 @@ def reference(
 
 
 @pytest.mark.parametrize("negatives", ["in_batch", "other_cluster", "same_cluster"])
-@pytest.mark.parametrize("same_as", ["left_out", "positive"])
-@pytest.mark.parametrize("left_out", [(), ("target",), ("user",), ("target", "user")])
+@pytest.mark.parametrize(("left_out", "same_as"), SAME)
 def test_rows_are_compared_as_the_fields_say(
     negatives: str, same_as: str, left_out: tuple[str, ...]
 ) -> None:
@@ -119,8 +132,10 @@ def test_users_of_one_cluster_may_be_the_same(negatives: str, same_as: str) -> N
     assert task.loss([a, b], BATCH).value.item() == pytest.approx(expected, rel=1e-5)
 
 
-@pytest.mark.parametrize("same_as", ["left_out", "positive"])
-@pytest.mark.parametrize("left_out", [(), ("target",), ("user",), ("cluster", "target")])
+@pytest.mark.parametrize(
+    ("left_out", "same_as"),
+    [*SAME, (("cluster", "target"), "left_out"), (("cluster", "target"), "positive")],
+)
 def test_drawn_users_are_the_only_negatives_and_never_one_self(
     same_as: str, left_out: tuple[str, ...]
 ) -> None:
@@ -135,8 +150,7 @@ def test_drawn_users_are_the_only_negatives_and_never_one_self(
 
 
 @pytest.mark.parametrize("size", [3, 8, 10, 100])
-@pytest.mark.parametrize("same_as", ["left_out", "positive"])
-@pytest.mark.parametrize("left_out", [(), ("user",), ("target", "user")])
+@pytest.mark.parametrize(("left_out", "same_as"), SAME)
 def test_the_queue_holds_the_latest_views(
     size: int, same_as: str, left_out: tuple[str, ...]
 ) -> None:
@@ -224,6 +238,18 @@ def test_the_identity_rate_of_a_drawn_user_s_view_is_its_own() -> None:
     model = build_model(encoder_config("gru"), [task], TRAIN)
     metrics = model.losses(BATCH, generator(0), diagnose=True).metrics
     assert metrics["contrast/it/identity_rate"].item() == 1.0
+
+
+@pytest.mark.parametrize("kind", [SameTarget, SameUser, RecentSelf])
+def test_drawn_users_as_they_are_are_no_views_that_were_left_unchanged(
+    kind: type[ContrastiveTask],
+) -> None:
+    def rate(**fields: Any) -> float:
+        model = build_model(encoder_config("gru"), [kind("it", **fields)], TRAIN)
+        metrics = model.losses(BATCH, generator(0), diagnose=True).metrics
+        return metrics["contrast/it/identity_rate"].item()
+
+    assert rate(negatives="random", random_size=9) == rate() < 1.0
 
 
 def test_clusters_are_found_as_an_epoch_starts_from_the_seed_alone() -> None:
@@ -320,6 +346,7 @@ def test_a_head_projects_before_the_contrast(pooling: Pooling, width: int, head:
         ({"temperature_to": float("nan")}, "^temperature_to must be positive"),
         ({"temperature_epochs": 0}, "^temperature_epochs must be at least 1"),
         ({"temperature": 0.001, "temperature_mode": "learnable"}, "^temperature must lie in"),
+        ({"same_as": "positive"}, "^same_as: positive needs left_out"),
         ({"head_dim": 0}, "^head_dim must be at least 1"),
         ({"queue_size": 0}, "^queue_size must be at least 1"),
         ({"random_size": 0}, "^random_size must be at least 1"),
@@ -331,7 +358,12 @@ def test_a_head_projects_before_the_contrast(pooling: Pooling, width: int, head:
         ({"tau_plus": -0.1}, r"^tau_plus must lie in \[0, 1\)"),
         ({"correction": "debiased"}, "^correction: debiased needs similarity: cosine"),
         (
-            {"correction": "debiased", "similarity": "cosine", "same_as": "positive"},
+            {
+                "correction": "debiased",
+                "similarity": "cosine",
+                "same_as": "positive",
+                "left_out": ("target",),
+            },
             "^correction: debiased guesses",
         ),
         ({"correction": "decoupled", "objective": "binary_nce"}, "^correction: decoupled changes"),

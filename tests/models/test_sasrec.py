@@ -228,6 +228,31 @@ def test_recbole_s_methods_agree_with_ours(kind: str) -> None:
     torch.testing.assert_close(model.calculate_loss(interaction), ours)
 
 
+def test_every_epoch_of_recbole_s_trainer_is_one() -> None:
+    """It calls train() as each starts, and eval() in between; its checkpoints hold the count."""
+    task = AugmentedViews("it", temperature_mode="cosine", temperature_to=0.1, temperature_epochs=4)
+    model = build_model(encoder_config("gru"), [task], TRAIN)
+    histories = padded([[1, 2, 3], [7]], width=10)
+    interaction = {
+        "user_id": torch.tensor([0, 1]),
+        "item_id": torch.tensor([4, 8]),
+        "item_id_list": histories.items,
+        "item_length": histories.lengths,
+    }
+    (mine,) = model.contrastive_tasks()
+    assert isinstance(mine, AugmentedViews)
+    temperatures = []
+    for _ in range(4):
+        model.train()
+        for _ in range(2):
+            model.calculate_loss(interaction)
+            assert model.training
+            temperatures.append(mine.temperature_now())
+        model.eval()
+    assert temperatures[::2] == temperatures[1::2] == sorted(set(temperatures), reverse=True)
+    assert model.other_parameter() == {"epoch": 4}
+
+
 # It learns -----------------------------------------------------------------------------------
 
 LEARNERS: dict[str, EncoderConfig] = {
