@@ -6,12 +6,10 @@ import copy
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol
 
 import torch
-from torch import Generator, Tensor
 
-from augment import Sequences, TrainHistories
+from augment import TrainHistories
 from experiments.config import Config
 from experiments.data.catalogue import DatasetSpec
 from experiments.data.features import files_sha256, read_features
@@ -20,8 +18,8 @@ from experiments.errors import UsageError
 from experiments.recbole_models import RecBoleModel
 from experiments.resolve import RECBOLE
 from models.baselines import BASELINES, Popularity, RepeatLast
-from models.sasrec import Catalogue, Losses, SASRec
-from models.tasks import Batch, FeatureTask, Task
+from models.sasrec import Catalogue, SASRec
+from models.tasks import FeatureTask, Task
 
 RECBOLE_FIELDS = {
     "USER_ID_FIELD": "user_id",
@@ -30,18 +28,6 @@ RECBOLE_FIELDS = {
     "ITEM_LIST_LENGTH_FIELD": "item_length",
     "NEG_PREFIX": "neg_",
 }
-
-
-class Trainable(Protocol):
-    """What the trainer asks of a model, next to being a torch module."""
-
-    def objectives(self) -> int: ...
-
-    def start_epoch(self, epoch: int, rng: Generator) -> None: ...
-
-    def losses(self, batch: Batch, rng: Generator, diagnose: bool = False) -> Losses: ...
-
-    def score_blocks(self, histories: Sequences, rows: int) -> Iterator[Tensor]: ...
 
 
 AnyModel = SASRec | RecBoleModel | Popularity | RepeatLast
@@ -87,7 +73,7 @@ def fitting_in_memory() -> Iterator[None]:
         reason = str(error).split("\n")[0]
         if not isinstance(error, MemoryError) and not re.search("memory|overflow", reason, re.I):
             raise
-        raise UsageError(f"encoder: a model of these sizes fits in no memory ({reason})") from None
+        raise UsageError(f"model: one of these sizes fits in no memory ({reason})") from None
 
 
 def with_features(task: Task, histories: Histories, spec: DatasetSpec) -> Task:

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from experiments import commands as run
-from experiments.errors import RunFailed, UsageError
+from experiments.disk import NOT_ALLOWED
+from experiments.errors import RunFailed, UsageError, one_line
 from experiments.stop import Stopped
 
 TOP_LEVEL = ("model", "dataset", "seed", "epochs", "protocol")
@@ -56,6 +57,13 @@ def main(argv: list[str]) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return 1
+    except OSError as error:
+        if error.filename is None:
+            raise
+        mistake = error.errno in NOT_ALLOWED
+        kind = "error" if mistake else "failed"
+        print(f"{kind}: {one_line(f'{error.filename}: {error.strerror}')}", file=sys.stderr)
+        return 2 if mistake else 1
     except Stopped as stopped:
         with contextlib.suppress(OSError):  # of a terminal that is gone
             sys.stderr.write(f"{stopped}\n" if str(stopped) else "")  # at once: others write too

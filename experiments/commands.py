@@ -94,6 +94,11 @@ def resumed(
             f"--epochs: the learning rate has fallen to 0 by epoch {before} "
             f"(train.schedule: {config.train.schedule}); start another run with more"
         )
+    if config.epochs > before and before % config.train.evaluate_every:
+        raise UsageError(
+            f"--epochs: epoch {before} was validated as the last one, between two of every "
+            f"{config.train.evaluate_every}; start another run with more"
+        )
     finished = None if config.epochs > before else finished_result(folder)
     return config, spec, folder, finished
 
@@ -202,11 +207,12 @@ def study(arguments: argparse.Namespace) -> None:
     where = command.Where(
         arguments.data_dir, arguments.out, build(TrackConfig, tree["track"], "track")
     )
+    slurm = build(SlurmConfig, tree["slurm"], "slurm")
     workers = command.check_workers(arguments.workers, arguments.threads)
     if arguments.worker:
         command.work(arguments.file, where)
     elif arguments.dry_run:
-        command.dry_run(arguments.file, where, workers)
+        command.dry_run(arguments.file, where, workers, arguments.retry_failed)
     elif arguments.again is not None:
         command.repeat(arguments.file, where, arguments.again, arguments.plugin, arguments.threads)
     elif arguments.wandb_sweep:
@@ -214,8 +220,9 @@ def study(arguments: argparse.Namespace) -> None:
     else:
         command.run(
             arguments.file, where,
-            command.launcher(arguments.launcher, build(SlurmConfig, tree["slurm"], "slurm")),
-            workers, arguments.threads, arguments.retry_failed, worker_words(arguments),
+            command.launcher(arguments.launcher, slurm),
+            workers, arguments.threads, arguments.retry_failed,
+            worker_words(arguments), continuing(arguments),
         )  # fmt: skip
 
 
@@ -229,6 +236,22 @@ def worker_words(arguments: argparse.Namespace) -> list[str]:
     words += [word for name in arguments.plugin for word in ("--plugin", name)]
     own = [(key, value) for key, value in arguments.overrides if not key.startswith("slurm.")]
     return words + [f"--{key}={as_text(value)}" for key, value in own]
+
+
+def continuing(arguments: argparse.Namespace) -> list[str]:
+    """The command line that goes on with a study that was stopped, as it was begun."""
+    from experiments.study.plan import as_text
+
+    words = [word for word in worker_words(arguments) if word != "--worker"]
+    words += [
+        f"--{key}={as_text(value)}"
+        for key, value in arguments.overrides
+        if key.startswith("slurm.")
+    ]
+    for name, usual in (("workers", None), ("threads", 1), ("launcher", "local")):
+        given = getattr(arguments, name)
+        words += [] if given == usual else [f"--{name}", str(given)]
+    return words
 
 
 def report_studies(arguments: argparse.Namespace) -> None:

@@ -40,13 +40,26 @@ def load_plugin(name: str) -> None:
 
 
 def check_entries(name: str, key: str, entries: Any) -> None:
-    """UsageError for anything but a dict of names and dataclasses that override no method."""
+    """UsageError for anything but a dict of names and dataclasses that can be configured."""
+    from experiments.typed import hints_of, readable
+
     if not isinstance(entries, dict):
         raise UsageError(f"--plugin {name}: {key} must be a dict of names and classes")
     for entry, cls in entries.items():
         if not (isinstance(cls, type) and dataclasses.is_dataclass(cls)):
             raise UsageError(f"--plugin {name}: {key}[{entry!r}] is no dataclass")
+        try:
+            hints = hints_of(cls)
+        except NameError as error:
+            raise UsageError(f"--plugin {name}: {key}[{entry!r}]: {error}") from error
         for field in dataclasses.fields(cls):
+            hint = hints[field.name]
+            if not readable(hint):
+                raise UsageError(
+                    f"--plugin {name}: the field {field.name!r} of {key}[{entry!r}] is {hint}, "
+                    "which no YAML gives: use int, float, str, bool, Literal, tuple[T, ...], "
+                    "dict[str, T], T | None or a dataclass of these"
+                )
             if any(inspect.isfunction(vars(base).get(field.name)) for base in cls.__mro__):
                 raise UsageError(
                     f"--plugin {name}: the field {field.name!r} of {key}[{entry!r}] has the name "

@@ -41,7 +41,20 @@ def resolve(file: Path | None, overrides: list[tuple[str, Any]]) -> tuple[Config
     tree = base or merged(dataset_tree(spec, str(model)), preset_tree(str(model)))
     check_model_name(str(model))
     refuse_idle_fields(str(model), overrides)
-    return config_from_tree(with_batches(with_overrides(tree, overrides))), spec
+    config = config_from_tree(with_batches(with_overrides(tree, overrides)))
+    if file:
+        check_whole(file, base)
+    return config, spec
+
+
+def check_whole(file: Path, tree: dict[str, Any]) -> None:
+    """UsageError for a part of a run's config.yaml: its preset is not read again."""
+    missing = [key for key in ("encoder", "contrast", "train") if key not in tree]
+    if missing:
+        raise UsageError(
+            f"{file}: is no whole configuration ({', '.join(missing)} missing); give a run's "
+            "config.yaml, or --model and --key=value"
+        )
 
 
 def with_batches(tree: dict[str, Any]) -> dict[str, Any]:
@@ -174,7 +187,7 @@ def assign(tree: dict[str, Any], dotted: str, value: Any) -> None:
 def entry_index(entries: list[Any], segment: str, path: str) -> int:
     """The index of a list entry that is given by number, name or kind."""
     if segment.isascii() and segment.isdigit():
-        if int(segment) < len(entries):
+        if len(segment) < 10 and int(segment) < len(entries):
             return int(segment)
         raise UsageError(f"{path}: there are {len(entries)} entries, the first is 0")
     names = [names_of(entry) for entry in entries]

@@ -27,7 +27,7 @@ from experiments.checkpoint import (
     save_weights,
     weights_sha256,
 )
-from experiments.config import Config, config_sha256, config_tree, settings_sha256
+from experiments.config import Config, config_tree, settings_sha256, tree_sha256
 from experiments.data.batches import (
     Split,
     TrainingBatches,
@@ -96,6 +96,7 @@ class Run:
     batches: TrainingBatches
     prepare_seconds: float
     shard: Shard = ALONE
+    tree: dict[str, Any] = field(default_factory=dict)  # config.yaml, once it is claimed
     progress: Progress = field(default_factory=Progress)
 
     def evaluate(self, split: Split) -> Evaluation:
@@ -182,11 +183,12 @@ def train(
 def train_prepared(run: Run, folder: RunFolder, resume: bool, watch: Watch) -> dict[str, Any]:
     """The rest of `train`, by the one process that holds the folder's lock."""
     config = run.config
-    tree = config_tree(config)
+    run.tree = tree = config_tree(config)
     optimizer = Optimizer(run.model, config.train) if trained(run.model) else None
-    if resume:
+    if resume:  # with the fields that there were: the hashes in its files are of those
+        run.tree = folder.read_config() | {key: tree[key] for key in ("epochs", "data_dir")}
         restore(run, optimizer, folder)
-        folder.write_config(tree)
+        folder.write_config(run.tree)
     else:
         folder.claim(tree)
     announce(run, folder)
@@ -198,7 +200,7 @@ def train_prepared(run: Run, folder: RunFolder, resume: bool, watch: Watch) -> d
         commit=head,
         dirty=dirty,
         data_sha256=run.histories.sha256,
-        config_sha256=config_sha256(config),
+        config_sha256=tree_sha256(run.tree),
     )
     with Tracker(config.track, folder.path, tree, identity) as tracker:
         for record in folder.read_history():
@@ -388,7 +390,7 @@ def origins(run: Run) -> dict[str, Any]:
         "data_sha256": run.histories.sha256,
         "features_sha256": features,
         "processes": run.shard.count,
-        "settings_sha256": settings_sha256(config_tree(run.config)),
+        "settings_sha256": settings_sha256(run.tree),
     }
 
 

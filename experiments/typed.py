@@ -101,11 +101,41 @@ def build_dataclass(cls: Any, value: Any, path: str) -> Any:
     for key in value:
         if key not in names:
             raise UsageError(f"{prefix}{key}: {unknown(key, names)}")
+    missing = [name for name in required(cls) if name not in value]
+    if missing:
+        raise UsageError(f"{path or 'configuration'}: {', '.join(missing)} must be given")
     fields = {key: build(hints[key], item, f"{prefix}{key}") for key, item in value.items()}
     try:
         return cls(**fields)
     except ValueError as error:  # a field out of its range; the message begins with its name
         raise UsageError(f"{prefix}{error}") from None
+
+
+def required(cls: Any) -> list[str]:
+    """The fields of a dataclass that have no default."""
+    none = dataclasses.MISSING
+    return [
+        field.name
+        for field in dataclasses.fields(cls)
+        if field.init and field.default is none and field.default_factory is none
+    ]
+
+
+def readable(hint: Any) -> bool:
+    """Whether a value of this type can be built from plain ones."""
+    if hint is Any or hint in PLAIN or hint in CATALOGUES:
+        return True
+    if isinstance(hint, type) and dataclasses.is_dataclass(hint):
+        return all(map(readable, hints_of(hint).values()))
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin in (Union, types.UnionType):
+        some = [one for one in arguments if one is not type(None)]
+        return len(some) == 1 and readable(some[0])
+    if origin is tuple:
+        return arguments[1:] == (...,) and readable(arguments[0])
+    if origin is dict:
+        return arguments[0] is str and readable(arguments[1])
+    return origin is Literal
 
 
 def unknown(name: Any, known: Iterable[Any]) -> str:

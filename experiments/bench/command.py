@@ -22,6 +22,7 @@ from experiments.bench.measure import Measured
 from experiments.bench.presets import multiples, preset_subjects, preset_table
 from experiments.bench.scale import growth_table, plot, scale
 from experiments.data.catalogue import locate
+from experiments.disk import writing
 from experiments.environment import cpu_name, versions
 from experiments.errors import UsageError
 from experiments.report.write import put
@@ -61,6 +62,8 @@ def bench(
     locate(dataset, Path(data_dir) if data_dir else None)  # a mistake is told before the wait
     subjects = dict(SUBJECTS)
     if trace is not None:
+        with writing(trace):
+            trace.parent.mkdir(parents=True, exist_ok=True)
         subjects[TRACED] = replace(subjects[TRACED], trace=str(trace.absolute()))
     rate = matmul_rate()
     found = measure_all(subjects, dataset, data_dir, steps, rounds, progress)

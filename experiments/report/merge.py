@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from experiments.errors import UsageError
-from experiments.report.aggregate import natural
+from experiments.report.aggregate import groups, natural
 from experiments.report.check import MEASURED
 from experiments.report.read import Line, read_record
 from experiments.report.write import replace
@@ -20,7 +20,8 @@ def add(folder: Path, results: Path) -> list[tuple[str, int, int]]:
     """Merge folder/record.jsonl into results/STUDY.jsonl, a line a trial.
 
     In any order, from any number of machines, with the same result.  Returns for each study its
-    trials before and after.  UsageError, with nothing written, where one trial has two results.
+    trials before and after.  UsageError, with nothing written, where one trial has two results,
+    or where lines do not go together: one variant and seed twice, or other data.
     """
     given: dict[str, list[Line]] = {}
     record = folder / "record.jsonl"
@@ -35,6 +36,8 @@ def add(folder: Path, results: Path) -> list[tuple[str, int, int]]:
             stack.enter_context(locked(lock_of(path)))  # workers may be appending to it
             before = read_record(path) if path.exists() else []
             kept = merge([*before, *lines])
+            for dataset in {line.dataset for line in kept}:
+                groups(line for line in kept if line.dataset == dataset)
             merged[path] = "".join(text_of(line) for line in kept)
             counts.append((study, len(before), len(kept)))
         for path, text in merged.items():

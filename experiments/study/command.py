@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from experiments.errors import RunFailed, UsageError
 from experiments.report.command import Report, write
-from experiments.report.read import study_files
+from experiments.report.read import RESULTS, study_files
 from experiments.report.write import put, slug
 from experiments.run_folder import as_yaml
 from experiments.stop import resumable
@@ -18,7 +18,7 @@ from experiments.study import local, on_ray, slurm
 from experiments.study.adopt import adopt, borrow, finished_elsewhere, renewable
 from experiments.study.again import again
 from experiments.study.estimate import clock, estimate, timings
-from experiments.study.folder import RESULTS, StudyFolder, study_folder
+from experiments.study.folder import StudyFolder, study_folder
 from experiments.study.launch import Launch
 from experiments.study.plan import Trial, doubles, plan
 from experiments.study.record import Line
@@ -62,10 +62,11 @@ def run(
     threads: int,
     retry_failed: bool,
     worker: list[str],
+    continuing: list[str],
 ) -> None:
     """Plan a study, have workers train what is not on record, and say what came out.
 
-    worker: the command line of one of them.
+    worker: the command line of one of them.  continuing: what goes on where this was stopped.
     """
     study = read_study(file)
     folder = study_folder(study.name, where.out)
@@ -79,11 +80,13 @@ def run(
         print_now(f"{count} trials are on record in other studies: taken from there")
     if retry_failed:
         folder.forget_failed()
+    for search in searching:
+        search.forget_superseded()
     done = folder.record.lines()
     print_now(outlook(study, trials, searching, done, workers))
     begun = left(trials, searching, done)
     if begun:
-        command = shlex.join(["python", "run.py", *(word for word in worker if word != "--worker")])
+        command = shlex.join(["python", "run.py", *continuing])
         with resumable(folder.manifest, command, speaks=True):
             launch(worker, workers, threads, folder)
     chapters = write(Report({study.name: folder.record.path}), [study.name], folder.report)
@@ -105,7 +108,7 @@ def others(folder: StudyFolder) -> list[Path]:
     return [path for path in study_files(RESULTS).values() if path != folder.record.path]
 
 
-def dry_run(file: Path, where: Where, workers: int) -> None:
+def dry_run(file: Path, where: Where, workers: int, retry_failed: bool) -> None:
     """What would be trained, and how long it would take; nothing is written."""
     study = read_study(file)
     folder = study_folder(study.name, where.out)
@@ -115,6 +118,8 @@ def dry_run(file: Path, where: Where, workers: int) -> None:
     if where.out is None:
         missing = [trial.id for trial in trials if trial.id not in done]
         done = {**finished_elsewhere(missing, others(folder)), **done}
+    if retry_failed:
+        done = {name: line for name, line in done.items() if line["status"] != "failed"}
     known = timings(RESULTS, done)
     for trial in trials:
         status = done[trial.id]["status"] if trial.id in done else cost(estimate(trial, known))

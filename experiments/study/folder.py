@@ -12,6 +12,7 @@ from typing import Any
 from experiments.checkpoint import write_json
 from experiments.disk import writing
 from experiments.errors import UsageError
+from experiments.report.read import RESULTS
 from experiments.run_folder import REPOSITORY, RunFolder
 from experiments.study.lease import Leases
 from experiments.study.plan import Trial, trial_from
@@ -19,7 +20,6 @@ from experiments.study.record import Record
 from experiments.study.spec import Study
 
 MANIFEST = {"study", "question", "trials", "searches"}
-RESULTS = REPOSITORY / "experiments" / "results"
 
 
 @dataclass(frozen=True)

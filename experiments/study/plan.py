@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.build import with_features
+from experiments.cli import plain
 from experiments.config import Config, config_sha256
 from experiments.data.catalogue import DatasetSpec, load
 from experiments.data.features import files_sha256
@@ -24,6 +25,8 @@ from models.tasks import FeatureTask
 
 READABLE: set[tuple[str, str, int]] = set()
 """Data, features and their width that this process has read without an error."""
+ORDERED: set[tuple[str, str]] = set()
+"""Data and orders of ties that it has read without an error."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +105,9 @@ def planned(variant: Variant, dataset: str, seed: int, data_dir: Path | None) ->
         raise UsageError(f"{variant.label} on {dataset}: {error}") from None
     sha256 = config_sha256(config)
     data = known_fingerprint(spec.path)
+    if config.ties != "file" and (data, config.ties) not in ORDERED:
+        load(spec, config.ties)  # these data may have no times
+        ORDERED.add((data, config.ties))
     name = identity(sha256, data, features_sha256(config, spec))
     similar = f"{dataset} {variant.model} {config.protocol}"
     return Trial(name, dataset, seed, variant, sha256, data, similar, config.epochs)
@@ -159,8 +165,8 @@ def command(trial: Trial) -> str:
 
 
 def as_text(value: Any) -> str:
-    """A field's value as the command line reads it."""
-    return value if isinstance(value, str) else json.dumps(value)
+    """A field's value as the command line reads it: a text that looks like a number is quoted."""
+    return value if isinstance(value, str) and plain(value) == value else json.dumps(value)
 
 
 def excluded(study: Study, dataset: str, seed: int, variant: Variant) -> bool:

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+MOST_STEPS = 1_000_000
+
 
 @dataclass(frozen=True)
 class Range:
@@ -33,6 +35,8 @@ class Range:
                 raise ValueError(f"{name} must be a number (or give `choices`), got {value!r}")
             if not math.isfinite(value):
                 raise ValueError(f"{name} must be finite, got {value}")
+            if abs(value) >= 2**63:
+                raise ValueError(f"{name} must be below 2^63, got {value}")
         if not self.low <= self.high:
             raise ValueError(f"low must not be above high, got {self.low} and {self.high}")
         if self.log and (self.low <= 0 or self.step is not None):
@@ -43,8 +47,10 @@ class Range:
     def _check_step(self) -> None:
         if isinstance(self.step, bool) or not isinstance(self.step, (int, float)):
             raise ValueError(f"step must be a number, got {self.step!r}")
-        if not self.step > 0:
-            raise ValueError(f"step must be positive, got {self.step}")
+        if not 0 < self.step < math.inf:
+            raise ValueError(f"step must be positive and finite, got {self.step}")
+        if (self.high - self.low) / self.step > MOST_STEPS:
+            raise ValueError(f"step: at most {MOST_STEPS:,} from low to high, got {self.step}")
 
     @property
     def integer(self) -> bool:
@@ -72,8 +78,9 @@ class Range:
         return number
 
     def point(self, number: int) -> int | float:
-        """The value so many steps above low."""
-        return self._rounded(self.low + self.step * number)
+        """The value so many steps above low, without what binary fractions add."""
+        value = self.low + self.step * number
+        return round(value) if self.integer else float(f"{value:.12g}")
 
     @property
     def steps(self) -> int:

@@ -213,14 +213,16 @@ class Searching:
         if winner.id not in self._best:
             drawn = self.search.drawn(winner.variant.axes)
             self._best = {winner.id: self.search.best(drawn, self.data_dir)}
-            self._forget_superseded(self._best[winner.id])
         return self._best[winner.id]
 
-    def _forget_superseded(self, best: list[Trial]) -> None:
-        """Take out lines of what was the best before the search had more trials.
+    def forget_superseded(self) -> None:
+        """Take out lines of what was the best while the search had more or fewer trials.
 
         They have the name of what is the best now.
         """
+        best = self.best()
+        if not best:
+            return
         variant, dataset = best[0].variant, self.search.dataset
         stale = {
             name

@@ -35,6 +35,8 @@ class Random:
     def __post_init__(self) -> None:
         if self.draws < 1:
             raise ValueError(f"draws must be at least 1, got {self.draws}")
+        if self.seed < 0:
+            raise ValueError(f"seed must be at least 0, got {self.seed}")
         if not self.ranges:
             raise ValueError("ranges must name at least one field")
 
@@ -44,9 +46,9 @@ class Search:
     """The best fields by validation NDCG@10, looked for by Optuna's TPE on the first seed.
 
     The trials of a search do not look at test.  The best of each model and data set is then
-    run on all seeds.  pruner: what ends a hopeless trial after an epoch.  warm_up: epochs in
-    which the median ends none; dropout, width and a low learning rate make a model start slowly
-    that may end best.
+    run on all seeds.  pruner: what ends a hopeless trial after an epoch.  warm_up: the first
+    epoch after which the median may end one; dropout, width and a low learning rate make a model
+    start slowly that may end best.
     """
 
     trials: int
@@ -58,6 +60,8 @@ class Search:
     def __post_init__(self) -> None:
         if self.trials < 1:
             raise ValueError(f"trials must be at least 1, got {self.trials}")
+        if not 0 <= self.seed < 2**32:
+            raise ValueError(f"seed must lie in [0, 2^32), got {self.seed}")
         if self.warm_up < 0:
             raise ValueError(f"warm_up must be at least 0, got {self.warm_up}")
         if self.warm_up != WARM_UP and self.pruner != "median":

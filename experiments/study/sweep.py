@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from experiments.errors import UsageError
 from experiments.study.plan import as_text
+from experiments.study.variants import CONTRASTIVE
 
 if TYPE_CHECKING:
     from experiments.study.ranges import Range
@@ -60,7 +61,7 @@ def varied(study: Study, model: str, key: str) -> bool:
     from experiments.resolve import reads
 
     mere = model == study.baseline and model not in study.base
-    return reads(model, key) and not (mere and key.split(".")[0] in ("contrast", "augment"))
+    return reads(model, key) and not (mere and key.split(".")[0] in CONTRASTIVE)
 
 
 def without_excluded(study: Study, axes: Axes, fixed: Json) -> Iterator[Axes]:

@@ -57,6 +57,8 @@ class Worker:
     def work(self) -> None:
         """Until every trial is on record; waits for those that other workers have."""
         while not self.done():
+            for search in self.searches:
+                search.forget_superseded()
             took = any(self.take(trial) for trial in self.open_trials())
             if not took and not any(search.think() for search in self.searches):
                 time.sleep(POLL)  # others have them all

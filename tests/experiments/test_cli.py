@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import re
 import subprocess
@@ -101,8 +102,8 @@ def modules_after(*arguments: str) -> tuple[str, set[str]]:
         (["--contrast.0.operators.mask.ratio=1.5"], "ratio must lie in [0, 1], got 1.5"),
         (["--contrast.2.weight=1"], "there are 1 entries, the first is 0"),
         (["--encoder.kind=[gru]"], "encoder.kind: unknown"),
-        (["--encoder.dim=1000000000000"], "encoder: a model of these sizes fits in no memory"),
-        (["--encoder.dim=100000000000000000"], "encoder: a model of these sizes fits in no memory"),
+        (["--encoder.dim=1000000000000"], "model: one of these sizes fits in no memory"),
+        (["--encoder.dim=100000000000000000"], "model: one of these sizes fits in no memory"),
         (["--train.batch_size={a: 1, a: 2}"], "--train.batch_size line 1: the key 'a' is there tw"),
         (["--config="], "argument --config: an empty text names no file or folder"),
         (["--config=--"], "argument '--config=--': -- is no value"),
@@ -377,9 +378,45 @@ TASKS = {"half": Half}
 """
 
 
+OPERATOR = """
+from __future__ import annotations
+from dataclasses import dataclass
+
+@dataclass(frozen=True)
+class Odd:
+    counts: TYPE
+
+    def __call__(self, seqs, rng):
+        return seqs
+
+OPERATORS = {"odd": Odd}
+"""
+
+
+def test_a_plugins_field_without_a_default_must_be_given(data, tmp_path, capsys):
+    plugin = tmp_path / "mine.py"
+    plugin.write_text(OPERATOR.replace("TYPE", "tuple[int, ...]"))
+    told = error(capsys, "train", "--plugin", str(plugin), "--contrast.0.operators=[odd, crop]")
+    assert told == "error: contrast.0.operators.0: counts must be given\n"
+
+
+def test_what_may_not_be_read_is_told_in_one_line(monkeypatch, capsys):
+    def look(arguments: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", "/a\nfolder")
+
+    monkeypatch.setattr("experiments.commands.evaluate", look)
+    assert error(capsys, "evaluate", "run") == "error: /a\\nfolder: Permission denied\n"
+
+
 @pytest.mark.parametrize(
     ("source", "told"),
     [
+        (
+            OPERATOR.replace("TYPE", "list[int]"),
+            "the field 'counts' of OPERATORS['odd'] is list[int]",
+        ),
+        (OPERATOR.replace("TYPE", "tuple[int, int]"), "which no YAML gives"),
+        (OPERATOR.replace("TYPE", "Unheard"), "name 'Unheard' is not defined"),
         (SHADOW, "the field 'share' of TASKS['half'] has the name of a method"),
         ("TASKS = ['a']", "TASKS must be a dict of names and classes"),
         ("OPERATORS = {'same': lambda seqs, rng: seqs}", "OPERATORS['same'] is no dataclass"),

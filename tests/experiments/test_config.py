@@ -311,7 +311,7 @@ def test_a_loss_given_by_its_bare_name_can_be_changed(tmp_path):
     for order in (given, given[::-1]):
         assert config_tree(configured(*order))["next_item"] == {"loss": "bce", "negatives": 4}
     file = tmp_path / "config.yaml"
-    file.write_text("model: sasrec\nnext_item: bpr\n")
+    file.write_text(as_yaml(config_tree(configured(model="sasrec")) | {"next_item": "bpr"}))
     config = resolve(file, [("next_item.negatives", 4)])[0]
     assert config_tree(config)["next_item"] == {"loss": "bpr", "negatives": 4}
 
@@ -530,6 +530,14 @@ def test_a_config_file_that_is_wrong_is_told_in_one_line(text, told, tmp_path):
     file = tmp_path / "config.yaml"
     file.write_text(text)
     with pytest.raises(UsageError, match=re.escape(told)):
+        resolve(file, [])
+
+
+def test_a_part_of_a_config_file_is_refused(tmp_path):
+    """Of cl4srec it would make a plain SASRec."""
+    file = tmp_path / "config.yaml"
+    file.write_text("model: cl4srec\nseed: 1\nencoder: {dim: 32}\n")
+    with pytest.raises(UsageError, match=r"is no whole configuration \(contrast, train missing\)"):
         resolve(file, [])
 
 

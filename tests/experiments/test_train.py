@@ -15,6 +15,7 @@ import torch
 
 import experiments.train as training
 from experiments.cli import main
+from experiments.config import Config, config_tree
 from experiments.data.batches import TrainingBatches
 from experiments.evaluate import metrics
 from models.sasrec import SASRec
@@ -475,6 +476,48 @@ def test_only_the_epochs_of_a_run_may_be_raised(arguments, told, run, data, caps
     assert error.count("\n") == 1
     assert told in error
     assert contents(run) == before
+
+
+def test_epochs_are_not_raised_after_a_validation_that_came_only_because_they_ended(
+    data, tmp_path, capsys
+):
+    train(
+        data,
+        tmp_path / "run",
+        "--model",
+        "sasrec",
+        *SMALL,
+        "--epochs=3",
+        "--train.evaluate_every=2",
+    )
+    assert continued(data, tmp_path / "run", "--epochs", "6") == 2
+    assert "--epochs: epoch 3 was validated as the last one" in capsys.readouterr().err
+
+
+def test_a_run_of_fewer_fields_is_resumed_with_those_it_has(data, tmp_path, monkeypatch):
+    """As one of an earlier version: what it lacks has the default, and its hashes stay its own."""
+    arguments = ("--model", "cl4srec", *SMALL)
+    train(data, tmp_path / "whole", *arguments, "--epochs", "4")
+    parts = tmp_path / "parts"
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "config_tree", without_clip_norm)
+        train(data, parts, *arguments, "--epochs", "2")
+    assert "clip_norm" not in (parts / "config.yaml").read_text()
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "train_epoch", raising(training.train_epoch, 1))
+        assert continued(data, parts, "--epochs", "4") == 130
+    assert continued(data, parts) == 0
+    assert (
+        read_json(parts / "result.json")["metrics"]
+        == (read_json(tmp_path / "whole" / "result.json")["metrics"])
+    )
+    assert main(["evaluate", str(parts)]) == 0
+
+
+def without_clip_norm(config: Config) -> dict[str, Any]:
+    tree = config_tree(config)
+    del tree["train"]["clip_norm"]
+    return tree
 
 
 def test_resuming_needs_a_run(tmp_path, capsys):

@@ -85,6 +85,22 @@ def test_two_results_of_one_trial_are_refused_and_nothing_is_written(tmp_path: P
     assert (tmp_path / "results" / "temperature.jsonl").read_text() == before
 
 
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"trial": "another"}, "two trials of 'sasrec' on beauty, seed 0"),
+        ({"trial": "another", "seed": 7, "data_sha256": "0" * 64}, "read different data as beauty"),
+    ],
+)
+def test_lines_that_do_not_go_together_are_refused_and_nothing_is_written(
+    change: Values, told: str, tmp_path: Path
+) -> None:
+    before = merged(tmp_path, FINISHED)
+    with pytest.raises(UsageError, match=told):
+        merged(tmp_path, [{**FINISHED[0], **change}])
+    assert (tmp_path / "results" / "temperature.jsonl").read_text() == before
+
+
 def test_the_same_result_from_another_machine_is_one_line(tmp_path: Path) -> None:
     slower = {**FINISHED[0], "seconds/train": 900.0}
     assert merged(tmp_path, FINISHED, [slower]).count("\n") == len(FINISHED)

@@ -64,7 +64,7 @@ def test_trials_that_run_are_known_and_not_repeated() -> None:
         (Range(1, 8), 3, 3),
         (Range(1, 64, log=True), 64, 64),
         (Range(0.1, 0.6, step=0.1), 0.3, 2),
-        (Range(0.0, 1.0, step=1 / 3), 0.6667, 2),
+        (Range(0.0, 1.0, step=1 / 3), 0.666666666667, 2),
         (Range(16, 128, step=16), 48, 2),
         (Range(choices=([1, 2], "none", None)), "none", 1),
     ],

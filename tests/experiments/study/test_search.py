@@ -407,6 +407,23 @@ def test_a_dry_run_says_what_a_search_will_take_and_writes_nothing(
     assert not (tmp_path / "out").exists()
 
 
+def test_a_dry_run_of_a_search_that_has_shrunk_takes_nothing_out_of_the_record(
+    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pretend(monkeypatch, score)
+    folder = begin(tmp_path / "out", data, study(14))
+    worker(folder, data).work()
+    before = folder.record.path.read_bytes()
+    best_of_14 = best(folder)[0]["axes"]
+    file = data / "asked.yaml"
+    file.write_text(study(2))
+    words = ["study", str(file), "--data-dir", str(data), "--out", str(tmp_path / "out")]
+    assert main([*words, "--dry-run"]) == 0
+    assert folder.record.path.read_bytes() == before
+    worker(begin(tmp_path / "out", data, study(2)), data).work()
+    assert best(study_folder("asked", tmp_path / "out"))[0]["axes"] != best_of_14
+
+
 def test_data_that_changed_under_a_search_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -94,10 +94,25 @@ def test_draws_between_integers_are_integers(low, count, log, seed):
     assert low <= value <= low + count
 
 
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"low": 0, "high": 2**63}, "high must be below"),
+        ({"low": 0, "high": 1, "step": float("inf")}, "step must be positive and finite"),
+        ({"low": 0, "high": 1, "step": 1e-320}, "step: at most 1,000,000"),
+    ],
+)
+def test_ranges_without_end_are_refused(fields, told):
+    with pytest.raises(ValueError, match=told):
+        Range(**fields)
+
+
 def test_steps_reach_both_ends_and_nothing_between_them():
     rng = np.random.default_rng(0)
     drawn = {Range(low=0.1, high=0.6, step=0.1).draw(rng) for _ in range(200)}
     assert drawn == {0.1, 0.2, 0.3, 0.4, 0.5, 0.6}
+    halves = Range(low=1000.0, high=1002.0, step=0.5)
+    assert [halves.point(n) for n in range(5)] == [1000.0, 1000.5, 1001.0, 1001.5, 1002.0]
 
 
 def test_a_logarithmic_range_has_as_many_draws_below_its_geometric_mean_as_above():

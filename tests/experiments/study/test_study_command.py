@@ -36,6 +36,10 @@ set:
 """
 
 
+DRAWS = "{draws: 2, ranges: {epochs: {low: 1, high: 2}}, "
+TRIALS = DRAWS.replace("draws", "trials")
+
+
 @pytest.fixture
 def file(tmp_path) -> Path:
     write_text(tmp_path / "data", "planted", planted())
@@ -161,6 +165,11 @@ def test_a_trial_that_fails_makes_the_study_fail_when_all_others_are_done(file, 
         (("datasets: [planted]", "datasets: [plantd]"), "did you mean 'planted'"),
         (("epochs: 2", "epoch: 2"), "did you mean 'epochs'"),
         (("seeds: [0, 1]", "seeds: 3"), "seeds: expected a list"),
+        (("baseline: sasrec", "search: {ranges: {epochs: {low: 1, high: 2}}}"), "trials must be"),
+        (("baseline: sasrec", "random: {ranges: {epochs: {low: 1, high: 2}}}"), "draws must be"),
+        (("baseline: sasrec", f"random: {DRAWS}seed: -1}}"), "random.seed must be at least 0"),
+        (("baseline: sasrec", f"search: {TRIALS}seed: -1}}"), "search.seed must lie in"),
+        (("  epochs: 2", "  epochs: 2\n  ties: shuffled"), "ties: "),
     ],
 )
 def test_a_mistake_in_a_study_is_told_before_anything_is_written(change, told, file, capsys):
@@ -179,6 +188,7 @@ def test_a_mistake_in_a_study_is_told_before_anything_is_written(change, told, f
         (["--threads", "0"], "--threads: must be at least 1, got 0"),
         (["--epochs=3"], "unknown argument '--epochs=3'"),
         (["--track.mod=offline"], "did you mean 'mode'"),
+        (["--slurm.partitoin=x", "--dry-run"], "did you mean 'partition'"),
     ],
 )
 def test_a_mistake_on_the_command_line_is_told_before_anything_is_written(more, told, file, capsys):
@@ -197,7 +207,8 @@ def test_a_worker_needs_a_study_that_has_begun(file, capsys):
 def test_a_study_that_is_interrupted_gives_its_trials_back(number, code, file, tmp_path):
     """The next start has them at once, without waiting for a lease to run out."""
     file.write_text(STUDY.replace("epochs: 2", "epochs: 200").replace("[0, 1]", "[0]"))
-    program = [sys.executable, str(REPOSITORY / "run.py"), *words(file, "--workers", "1")]
+    more = ("--workers", "1", "--threads", "2")
+    program = [sys.executable, str(REPOSITORY / "run.py"), *words(file, *more)]
     with default_handler(number):
         begun = subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     trials = tmp_path / "out" / "trials"
@@ -206,8 +217,9 @@ def test_a_study_that_is_interrupted_gives_its_trials_back(number, code, file, t
     begun.send_signal(number)
     _, error = begun.communicate(timeout=60)
     assert begun.returncode == code
+    again = shlex.join(words(file, *more))
     assert error.splitlines()[-1] == (
-        f"interrupted: {number.name}; continue with `python run.py {shlex.join(words(file))}`"
+        f"interrupted: {number.name}; continue with `python run.py {again}`"
     )
     assert not (tmp_path / "out" / "record.jsonl").exists()
     (lease,) = (tmp_path / "out" / "leases").iterdir()
