@@ -27,6 +27,15 @@ def no_waiting_for_the_disk() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_neighbours(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Tables that were counted by another version of the code are not looked at."""
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("neighbours")
+        patch.setattr("augment.neighbour_cache.FOLDER", folder)
+        yield
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--plugin", action="append", default=[], metavar="FILE.py|MODULE",

@@ -78,3 +78,8 @@ def test_at_least_one_swaps_a_pair_where_the_ratio_moves_none() -> None:
 
 def test_at_least_one_leaves_a_single_item_alone() -> None:
     assert real_items(Reorder(at_least_one=True)(counting([1], width=4), generator(0))) == [[1]]
+
+
+def test_at_least_one_leaves_wider_windows_as_they_are() -> None:
+    rows = real_items(Reorder(1.0, at_least_one=True)(counting([4] * 6000), generator(0)))
+    assert could_be_uniform([rows.count(list(order)) for order in permutations([1, 2, 3, 4])])

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from augment import MASK, TrainHistories
+from models.losses.info_nce import Similarity
 from models.losses.next_item import NoNextItem
 from models.tasks import Alignment, Batch, ItemFeatures, ItemVectors, Sizes
 from models.tasks.alignment import equal_rows
@@ -59,14 +60,21 @@ def test_fewer_items_are_drawn_uniformly_and_without_repetition() -> None:
     assert counts.sum() == 1500
 
 
-def plain_loss(one: Tensor, other: Tensor, groups: list[int], temperature: float) -> float:
+def plain_loss(
+    one: Tensor,
+    other: Tensor,
+    groups: list[int],
+    temperature: float,
+    similarity: Similarity = "cosine",
+) -> float:
     """Both directions, row by row; items of one group are no negatives of each other."""
+    alike = {"cosine": torch.cosine_similarity, "dot": lambda p, q, dim: (p * q).sum(dim)}
     one, other = one.detach(), other.detach()
     total = 0.0
     for anchors, partners in ((one, other), (other, one)):
         for i in range(len(anchors)):
             scores = {
-                j: float(torch.cosine_similarity(anchors[i], partners[j], dim=0)) / temperature
+                j: float(alike[similarity](anchors[i], partners[j], dim=0)) / temperature
                 for j in range(len(partners))
                 if j == i or groups[j] != groups[i]
             }
@@ -74,29 +82,46 @@ def plain_loss(one: Tensor, other: Tensor, groups: list[int], temperature: float
     return total / (2 * len(one))
 
 
-def test_its_loss_is_the_plain_loop_in_both_directions() -> None:
+@pytest.mark.parametrize("similarity", ["cosine", "dot"])
+def test_its_loss_is_the_plain_loop_in_both_directions(similarity: Similarity) -> None:
     """Items 1 and 5 have equal features; items that only fill up change nothing."""
     given = features_of(2)
     given.vectors[5] = given.vectors[1]
-    task = ready(Alignment(temperature=0.3), given)
+    task = ready(Alignment(temperature=0.3, similarity=similarity), given)
     table = torch.randn(ITEMS + 1, 6, generator=generator(3))
     (wanted,) = task.views(BATCH, generator(0))
     assert isinstance(wanted, ItemVectors)
     found = task.loss([table[wanted.items]], BATCH).value
     projected = task.projections[0](given.vectors[[1, 3, 5]])
-    expected = plain_loss(projected, table[[1, 3, 5]], [0, 1, 0], 0.3)
+    expected = plain_loss(projected, table[[1, 3, 5]], [0, 1, 0], 0.3, similarity)
     assert found.item() == pytest.approx(expected, rel=1e-5)
 
 
 def test_two_kinds_of_features_are_matched_without_embeddings() -> None:
+    """Items 1 and 4 have equal texts, which is enough not to tell them apart."""
     text, image = features_of(2, seed=1), features_of(3, width=7, seed=2)
+    text.vectors[4] = text.vectors[1]
     task = ready(Alignment(items="uniform", with_features="image.npy"), text, image)
     assert task.views(BATCH, generator(0)) == []
     items = [1, 4, 5, 6, 7, 8]  # known in both
     one = task.projections[0](text.vectors[items])
     other = task.projections[1](image.vectors[items])
-    expected = plain_loss(one, other, items, task.temperature)
+    expected = plain_loss(one, other, [1, 1, 5, 6, 7, 8], task.temperature)
     assert task.loss([], BATCH).value.item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_accuracy_is_the_share_of_partners_that_are_picked() -> None:
+    task = ready(Alignment(temperature=0.3), features_of(2, width=6))
+    with torch.no_grad():
+        (project,) = task.projections
+        project.weight.copy_(torch.eye(6))
+        project.bias.zero_()
+    task.views(BATCH, generator(0))
+    right = task.get_buffer("vectors_0")[task.chosen]
+    assert task.diagnose([right], BATCH) == {"accuracy": 1.0, "items": 3.0}
+    wrong = right.clone()
+    wrong[task.counted] = right[task.counted].roll(1, dims=0)
+    assert task.diagnose([wrong], BATCH)["accuracy"] == 0.0
 
 
 def test_a_batch_without_known_items_costs_nothing() -> None:

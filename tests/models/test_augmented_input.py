@@ -205,3 +205,19 @@ def test_how_many_inputs_stayed_the_same_is_recorded() -> None:
 def test_a_field_out_of_range_is_named(fields: dict[str, Any], told: str) -> None:
     with pytest.raises(ValueError, match=f"^{re.escape(told)}"):
         AugmentConfig(**fields)
+
+
+def test_the_model_s_embeddings_are_the_neighbours_after_the_warm_up() -> None:
+    """Items 1 and 7 are made to point the same way; in the histories they are far apart."""
+    model = model_with(
+        AugmentConfig(1.0, (Substitute(1.0),), correlation=Correlation("embedding", warm_up=1))
+    )
+    with torch.no_grad():
+        model.item_embedding.weight[7] = 2 * model.item_embedding.weight[1]
+    found = []
+    for epoch in (1, 2):
+        model.start_epoch(epoch, generator(0))
+        batch = model.augment(batch_of(counting([1, 1])), generator(0))
+        found.append(real_items(batch.histories))
+    assert found[0] != [[7], [7]]
+    assert found[1] == [[7], [7]]

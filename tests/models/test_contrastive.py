@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from augment import Mask, TrainHistories
+from augment import MASK, Mask, TrainHistories
 from experiments.checkpoint import load_weights, save_weights
-from models.losses import info_nce
+from models.losses import info_nce, uniformity
+from models.losses.negatives import in_batch
 from models.sasrec import SASRec
 from models.tasks import (
     AugmentedViews,
@@ -23,8 +25,10 @@ from models.tasks import (
     SameTarget,
     SameUser,
     Sizes,
+    View,
 )
 from tests.histories import could_be_uniform, counting, generator
+from tests.models.test_contrast import in_loops
 from tests.models.tiny import build_model, cyclic_histories, encoder_config
 
 TRAIN = cyclic_histories(users=30, num_items=12, longest=14)
@@ -231,6 +235,37 @@ def test_a_task_that_does_not_ask_for_drawn_users_is_told() -> None:
         task.loss([drawn(4), drawn(4, 1)], BATCH)
 
 
+@pytest.mark.parametrize(
+    ("kind", "fields"),
+    [
+        ("info_nce", {"similarity": "cosine"}),
+        ("info_nce", {"hard_k": 2}),
+        ("info_nce", {"hard_beta": 0.7}),
+        ("info_nce", {"hard_k": 3, "hard_beta": 0.7}),
+        ("binary", {"objective": "binary_nce"}),
+        ("binary", {"objective": "binary_nce", "hard_k": 2}),
+        ("decoupled", {"correction": "decoupled"}),
+        ("debiased", {"correction": "debiased", "tau_plus": 0.3, "similarity": "cosine"}),
+    ],
+)
+def test_every_field_of_the_objective_reaches_the_loss(kind: str, fields: dict[str, Any]) -> None:
+    task, a, b = task_of(temperature=0.7, **fields), drawn(4, 0), drawn(4, 1)
+    views = torch.cat([a, b])
+    unit = F.normalize(views, dim=1) if task.similarity == "cosine" else views
+    plus, minus = in_batch(4, None, None, False, torch.device("cpu"))
+    expected = in_loops(
+        kind,
+        (unit @ unit.T / 0.7).tolist(),
+        plus.tolist(),
+        minus.tolist(),
+        task.hard_k,
+        task.hard_beta,
+        task.tau_plus,
+        0.7,
+    )
+    assert task.loss([a, b], BATCH).value.item() == pytest.approx(expected, rel=1e-5)
+
+
 def test_the_identity_rate_of_a_drawn_user_s_view_is_its_own() -> None:
     task = AugmentedViews(
         "it", negatives="random", random_size=7, operators=(Mask(0.0),), draw="chained"
@@ -238,6 +273,15 @@ def test_the_identity_rate_of_a_drawn_user_s_view_is_its_own() -> None:
     model = build_model(encoder_config("gru"), [task], TRAIN)
     metrics = model.losses(BATCH, generator(0), diagnose=True).metrics
     assert metrics["contrast/it/identity_rate"].item() == 1.0
+
+
+def test_a_drawn_user_s_view_is_made_as_the_rows_views_are() -> None:
+    task = task_of(negatives="random", random_size=9, operators=(Mask(1.0),), draw="chained")
+    view = task.views(BATCH, generator(0))[-1]
+    assert isinstance(view, View)
+    assert view.made_from is not None
+    assert (view.sequences.items[view.made_from.real()] == MASK).all()
+    assert view.drawn is not None
 
 
 @pytest.mark.parametrize("kind", [SameTarget, SameUser, RecentSelf])
@@ -334,6 +378,43 @@ def test_a_head_projects_before_the_contrast(pooling: Pooling, width: int, head:
     torch.testing.assert_close(
         task.loss([a, b], BATCH).value, info_nce(task.projection(a), task.projection(b), 1.0)
     )
+
+
+def test_side_by_side_states_of_the_longest_view_are_all_there() -> None:
+    """Columns that are zero in every view are left out, and no others."""
+    task = SameTarget("it", pooling="concat")
+    model = build_model(encoder_config("gru", dropout=0.0), [task], TRAIN)
+    (mine,) = model.contrastive_tasks()
+    assert isinstance(mine, ContrastiveTask)
+    views = [one for one in mine.views(BATCH, generator(0)) if isinstance(one, View)]
+    assert len({view.sequences.width for view in views}) == 2
+    whole = [model.encode(view.sequences, "concat") for view in views]
+    found = model.losses(BATCH, generator(0)).parts["it"]
+    torch.testing.assert_close(found, mine.weight * mine.loss(whole, BATCH).value)
+
+
+@pytest.mark.parametrize("mode", ["learnable", "cosine"])
+def test_a_temperature_that_moves_is_recorded_as_it_is(mode: str) -> None:
+    task = task_of(temperature_mode=mode, temperature_to=0.1, temperature_epochs=4)
+    task.temperature_now.start_epoch(3)
+    if mode == "learnable":
+        task.temperature_now.log.data.fill_(math.log(0.3))
+    found = task.diagnose([drawn(4, 0), drawn(4, 1)], BATCH)["temperature"].item()
+    assert found == pytest.approx(float(task.temperature_now()))
+    assert found < 0.9
+
+
+def test_what_is_diagnosed_is_what_is_contrasted() -> None:
+    """After the head; uniformity is the mean of both views'."""
+    task, a, b = task_of(head="linear", head_dim=1), drawn(4, 0), drawn(4, 1)
+    with torch.no_grad():
+        for name, weight in task.projection.named_parameters():
+            weight.copy_(torch.tensor([[1.0, 0.0]]) if name.endswith("weight") else 0.0 * weight)
+    one, other = a[:, :1], b[:, :1]
+    found = task.diagnose([a, b], BATCH)
+    signs = (one.sign() == other.sign()).float().mean() * 2 - 1
+    torch.testing.assert_close(found["positive_similarity"], signs)
+    torch.testing.assert_close(found["uniformity"], (uniformity(one) + uniformity(other)) / 2)
 
 
 # What is refused ---------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Literal
 
@@ -11,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.encoders import ENCODERS, Encoder, EncoderConfig, GRUConfig, SelfAttentionConfig
+from models.encoders.dropout import Dropout
 from models.encoders.encoder import at_last
 from models.encoders.self_attention import Attention, Block, SelfAttention
 from tests.models.tiny import encoder_config
@@ -54,6 +56,9 @@ def test_each_state_depends_on_every_earlier_item_and_no_later_one(
     config: EncoderConfig, training: bool
 ) -> None:
     encoder, x = built(config).train(training), embedded().requires_grad_()
+    for part in encoder.modules():
+        if isinstance(part, Dropout):
+            part.p = TINY  # attention is written out where there is dropout
     states = encoder(x, torch.full((3,), 6), False)
     for place in range(6):
         direction = torch.linspace(-1, 2, 8)
@@ -275,3 +280,38 @@ def test_a_field_of_self_attention_out_of_range_is_named(
 def test_a_field_of_the_gru_out_of_range_is_named() -> None:
     with pytest.raises(ValueError, match=r"^hidden must be at least 1, got 0$"):
         GRUConfig(hidden=0)
+
+
+@pytest.mark.parametrize("kind", ENCODERS)
+def test_dropout_is_of_the_input_and_of_each_block_s_output(kind: str) -> None:
+    fields = {"attention_dropout": 0.0} if kind == "self_attention" else {}
+    encoder = ENCODERS[kind](dim=8, layers=2, dropout=0.5, max_length=10, **fields).build()
+    shapes: list[torch.Size] = []
+    for part in encoder.modules():
+        if isinstance(part, Dropout) and part.p > 0.0:
+            part.register_forward_hook(lambda part, given, found: shapes.append(given[0].shape))
+    x, lengths = embedded(), torch.full((3,), 6)
+    first, second = encoder(x, lengths, False), encoder(x, lengths, False)
+    assert not torch.equal(first, second)
+    blocks = 2 * 2 if kind == "self_attention" else 0  # attention and feed-forward
+    assert shapes == [x.shape] * (1 + blocks) * 2
+    encoder.eval()
+    assert torch.equal(encoder(x, lengths, False), encoder(x, lengths, False))
+
+
+@pytest.mark.parametrize("kind", ENCODERS)
+def test_weights_are_drawn_as_the_fields_say(kind: str) -> None:
+    encoder = ENCODERS[kind](dim=64, init_std=0.1).build()
+    recurrent = [name for name, _ in encoder.named_parameters() if name.startswith("gru.")]
+    assert bool(recurrent) == (kind == "gru")
+    for name, weight in encoder.named_parameters():
+        if "norm" in name:
+            assert (weight == (1.0 if name.endswith("weight") else 0.0)).all()
+        elif weight.ndim == 1:
+            assert (weight == 0.0).all(), name
+        elif name in recurrent:
+            bound = math.sqrt(6 / sum(weight.shape))
+            assert weight.abs().max() <= bound
+            assert weight.std().item() == pytest.approx(bound / math.sqrt(3), rel=0.1)
+        else:
+            assert weight.std().item() == pytest.approx(0.1, rel=0.1), name

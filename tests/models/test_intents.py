@@ -56,6 +56,14 @@ def test_the_loss_is_the_formula(similarity: Similarity) -> None:
     assert loss == pytest.approx(sum(losses) / 3, rel=1e-5)
 
 
+def test_accuracy_and_the_number_of_intents_are_those_of_the_batch() -> None:
+    task = placed([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]], used=3)
+    own = torch.tensor([[1.0, 0.1], [0.9, 0.0], [0.0, 1.0]])
+    assert task.diagnose([own], BATCH) == {"accuracy": 1.0, "intents": 2.0}
+    other = placed([[1.0, 0.0], [3.0, 0.0], [-9.0, 9.0]], used=3)  # nearest is not most similar
+    assert other.diagnose([torch.tensor([[0.0, 1.0]] * 3)], BATCH)["accuracy"] == 0.0
+
+
 def test_several_clusterings_are_averaged() -> None:
     states = torch.randn(3, 2, generator=generator(0))
     tables = [[[1.0, 0.0], [0.0, 1.0]], [[-1.0, 0.0], [0.0, -1.0], [1.0, 1.0]]]

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from experiments.export import item_vectors
 from models.losses import cross_entropy, full_softmax
-from models.losses.class_weight import item_weights, target_counts
+from models.losses.class_weight import ClassWeight, item_weights, target_counts
 from models.losses.info_nce import Similarity
 from models.losses.next_item import CrossEntropy, Items
 from tests.histories import generator, padded
@@ -159,12 +159,13 @@ def with_padding_and_mask(items: Tensor) -> Items:
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
-def test_the_fields_reach_the_loss(smoothing: float) -> None:
+@pytest.mark.parametrize("weight", ["inverse_frequency", "effective_number"])
+def test_the_fields_reach_the_loss(smoothing: float, weight: ClassWeight) -> None:
     states, items, targets = example(torch.float32)
-    loss = CrossEntropy("inverse_frequency", label_smoothing=smoothing)
+    loss = CrossEntropy(weight, beta=0.5, label_smoothing=smoothing)
     train = cyclic_histories(users=9, num_items=11, longest=8)
     loss.fit(train)
-    weights = item_weights("inverse_frequency", target_counts(train), 0.0)
+    weights = item_weights(weight, target_counts(train), 0.5)
     value = loss(states, with_padding_and_mask(items), targets + 1, generator(0))
     expected = cross_entropy(states, items, targets, weights[targets], smoothing)
     assert value.item() == expected.item()

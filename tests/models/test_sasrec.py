@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Literal
+
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import Generator, Tensor
 
 from augment import MASK, Crop, Mask, Reorder
 from models.augmented_input import AugmentConfig
 from models.encoders import ENCODERS, EncoderConfig, GRUConfig, SelfAttentionConfig
 from models.encoders.passes import Request, encode_together
 from models.losses.next_item import NoNextItem
-from models.sasrec import SASRec
-from models.tasks import TASKS, AugmentedViews, Batch, DropoutTwin, Task
+from models.losses.pairwise import BinaryCrossEntropy
+from models.sasrec import OwnStates, SASRec
+from models.shard import Shard
+from models.tasks import (
+    TASKS,
+    AugmentedViews,
+    Batch,
+    DropoutTwin,
+    OwnState,
+    Task,
+    TaskLoss,
+    Wanted,
+)
 from tests.histories import counting, generator, padded
 from tests.models.tiny import (
     Protocol,
@@ -203,6 +218,67 @@ def test_identity_rates_are_recorded_by_operator() -> None:
     assert metrics["contrast/it/identity_rate"].item() == 0.5
     assert metrics["contrast/it/identity_rate/mask"].item() == 1.0
     assert metrics["contrast/it/identity_rate/crop"].item() == 0.0
+
+
+@dataclass(eq=False, repr=False)
+class Given(Task):
+    """Keeps what it was given of its own states."""
+
+    pooling: Literal["last", "mean"] = "last"
+
+    def views(self, batch: Batch, rng: Generator) -> list[Wanted]:
+        return [OwnState(self.pooling)]
+
+    def loss(self, encoded: list[Tensor], batch: Batch) -> TaskLoss:
+        self.states = encoded[0].detach()
+        return TaskLoss(encoded[0].square().mean())
+
+
+@every_encoder
+@both_protocols
+@pytest.mark.parametrize("pooling", ["last", "mean"])
+@pytest.mark.parametrize("rows", ["all", "one_a_user"])
+def test_own_states_are_those_of_the_rows_that_take_part(
+    kind: str,
+    protocol: Protocol,
+    pooling: Literal["last", "mean"],
+    rows: Literal["all", "one_a_user"],
+) -> None:
+    model = build_model(
+        encoder_config(kind, dropout=0.0), [Given("it", rows=rows, pooling=pooling)], TRAIN
+    )
+    (task,) = model.contrastive_tasks()
+    assert isinstance(task, Given)
+    batch = some_batch(protocol, 20)
+    assert batch.final is not None
+    assert 0 < len(batch.final) < 20 or protocol == "sequence"
+    model.losses(batch, generator(0))
+    whole = model.encode(batch.histories, pooling)
+    torch.testing.assert_close(task.states, whole if rows == "all" else whole[batch.final])
+
+
+def test_processes_that_share_a_batch_draw_negatives_apart_and_views_together() -> None:
+    batch, states = some_batch(size=5), []
+    for rank in (0, 1):
+        model = build_model(
+            encoder_config("gru", dropout=0.0), [], TRAIN, next_item=BinaryCrossEntropy()
+        )
+        model.shard = Shard(rank, 2)
+        model.start_epoch(1, generator(0))
+        rng = generator(3)
+        own = OwnStates(model.represent(batch.histories)[model.shard.part(5)], batch.histories)
+        model.next_item_loss(own, batch, rng)
+        assert torch.equal(rng.get_state(), generator(3).get_state())
+        states.append(model.own.get_state())
+    assert not torch.equal(*states)
+
+
+def test_items_are_drawn_as_the_encoder_s_weights_are() -> None:
+    train = cyclic_histories(users=30, num_items=500, longest=14)
+    weight = build_model(encoder_config("gru", init_std=0.1), [], train).item_embedding.weight
+    assert weight.shape == (502, 8)  # padding, the items, the mask
+    assert (weight[0] == 0.0).all()
+    assert weight[1:].std().item() == pytest.approx(0.1, rel=0.05)
 
 
 # RecBole's interface -------------------------------------------------------------------------
