@@ -17,13 +17,15 @@ SOURCES = [
         for path in (ROOT / package).rglob("*.py")
     ),
 ]
-NEVER = {  # called by any name that ends so
+NEVER = {  # by this name, or as part of builtins
     "eval", "exec", "compile", "__import__", "os.system", "os.popen", "os.execv", "os.spawnv",
     "pickle.load", "pickle.loads", "marshal.load", "marshal.loads", "shelve.open", "dill.load",
     "joblib.load", "pd.read_pickle", "pandas.read_pickle", "yaml.load", "yaml.load_all",
     "yaml.full_load", "yaml.unsafe_load", "subprocess.getoutput", "subprocess.getstatusoutput",
 }  # fmt: skip
 MODULES = {"pickle", "cPickle", "dill", "marshal", "shelve", "joblib"}
+GUARDED = {"os", "subprocess", "yaml", "torch", "builtins"}  # no other name for them
+LOADERS = {"load", "load_all", "full_load", "unsafe_load", "serialization"}
 KEYWORDS = {  # call: the keyword it must have
     "torch.load": ("weights_only", True),
     "np.load": ("allow_pickle", False),
@@ -45,6 +47,12 @@ def keyword(call: ast.Call, name: str) -> object:
     return values[0].value if values and isinstance(values[0], ast.Constant) else None
 
 
+def takes_a_loader(node: ast.ImportFrom) -> bool:
+    """from torch import load, and the like."""
+    root = (node.module or "").split(".")[0]
+    return root in {"yaml", "torch", "numpy"} and bool(LOADERS & {a.name for a in node.names})
+
+
 def unsafe_calls(tree: ast.Module) -> Iterator[tuple[int, str]]:
     """Line and name of each."""
     for node in ast.walk(tree):
@@ -52,9 +60,14 @@ def unsafe_calls(tree: ast.Module) -> Iterator[tuple[int, str]]:
             yield node.lineno, "import"
         if isinstance(node, ast.ImportFrom) and node.module in (*MODULES, "os", "subprocess"):
             yield node.lineno, f"from {node.module}"  # its calls would go unnoticed below
+        if isinstance(node, ast.ImportFrom) and takes_a_loader(node):
+            yield node.lineno, "a loader without its module"
+        if isinstance(node, ast.Import) and any(a.asname and a.name in GUARDED for a in node.names):
+            yield node.lineno, "another name"
         if not isinstance(node, ast.Call):
             continue
-        name = name_of(node.func)
+        name = name_of(node.func).removeprefix("builtins.")
+        name = name.replace("torch.serialization.", "torch.")
         wanted = KEYWORDS.get(name)
         if name in NEVER or keyword(node, "shell") is True or keyword(node, "allow_pickle") is True:
             yield node.lineno, name
@@ -79,6 +92,11 @@ def test_nothing_that_was_read_can_run(path: Path) -> None:
         "import pickle",
         "from pickle import load",
         "from os import system",
+        "from torch import load",
+        "from yaml import unsafe_load",
+        "import subprocess as sp",
+        "builtins.eval('1')",
+        "torch.serialization.load(path)",
         "torch.load(path)",
         "torch.load(path, weights_only=False)",
         "np.load(path)",

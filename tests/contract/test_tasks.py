@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from augment import PADDING, Sequences
-from experiments.data.batches import make_batch, train_split
+from experiments.data.batches import make_batch
 from models.encoders import ENCODERS
 from models.sasrec import SASRec
 from models.tasks import (
@@ -25,7 +25,6 @@ from models.tasks import (
     View,
     Wanted,
 )
-from tests.experiments.small_data import histories_of
 from tests.histories import generator
 from tests.models.tiny import (
     CPU,
@@ -313,25 +312,6 @@ def test_false_negatives_are_rows_of_the_same_target_or_user(
     pairs = {(i, j) for i in range(4) for j in range(i) if same[i, j]}
     expected = {"target": {(1, 0)}, "user": {(2, 1)}}
     assert pairs == set().union(*(expected[label] for label in left_out))
-
-
-@every_task
-def test_held_out_items_change_nothing_that_is_mined(kind: str) -> None:
-    """Other validation and test items: the same tables, the same epoch's start, the same loss."""
-    users = [[1 + (start + step) % 12 for step in range(3 + start % 7)] for start in range(20)]
-    poisoned = [[*items[:-2], 12, 11] for items in users]
-    found = []
-    for some in (users, poisoned):
-        train = train_split(histories_of(some, num_items=12))
-        model = build_model(encoder_config("gru", dropout=0.0), [TASKS[kind](name="it")], train)
-        model.start_epoch(1, generator(0))
-        batch = random_batch(train, training_rows(train, "prefix"), 8, seed=0)
-        loss = model.losses(batch, generator(0)).total
-        found.append((dict(model.contrastive_tasks()[0].named_buffers()), loss))
-    (tables, loss), (others, other) = found
-    assert tables.keys() == others.keys()
-    assert all(torch.equal(tables[name], others[name]) for name in tables)
-    assert torch.equal(loss, other)
 
 
 @every_task

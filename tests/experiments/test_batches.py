@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -19,8 +21,10 @@ from experiments.data.batches import (
     sequence_rows,
     train_split,
 )
+from experiments.resolve import resolve
+from experiments.train import prepare
 from models.tasks import Batch
-from tests.experiments.small_data import Users, histories_of, users_of
+from tests.experiments.small_data import Users, histories_of, planted, users_of, write_text
 
 CPU = torch.device("cpu")
 Example = tuple[int, list[int], int]  # user, history, the item after it
@@ -224,3 +228,16 @@ def test_a_sample_of_batches_spreads_over_all_lengths() -> None:
     some = sorted(batch.histories.width for batch in batches.assembled(batches.sample(10)))
     assert some == every[2::5]
     assert len(batches.sample(99)) == len(batches) == 50
+
+
+def test_a_run_s_batches_are_pooled_as_it_says(tmp_path: Path) -> None:
+    write_text(tmp_path, "planted", planted())
+    data = [("dataset", "planted"), ("data_dir", str(tmp_path)), ("train.batch_size", 16)]
+
+    def spread(pool: int) -> float:
+        """How unlike the lengths of a batch are."""
+        run = prepare(*resolve(None, [*data, ("train.bucket_pool", pool)]))
+        lengths = [batch.histories.lengths.double() for batch in run.batches.epoch(1)]
+        return float(torch.stack([some.std() for some in lengths if len(some) > 1]).mean())
+
+    assert spread(8) < spread(1) / 2

@@ -19,6 +19,7 @@ from experiments.data.batches import Split
 from experiments.evaluate import Evaluation, evaluate, metrics
 from experiments.recbole_config import recbole_config
 from models.baselines import Popularity, RepeatLast
+from models.shard import Shard
 from tests.experiments.small_data import Users, histories_of, users_of
 
 CPU = torch.device("cpu")
@@ -182,6 +183,28 @@ def test_without_ties_metrics_equal_those_of_recboles_evaluator(tmp_path: Path):
     assert {name.replace("hr", "hit"): ours[name] for name in ours} == pytest.approx(
         dict(theirs), abs=1e-6
     )
+
+
+def test_processes_rank_every_user_once(monkeypatch):
+    """Three users at a time, by one process, or in turn by two."""
+    monkeypatch.setattr("experiments.evaluate.USERS", 3)
+    users = [[1 + (7 * user + step) % 9 for step in range(3 + user % 5)] for user in range(20)]
+    table = random_table(9, 4)
+    histories, parts = histories_of(users, num_items=9), []
+
+    class Part(Shard):
+        def sum(self, value: Tensor) -> Tensor:
+            parts.append(value)
+            return value
+
+    for rank in (0, 1):
+        evaluate(LastItem(table), histories, "test", 50, 1000, CPU, Part(rank, 2))
+    ranked = torch.stack([part[0] for part in parts])
+    assert ((ranked > 0).sum(dim=0) == 1).all()
+    assert (ranked > 0).any(dim=1).all()
+    monkeypatch.undo()
+    whole = run(users, table)
+    assert torch.equal(sum(parts), torch.from_numpy(np.stack([whole.ranked, whole.excluded])))
 
 
 def test_popularity_ranks_by_the_count_in_training():

@@ -17,7 +17,7 @@ import experiments.train as training
 from experiments.cli import main
 from experiments.config import Config, config_tree
 from experiments.data.batches import TrainingBatches
-from experiments.evaluate import metrics
+from experiments.evaluate import Evaluation, metrics
 from models.sasrec import SASRec
 from tests.experiments.small_data import (
     FAST,
@@ -39,6 +39,8 @@ RESULT = {
 METRICS = [f"{name}@{k}" for k in (5, 10, 20) for name in ("hr", "ndcg", "mrr")]
 EPOCHS = 3
 CL4SREC = ("--model", "cl4srec", "--epochs", str(EPOCHS), *SMALL)
+SELECTIVE = 315  # a seed with which no other metric agrees
+TARGETS = sum(len(items) - 3 for items in planted())
 REPEATS = [[*user[:place], user[0]] for place, user in enumerate(planted(8, 12, 12), start=3)]
 
 
@@ -107,6 +109,18 @@ def test_the_result_has_every_key_and_metric_of_the_contract(run):
             assert all(0 <= value <= 1 for value in values.values())
     assert result["versions"].keys() >= {"python", "torch", "recbole", "wandb"}
     assert len(result["data_sha256"]) == len(result["config_sha256"]) == 64
+
+
+def test_seconds_are_of_all_epochs_also_of_those_before_a_run_was_resumed(run, data, tmp_path):
+    train(data, tmp_path / "run", "--model", "cl4srec", "--epochs=2", *SMALL)
+    assert continued(data, tmp_path / "run", "--epochs", "3") == 0
+    for out in (run, tmp_path / "run"):
+        result = read_json(out / "result.json")
+        seconds = result["seconds"]["train"]
+        each = [json.loads(line)["seconds"] for line in (out / "history.jsonl").open()]
+        assert len(each) == 3
+        assert seconds == pytest.approx(sum(each), abs=0.01)
+        assert result["targets_per_second"] * seconds == pytest.approx(3 * TARGETS, rel=0.05)
 
 
 def test_a_line_of_history_is_an_epoch_with_losses_and_validation(run):
@@ -239,6 +253,23 @@ def test_the_weights_of_the_best_epoch_are_evaluated_and_not_those_of_the_last(s
     for rule, values in result["metrics"]["valid"].items():
         named = {f"valid/{rule}/{name}": value for name, value in values.items()}
         assert named.items() <= best.items()
+
+
+def test_the_best_epoch_is_that_of_ndcg_at_10_with_seen_items_excluded(data, tmp_path, monkeypatch):
+    """Ranks by which every other metric, and the other rule, would choose another epoch."""
+    rng = np.random.default_rng(SELECTIVE)
+    made = [Evaluation(*rng.integers(1, 25, (2, 8)).astype(float), 0) for _ in range(6)]
+    scores = [one.metrics() for one in made]
+    chosen = {
+        (rule, name): int(np.argmax([score[rule][name] for score in scores]))
+        for rule in ("excluded", "ranked")
+        for name in METRICS
+    }
+    best = chosen.pop(("excluded", "ndcg@10"))
+    assert best not in chosen.values()
+    monkeypatch.setattr(training.Run, "validate", lambda run: made[run.progress.epoch - 1])
+    result = train(data, tmp_path / "run", "--model", "sasrec", *SMALL, "--epochs=6")
+    assert result["best_epoch"] == best + 1
 
 
 def test_validation_may_come_every_other_epoch_and_always_comes_last(data, tmp_path):

@@ -10,6 +10,7 @@ import re
 import numpy as np
 import pytest
 
+from experiments.report.aggregate import SECONDS, VALID
 from experiments.report.compare import Table, tables
 from experiments.report.formats import as_csv, latex, markdown, plain
 from experiments.report.published import Published, published
@@ -122,11 +123,28 @@ def test_csv_has_every_cutoff_of_both_rules(found: list[Table]) -> None:
     rows = list(csv.DictReader(io.StringIO(as_csv(found, OTHERS))))
     assert len(rows) == 5 + 1 + 5  # beauty, published on beauty, toys
     ours = next(row for row in rows if row["variant"] == BETTER)
-    for metric in ("hr", "ndcg", "mrr"):
-        for k in (5, 10, 20):
-            for rule in ("excluded", "ranked"):
-                assert 0.0 < float(ours[f"test/{rule}/{metric}@{k} mean"]) < 1.0
-    assert float(ours["difference"]) == pytest.approx(found[0].comparisons[BETTER].difference)
+    group, compared = found[0].group(BETTER), found[0].comparisons[BETTER]
+    assert group is not None
+    tested = [
+        f"test/{rule}/{metric}@{k}"
+        for metric in ("hr", "ndcg", "mrr")
+        for k in (5, 10, 20)
+        for rule in ("excluded", "ranked")
+    ]
+    for key in (*tested, VALID, SECONDS):
+        values = [line.number(key) or 0.0 for line in group.lines]
+        assert float(ours[f"{key} mean"]) == pytest.approx(np.mean(values))
+        assert float(ours[f"{key} sd"]) == pytest.approx(np.std(values, ddof=1))
+    low, high = compared.interval or (0.0, 0.0)
+    for column, value in (
+        ("difference", compared.difference),
+        ("relative", compared.relative),
+        ("low", low),
+        ("high", high),
+        ("d_z", compared.effect),
+        ("p_holm", compared.p),
+    ):
+        assert float(ours[column]) == pytest.approx(value), column
     assert (ours["baseline"], ours["pairs"], ours["significant"]) == ("sasrec", "3", "True")
     other = rows[5]
     assert (other["variant"], other[f"{SELECTED} mean"]) == ("DuoRec", "")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -12,7 +12,7 @@ import pytest
 from experiments.errors import UsageError
 from experiments.report.merge import add
 from experiments.report.read import SELECTED, study_files
-from experiments.study.record import Record
+from experiments.study.lock import lock_of, locked
 from tests.experiments.report.made_record import Values, made_study, write_record
 
 RECORD = made_study(("beauty",), seeds=2, users=20)
@@ -33,16 +33,24 @@ def merged(folder: Path, *parts: list[Values]) -> str:
     return (folder / "results" / "temperature.jsonl").read_text()
 
 
-def test_a_record_that_a_worker_writes_is_merged_when_the_worker_is_done(tmp_path: Path) -> None:
+def test_a_record_that_a_worker_writes_is_read_when_the_worker_is_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is read with the lock that workers take, and not before."""
     path = write_record(tmp_path / "results" / "temperature.jsonl", FINISHED[:1])
     write_record(tmp_path / "machine" / "record.jsonl", FINISHED[1:2])
-    with Record(path).locked():
-        child = os.fork()
-        if child == 0:
-            add(tmp_path / "machine", tmp_path / "results")
-            os._exit(0)
+    held = []
+
+    def waiting(lock: Path) -> AbstractContextManager[None]:
+        """Nobody else has the lock by now, and the worker has written its last line."""
+        assert not held
         path.write_text(path.read_text() + json.dumps(FINISHED[2]) + "\n")
-    assert os.waitpid(child, 0)[1] == 0
+        held.append(lock)
+        return locked(lock)
+
+    monkeypatch.setattr("experiments.report.merge.locked", waiting)
+    add(tmp_path / "machine", tmp_path / "results")
+    assert held == [lock_of(path)]
     assert len(path.read_text().splitlines()) == 3
 
 

@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 
 from experiments.report.compare import tables
-from experiments.report.page import Chapter, page
+from experiments.report.page import Chapter, page, table
 from experiments.report.plots import plots
 from experiments.report.sheet import sheet
 from tests.experiments.report.made_record import made_study
 from tests.experiments.report.test_compare import lines_of
+from tests.experiments.report.test_formats import SMALL
 
 VOID = {"meta", "link", "br", "img", "hr", "input"}
 EVIL = '<script>alert("1")</script>&\'$x'
@@ -116,6 +117,14 @@ def test_dark_mode_and_print_have_rules(text: str) -> None:
     assert "prefers-color-scheme: dark" in text
     assert "@media print" in text
     assert "#1a1a1a" not in text.split("</style>")[1]  # ink takes the colour of the text
+
+
+def test_the_best_and_the_significant_are_marked() -> None:
+    text = table(SMALL)
+    assert text.count("<strong>") == 1
+    assert "<strong>.2</strong>" in text
+    assert text.count("<abbr") == 1
+    assert '+.1<abbr title="significant">*</abbr>' in text
 
 
 @pytest.mark.slow

@@ -12,11 +12,14 @@ from experiments.report.across import numeric_axes, scale, series
 from experiments.report.aggregate import Group
 from experiments.report.bars import has_bars
 from experiments.report.compare import Table, tables
-from experiments.report.gains import bucket
+from experiments.report.curves import leading
+from experiments.report.gains import bucket, gains
 from experiments.report.plots import plots
 from experiments.report.style import SERIES, Plot, inline
 from tests.experiments.report.made_record import Values, made_study
 from tests.experiments.report.test_compare import BETTER, lines_of
+
+WORSE = "cl4srec temperature=0.05"
 
 
 def beauty(record: list[Values]) -> Table:
@@ -28,13 +31,20 @@ def drawn() -> dict[str, Plot]:
     return {plot.name: plot for plot in plots(beauty(made_study(users=100)))}
 
 
-def with_axes(axes: list[dict[str, Any]], seeds: int = 1) -> Table:
-    """The temperatures' lines, as if the study had had other axes; more variants if need be."""
+def with_axes(
+    axes: list[dict[str, Any]], seeds: int = 1, results: list[str] | None = None
+) -> Table:
+    """A temperature's lines, as if the study had had other axes; more variants if need be.
+
+    results: the variants whose results they have; BETTER's where none are given.
+    """
     record = [one for one in made_study(("beauty",), seeds, 60) if one["status"] == "finished"]
     made = [line for line in record if line["variant"] == "sasrec"]
-    for number, values in enumerate(axes):
+    for number, (values, result) in enumerate(
+        zip(axes, results or [BETTER] * len(axes), strict=True)
+    ):
         for seed in range(seeds):
-            line = next(one for one in record if one["variant"] == BETTER and one["seed"] == seed)
+            line = next(one for one in record if (one["variant"], one["seed"]) == (result, seed))
             name = f"variant {number}"
             made.append({**line, "variant": name, "trial": f"{name} {seed}", "axes": values})
     return beauty(made)
@@ -97,10 +107,16 @@ def test_lists_and_truth_values_are_no_numbers() -> None:
     assert has_bars(table)
 
 
-def test_other_axes_make_series_the_best_first() -> None:
+@pytest.mark.parametrize("better", [32, 64])
+def test_other_axes_make_series_the_best_first(better: int) -> None:
     axes = [{"contrast.0.weight": w, "encoder.dim": d} for d in (32, 64) for w in (0.1, 0.2)]
-    found = series(with_axes(axes), "contrast.0.weight")
-    assert set(found) == {"dim=32", "dim=64"}
+    results = [BETTER if one["encoder.dim"] == better else WORSE for one in axes]
+    table = with_axes(axes, results=results)
+    found = series(table, "contrast.0.weight")
+    assert list(found) == [f"dim={better}", f"dim={96 - better}"]
+    assert {group.variant for group in leading(table, list(table.groups), most=3)[1:]} == {
+        f"variant {number}" for number, result in enumerate(results) if result == BETTER
+    }
     assert [[x for x, _ in points] for points in found.values()] == [[0.1, 0.2], [0.1, 0.2]]
 
 
@@ -112,6 +128,16 @@ def test_a_series_is_named_in_words_and_not_in_brackets_of_python() -> None:
     ]  # fmt: skip
     found = series(with_axes(axes), "contrast.0.temperature")
     assert set(found) == {"operators=[crop(keep=0.6)]", "operators=[mask(ratio=0.3)]"}
+
+
+def test_a_gain_is_the_variant_s_less_its_baseline_s_with_seen_items_excluded() -> None:
+    table = beauty(made_study(users=100))
+    group = table.group(BETTER)
+    assert group is not None
+    for key, first in (("groups/length", "1-4"), ("groups/popularity", "0")):
+        found = gains(table, group, key)[first].mean
+        assert found == pytest.approx(table.comparisons[BETTER].difference)
+        assert found > 0.0
 
 
 def test_the_winners_of_a_search_are_not_drawn_against_its_fields() -> None:

@@ -115,6 +115,14 @@ def test_an_owner_shows_life_while_it_works(tmp_path):
             time.sleep(0.01)
 
 
+def test_life_is_shown_more_often_than_silence_is_taken_for_death(tmp_path, monkeypatch):
+    lease, waited = Leases(tmp_path, seconds=60.0).claim("trial"), []
+    monkeypatch.setattr(lease._over, "wait", lambda seconds: waited.append(seconds) or True)
+    with lease:
+        pass
+    assert 0.0 < waited[0] <= 60.0 / 3
+
+
 def test_a_worker_that_was_asleep_finds_that_another_took_over_and_does_not_disturb_it(leases):
     asleep = leases.claim("trial")
     os.utime(leases.path("trial", 1), (LONG_AGO, LONG_AGO))

@@ -195,6 +195,7 @@ def test_the_command_of_a_trial_trains_the_same(data):
 
 def test_item_features_are_read_once_and_refused_before_anything_runs(data, monkeypatch):
     read = []
+    monkeypatch.setattr("experiments.study.plan.READABLE", set())
     own = experiments.study.plan.with_features
     monkeypatch.setattr(
         "experiments.study.plan.with_features",
@@ -207,8 +208,11 @@ def test_item_features_are_read_once_and_refused_before_anything_runs(data, monk
         plan(asked, data)
     read.clear()
     file.write_text(ATTRIBUTES)
-    assert len(plan(asked, data)) == 2
+    before = plan(asked, data)
+    assert len(before) == 2
     assert read == ["alignment"]
+    file.write_text(ATTRIBUTES.replace("[0]", "[7]"))
+    assert {trial.id for trial in plan(asked, data)}.isdisjoint(trial.id for trial in before)
 
 
 @pytest.fixture(scope="module")

@@ -92,6 +92,17 @@ def test_a_study_is_worked_off_and_every_trial_recorded_with_all_of_its_facts(tm
     assert "epoch   2" in log
 
 
+def test_code_that_resolves_a_trial_to_another_configuration_trains_nothing(tmp_path):
+    _, place = begun(tmp_path, TWO)
+    manifest = json.loads(place.manifest.read_text())
+    for trial in manifest["trials"]:
+        trial["config_sha256"] = "0" * 64
+    place.manifest.write_text(json.dumps(manifest))
+    with pytest.raises(RunFailed, match="another configuration than planned"):
+        a_worker(place).work()
+    assert not place.record.lines()
+
+
 def test_nothing_is_trained_again(tmp_path, monkeypatch):
     _, place = begun(tmp_path, TWO)
     a_worker(place).work()
