@@ -56,11 +56,14 @@ def stepped(lazy: bool, steps: int) -> tuple[SASRec, Tensor, set[int]]:
 def test_weights_decay_as_in_torch_s_adam() -> None:
     weight, other = (torch.nn.Linear(3, 2) for _ in range(2))
     other.load_state_dict(weight.state_dict())
-    x = torch.randn(4, 3, generator=generator(0))
-    Optimizer(weight, TrainConfig(learning_rate=0.1, weight_decay=0.5)).descend(weight(x).sum())
+    mine = Optimizer(weight, TrainConfig(learning_rate=0.1, weight_decay=0.5))
     theirs = torch.optim.Adam(other.parameters(), lr=0.1, weight_decay=0.5)
-    other(x).sum().backward()  # type: ignore[no-untyped-call]
-    theirs.step()
+    for seed in range(3):
+        x = torch.randn(4, 3, generator=generator(seed))
+        mine.descend(weight(x).sum())
+        theirs.zero_grad()
+        other(x).sum().backward()  # type: ignore[no-untyped-call]
+        theirs.step()
     torch.testing.assert_close(weight.state_dict(), other.state_dict())
 
 
