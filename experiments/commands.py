@@ -228,30 +228,28 @@ def study(arguments: argparse.Namespace) -> None:
 
 def worker_words(arguments: argparse.Namespace) -> list[str]:
     """The command line of one worker of a study."""
-    from experiments.study.plan import as_text
-
-    words = ["study", str(arguments.file), "--worker"]
-    for flag, path in (("--data-dir", arguments.data_dir), ("--out", arguments.out)):
-        words += [flag, str(path)] if path else []
-    words += [word for name in arguments.plugin for word in ("--plugin", name)]
     own = [(key, value) for key, value in arguments.overrides if not key.startswith("slurm.")]
-    return words + [f"--{key}={as_text(value)}" for key, value in own]
+    return [*study_words(arguments, own), "--worker"]
 
 
 def continuing(arguments: argparse.Namespace) -> list[str]:
     """The command line that goes on with a study that was stopped, as it was begun."""
-    from experiments.study.plan import as_text
-
-    words = [word for word in worker_words(arguments) if word != "--worker"]
-    words += [
-        f"--{key}={as_text(value)}"
-        for key, value in arguments.overrides
-        if key.startswith("slurm.")
-    ]
+    words = study_words(arguments, arguments.overrides)
     for name, usual in (("workers", None), ("threads", 1), ("launcher", "local")):
         given = getattr(arguments, name)
         words += [] if given == usual else [f"--{name}", str(given)]
     return words
+
+
+def study_words(arguments: argparse.Namespace, fields: list[tuple[str, Any]]) -> list[str]:
+    """A study's command line with these fields, without what says how many work at it."""
+    from experiments.study.plan import as_text
+
+    words = ["study", str(arguments.file)]
+    for flag, path in (("--data-dir", arguments.data_dir), ("--out", arguments.out)):
+        words += [flag, str(path)] if path else []
+    words += [word for name in arguments.plugin for word in ("--plugin", name)]
+    return words + [f"--{key}={as_text(value)}" for key, value in fields]
 
 
 def report_studies(arguments: argparse.Namespace) -> None:

@@ -57,10 +57,7 @@ class Trial:
 
 def trial_from(tree: dict[str, Any]) -> Trial:
     """A Trial from its plain values; UsageError for others."""
-    try:
-        trial: Trial = build(Trial, tree, "")
-    except TypeError as error:  # a key is missing
-        raise UsageError(f"trial: {error}") from None
+    trial: Trial = build(Trial, tree, "trial")
     return trial
 
 
