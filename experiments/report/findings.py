@@ -22,11 +22,11 @@ def findings(table: Table) -> list[str]:
     if not compared:
         return []
     said = [verdict(table, compared)]
+    if len(compared) == 1:
+        return [*said, f"The difference: {amount(compared[0][1])}."]
     alike = [pair for pair in compared if pair[1].loss] or compared
-    said.append(f"Best: {against(*alike[0])}.")
-    if len(alike) > 1:
-        said.append(f"Worst: {against(*alike[-1])}.")
-    return said
+    ends = [("Best", alike[0]), ("Worst", alike[-1])][: len(alike)]
+    return said + [f"{end}: {name}, {amount(one)}." for end, (name, one) in ends]
 
 
 def commands(table: Table) -> list[str]:
@@ -83,15 +83,15 @@ def subject(table: Table, compared: list[tuple[str, Comparison]]) -> str:
     return f"{count} against {' and '.join(shown)}, {seeds} seed{'s' * (counts[-1] > 1)}"
 
 
-def against(name: str, one: Comparison) -> str:
-    """`cl4srec temperature=0.2, +.0012 (+2.1 %; 95 % interval -.0003 to +.0027; p .030)`."""
+def amount(one: Comparison) -> str:
+    """`+.0012 (+2.1 %; 95 % interval -.0003 to +.0027; p .030)`."""
     parts = [] if one.relative is None else [f"{100 * one.relative:+.1f} %"]
     if one.interval is not None:
         parts.append(f"95 % interval {' to '.join(map(signed, one.interval))}")
     parts.append(f"p {p_text(one.p)}")
     if not one.loss:
         parts.append("another next-item loss")
-    return f"{name}, {signed(one.difference)} ({'; '.join(parts)})"
+    return f"{signed(one.difference)} ({'; '.join(parts)})"
 
 
 def listed(names: list[str]) -> str:

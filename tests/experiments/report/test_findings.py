@@ -57,11 +57,12 @@ def test_what_is_claimed_to_be_above_and_below_is_named() -> None:
     ],
 )
 def test_one_seed_or_another_loss_claims_nothing(seeds, rest, told) -> None:
-    first, best = findings(table_of({"sasrec": 1.0, "good": 0.6}, seeds, **rest))
+    first, difference = findings(table_of({"sasrec": 1.0, "good": 0.6}, seeds, **rest))
     assert first.startswith("good against sasrec (")
     assert first.endswith(told)
-    assert ("another next-item loss" in best) == bool(rest)
-    assert ("95 % interval" in best) == (seeds > 1)
+    assert difference.startswith("The difference: +.")
+    assert ("another next-item loss" in difference) == bool(rest)
+    assert ("95 % interval" in difference) == (seeds > 1)
 
 
 def test_a_long_list_is_cut() -> None:
