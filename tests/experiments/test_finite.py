@@ -160,6 +160,7 @@ def assert_finite(out: Path) -> None:
         assert all(0 <= value <= 1 for rule in split.values() for value in rule.values())
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:clusters. ")  # fewer users than intents
 @pytest.mark.parametrize("dataset", [name for name in ODD if name != "threes"])
 @pytest.mark.parametrize(("model", "protocol"), TRAINED)

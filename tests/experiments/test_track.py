@@ -301,6 +301,7 @@ def test_a_server_that_stalls_later_costs_the_finish_timeout(tmp_path, server, m
     assert read_offline_run(folder)[1] == exactly(HISTORY)
 
 
+@pytest.mark.slow
 def test_a_server_that_stalls_at_the_chart_costs_the_finish_timeout_too(
     tmp_path, server, monkeypatch, capfd
 ):

@@ -96,6 +96,7 @@ def test_the_same_record_makes_the_same_files(reported: tuple[Path, str], tmp_pa
     assert content(tmp_path) == content(reported[0])
 
 
+@pytest.mark.slow
 def test_a_table_may_stand_beside_what_was_published_or_alone(
     report: Report, tmp_path: Path
 ) -> None:

@@ -26,6 +26,7 @@ def again(file: Path, out: Path, *trial: str) -> int:
                  "--again", *trial])  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_random_line_gives_the_same_metrics_again(trained, capfd):
     file, place = trained
     assert again(file, place.path) == 0

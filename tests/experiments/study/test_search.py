@@ -130,6 +130,7 @@ def test_drawn_numbers_can_be_typed_again(
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pruner", ["none", "median", "hyperband"])
 def test_one_worker_repeats_a_search_and_so_do_those_that_are_killed(
     tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch, pruner: str
