@@ -26,6 +26,12 @@ def again(file: Path, out: Path, *trial: str) -> int:
                  "--again", *trial])  # fmt: skip
 
 
+def recorded(out: Path, line: dict[str, object]) -> Path:
+    out.mkdir()
+    (out / "record.jsonl").write_text(json.dumps(line) + "\n")
+    return out
+
+
 @pytest.mark.slow
 def test_a_random_line_gives_the_same_metrics_again(trained, capfd):
     file, place = trained
@@ -46,9 +52,7 @@ def test_every_figure_that_does_not_come_out_is_named(trained, tmp_path, capfd):
         "hits/excluded": "abc",
         "curve/valid/excluded/hr@5": [0.5, 0.5],
     }
-    out = tmp_path / "out"
-    out.mkdir()
-    (out / "record.jsonl").write_text(json.dumps({**line, **changed}) + "\n")
+    out = recorded(tmp_path / "out", {**line, **changed})
     assert again(file, out, line["trial"]) == 1
     told = capfd.readouterr().err
     assert f"{line['trial']}: not the same: " in told
@@ -65,9 +69,7 @@ def test_a_line_of_another_machine_says_so_where_it_does_not_come_out(
     file, place = trained
     line = next(iter(place.record.lines().values()))
     made = {"device": device} if device else {}
-    out = tmp_path / "out"
-    out.mkdir()
-    (out / "record.jsonl").write_text(json.dumps({**line, **made, "best_epoch": 99}) + "\n")
+    out = recorded(tmp_path / "out", {**line, **made, "best_epoch": 99})
     assert again(file, out, line["trial"]) == 1
     told = f"; made on {device}, this is {line['device']}: they need not agree"
     assert (told in capfd.readouterr().err) == (device is not None)
@@ -77,7 +79,7 @@ def test_a_line_of_another_machine_says_so_where_it_does_not_come_out(
     ("trial", "told"),
     [(["none"], "--again: no finished trial 'none' is on record"), ([], "--again: no finished")],
 )
-def test_what_is_not_on_record_cannot_be_trained_again(trial, told, trained, tmp_path, capsys):
-    file, _ = trained
+def test_what_is_not_on_record_cannot_be_trained_again(trial, told, tmp_path, capsys):
+    file, _ = begun(tmp_path, TWO)
     assert again(file, tmp_path / "empty", *trial) == 2
     assert told in capsys.readouterr().err
