@@ -16,7 +16,8 @@ LISTED = 4  # variants that a sentence names
 def findings(table: Table) -> list[str]:
     """Two or three sentences on test NDCG@10, seen items excluded; none without a comparison.
 
-    Best and worst are of those with the baseline's next-item loss, where there are any.
+    Best and worst are of those with the baseline's next-item loss, where there are any; one variant
+    alone has no best: its difference is told.
     """
     compared = sorted(table.comparisons.items(), key=lambda pair: -pair[1].difference)
     if not compared:
