@@ -46,6 +46,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Before collection: the contract tests are parametrised over the catalogues."""
     for name in config.getoption("--plugin"):
-        from experiments.plugin import load_plugin
+        from experiments.config.plugin import load_plugin
 
         load_plugin(name)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.cli import main
+from experiments.cli.main import main
 from tests.experiments.small_data import planted, write_text
 
 ROOT = Path(__file__).parent.parent

@@ -134,4 +134,4 @@ def test_yaml_of_users_is_read_in_one_place_only() -> None:
             for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         )
     ]
-    assert sorted(using) == ["experiments/recbole_models.py", "experiments/yaml_file.py"]
+    assert sorted(using) == ["experiments/recbole/models.py", "experiments/storage/yaml_file.py"]

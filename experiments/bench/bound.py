@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 if TYPE_CHECKING:
-    from experiments.config import Config
+    from experiments.config.run_config import Config
     from experiments.data.batches import Rows
 
 BACKWARD = 3  # a product, and the products of its two gradients

@@ -21,13 +21,12 @@ from experiments.bench.compare import (
 from experiments.bench.measure import Measured
 from experiments.bench.presets import multiples, preset_subjects, preset_table
 from experiments.bench.scale import growth_table, plot, scale
+from experiments.config.resolve import presets, resolve
 from experiments.data.catalogue import locate
-from experiments.disk import writing
-from experiments.environment import cpu_name, versions
 from experiments.errors import UsageError
-from experiments.report.write import put
-from experiments.resolve import presets, resolve
-from experiments.train import prepare
+from experiments.storage.atomic import put, writing
+from experiments.training.environment import cpu_name, versions
+from experiments.training.loop import prepare
 
 MEANING = {
     "train_prefix": "RecBole's seconds a target over ours, same training rows",

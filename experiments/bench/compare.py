@@ -12,7 +12,7 @@ from typing import Any
 
 from experiments.bench.measure import Measured, Subject
 from experiments.errors import RunFailed
-from experiments.run_folder import REPOSITORY
+from experiments.storage.files import REPOSITORY
 
 SUBJECTS: dict[str, Subject] = {
     "RecBole SASRec, as shipped": Subject("SASRec", recbole=True, anomaly=True, evaluate=False),

@@ -79,9 +79,9 @@ def measure_ours(subject: Subject, dataset: str, data_dir: str | None, steps: in
     from torch import Generator
 
     from experiments.bench.bound import epoch_flops
-    from experiments.optimizer import Optimizer
-    from experiments.resolve import resolve
-    from experiments.train import prepare
+    from experiments.config.resolve import resolve
+    from experiments.training.loop import prepare
+    from experiments.training.optimizer import Optimizer
 
     settings = {"model": subject.model, "dataset": dataset, **SIZES, **subject.fields}
     if data_dir is not None:
@@ -172,7 +172,7 @@ def measure_recbole(subject: Subject, dataset: str, data_dir: str | None, steps:
     from recbole.utils import get_model
 
     from experiments.data.catalogue import load, locate
-    from experiments.recbole_config import quiet, recbole_config, write_atomic_file
+    from experiments.recbole.config import quiet, recbole_config, write_atomic_file
 
     spec = locate(dataset, Path(data_dir) if data_dir else None)
     model_class = get_model(subject.model)

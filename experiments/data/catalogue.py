@@ -8,9 +8,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from experiments.data.declaration import Declaration, plain_name, read_declaration
-from experiments.data.nearest import did_you_mean
-from experiments.errors import UsageError
+from experiments.data.declaration import Declaration, read_declaration
+from experiments.errors import UsageError, did_you_mean
+from experiments.storage.files import plain_name
 
 if TYPE_CHECKING:
     from experiments.data.histories import Histories

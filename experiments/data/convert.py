@@ -11,16 +11,16 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from experiments.data.atomic import copy_of, text_of, write_new
 from experiments.data.catalogue import DatasetSpec, check, check_name, declared, known, spec_of
 from experiments.data.declaration import Declaration
 from experiments.data.histories import Histories
 from experiments.data.interactions import SHORTEST, Counts, Interactions, to_k_core
 from experiments.data.layout import Columns
 from experiments.data.read import read_interactions
-from experiments.data.source import fingerprint
 from experiments.data.write import write_inter, write_item
 from experiments.errors import UsageError
+from experiments.storage.hashing import file_sha256
+from experiments.storage.new_files import copy_of, text_of, write_new
 
 LONG = 50  # a mean length above this is trained on by whole sequences
 
@@ -117,7 +117,7 @@ def _declaration(target: Path, histories: Histories) -> str:
         users=histories.num_users,
         items=histories.num_items,
         interactions=len(histories.items),
-        sha256=fingerprint(target),
+        sha256=file_sha256(target),
     )
     return yaml.safe_dump(asdict(declaration), sort_keys=False)
 
@@ -149,7 +149,7 @@ def _kept(histories: Histories) -> list[str]:
 def _written(name: str, target: Path, data_dir: Path) -> list[str]:
     command = ["python", "run.py", "train", "--dataset", name, "--data-dir", str(data_dir)]
     return [
-        f"sha256: {fingerprint(target)}",
+        f"sha256: {file_sha256(target)}",
         f"written: {target}",
         f"train on it: {shlex.join(command)}",
     ]

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from experiments.data.nearest import did_you_mean
-from experiments.errors import UsageError
-from experiments.yaml_file import read_tree
+from experiments.errors import UsageError, did_you_mean
+from experiments.storage.files import plain_name
+from experiments.storage.yaml_file import read_tree
 
 PROTOCOLS = ("prefix", "sequence")
 _OF_A_RUN = ("model", "dataset", "seed", "data_dir", "track")
@@ -47,17 +47,6 @@ def read_declaration(path: Path) -> Declaration:
     if missing := [name for name in ("file", "protocol", "max_length") if name not in values]:
         raise UsageError(f"{path}: {' and '.join(missing)} missing")
     return Declaration(**values)
-
-
-def plain_name(name: str) -> bool:
-    """Whether a name is one printable path component that is safe to join to a folder."""
-    return (
-        name.isprintable()
-        and not name.startswith((".", "-"))
-        and not set(name) & set("/\\:")
-        and 0 < len(name.encode()) <= 200
-        and name == name.strip()
-    )
 
 
 def _is_file_name(value: object) -> bool:

@@ -17,10 +17,11 @@ from experiments.data.bags import Bags, bag_vectors, words
 from experiments.data.catalogue import DatasetSpec
 from experiments.data.histories import Histories
 from experiments.data.layout import first_line, read_layout
-from experiments.data.source import known_fingerprint, read_text
 from experiments.data.titles import text_table
 from experiments.data.vectors import FORMATS, ids_file, matched_vectors
 from experiments.errors import UsageError
+from experiments.storage.files import read_text
+from experiments.storage.hashing import cached_file_sha256
 from models.tasks import ItemFeatures
 
 AUTO = ("{}_item2attributes.json", "{}.item")  # next to the data file, by its stem
@@ -64,7 +65,7 @@ def files_sha256(sources: Mapping[str, str], spec: DatasetSpec, task: str) -> st
         path = find(source, spec, f"contrast.{task}.{field}")
         for file in (path, ids_file(path)) if path.suffix in FORMATS else (path,):
             if os.path.isfile(file):  # the ids may be left out
-                digest.update(known_fingerprint(file).encode())
+                digest.update(cached_file_sha256(file).encode())
     return digest.hexdigest()
 
 

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from experiments.data.ids import shown
-from experiments.data.nearest import did_you_mean
-from experiments.data.source import opened
-from experiments.errors import UsageError
+from experiments.errors import UsageError, did_you_mean
+from experiments.storage.files import opened
 
 _SEPARATORS = {".inter": "\t", ".item": "\t", ".tsv": "\t", ".csv": ","}
 _CANDIDATES = "\t,;|"

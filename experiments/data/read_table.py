@@ -16,10 +16,11 @@ from experiments.data.histories import IntArray
 from experiments.data.ids import id_order, shown, unusable
 from experiments.data.interactions import Interactions, StrArray, TimeArray
 from experiments.data.layout import LONGEST_HEADER, Columns, Layout, read_layout
-from experiments.data.source import check_lines, fingerprint, opened
 from experiments.data.times import TimeParser
 from experiments.data.titles import read_titles
 from experiments.errors import UsageError
+from experiments.storage.files import check_lines, opened
+from experiments.storage.hashing import file_sha256
 
 CHUNK = 1_000_000  # rows parsed at a time
 
@@ -49,7 +50,7 @@ def read_table(path: Path, columns: Columns | None = None) -> Interactions:
     order = np.lexsort((times, users))  # [N] stable
     return Interactions(
         source=str(path),
-        sha256=fingerprint(path),
+        sha256=file_sha256(path),
         users=users[order],
         items=items[order],
         user_ids=user_names,

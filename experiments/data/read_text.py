@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from experiments.data.histories import IntArray
 from experiments.data.ids import shown
 from experiments.data.interactions import Interactions, StrArray
-from experiments.data.source import opened
 from experiments.errors import UsageError
+from experiments.storage.files import opened
 
 FORM = "each line is: user item item ..."
 

@@ -10,8 +10,8 @@ import pandas as pd
 
 from experiments.data.ids import CONTROL
 from experiments.data.layout import Layout, read_layout
-from experiments.data.source import check_lines, opened
 from experiments.errors import UsageError
+from experiments.storage.files import check_lines, opened
 
 
 def read_titles(path: Path) -> dict[str, str]:

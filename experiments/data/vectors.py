@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from experiments.data.source import read_text
 from experiments.errors import UsageError
+from experiments.storage.files import read_text
 
 Vectors = NDArray[np.float32]
 

@@ -9,13 +9,13 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
-from experiments.config import config_from_tree
+from experiments.config.run_config import config_from_tree
 from experiments.data.catalogue import locate
 from experiments.planted.cases import CASES, SETTINGS
 from experiments.planted.verdict import SASREC, Outcome, Verdict, verdict
 from experiments.planted.worlds import WORLDS
-from experiments.run_folder import RunFolder
-from experiments.train import SELECTION, train
+from experiments.storage.run_folder import RunFolder
+from experiments.training.loop import SELECTION, train
 
 
 def outcome(world: str, task: str, fields: dict[str, Any], seed: int) -> Outcome:

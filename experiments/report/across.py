@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from experiments.record.check import is_number
+from experiments.record.labels import in_words, short_names
+from experiments.record.read import SELECTED
 from experiments.report.aggregate import Group, Mean
-from experiments.report.check import is_number
 from experiments.report.compare import Table
-from experiments.report.read import SELECTED
 from experiments.report.style import COLOURS, LINES, MARKERS, SERIES, Plot, finish, legend, panels
-from experiments.study.variants import in_words, short_names
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
-from experiments.errors import UsageError
-from experiments.report.read import FloatArray, Line
+from experiments.record.read import FloatArray, Line
+from experiments.record.together import check_together, natural
 from experiments.report.statistics import interval
 
 RULES = ("excluded", "ranked")
@@ -70,39 +69,8 @@ def groups(lines: Iterable[Line]) -> list[Group]:
     compared = {line.baseline for some in by_variant.values() for line in some}
     order = sorted(by_variant, key=lambda name: (name not in compared, natural(name)))
     found = [Group(v, tuple(sorted(by_variant[v], key=lambda one: one.seed))) for v in order]
-    for group in found:
-        check_seeds(group)
-    check_data(found)
+    check_together([line for group in found for line in group.lines])
     return found
-
-
-def check_seeds(group: Group) -> None:
-    for one, other in zip(group.lines, group.lines[1:], strict=False):
-        if one.seed == other.seed:
-            raise UsageError(
-                f"{one.study}: two trials of {one.variant!r} on {one.dataset}, seed {one.seed} "
-                f"({one.trial}, {other.trial}); remove the one that is out of date"
-            )
-
-
-def check_data(found: list[Group]) -> None:
-    lines = [line for group in found for line in group.lines]
-    for one in lines:
-        first = lines[0]
-        if one.values.get("data_sha256") != first.values.get("data_sha256"):
-            raise UsageError(
-                f"{one.study}: {one.variant!r} seed {one.seed} and {first.variant!r} seed "
-                f"{first.seed} read different data as {one.dataset} (data_sha256 differs); "
-                f"run them again on the same file"
-            )
-
-
-def natural(text: str) -> list[tuple[int, float, str]]:
-    """A key that sorts numbers in a text by their size."""
-    parts = re.split(r"(\d+\.?\d*(?:e[+-]?\d+)?)", text)
-    return [
-        (0, float(part), "") if index % 2 else (1, 0.0, part) for index, part in enumerate(parts)
-    ]
 
 
 def tally(values: Iterable[str]) -> list[tuple[str, int]]:

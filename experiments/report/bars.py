@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from experiments.record.read import SELECTED
 from experiments.report.across import axes_of, baselines, mean_of, numeric_axes
 from experiments.report.compare import Table
-from experiments.report.read import SELECTED
 from experiments.report.style import COLOURS, INK, LINES, Plot, finish, legend, panels
 
 BARS = 30

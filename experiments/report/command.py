@@ -6,17 +6,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from experiments.data.nearest import did_you_mean
-from experiments.errors import RunFailed, UsageError
-from experiments.report import merge, planted, readme, speed
+from experiments.errors import RunFailed, UsageError, did_you_mean
+from experiments.record import merge
+from experiments.record.read import RESULTS, read_record, study_files
+from experiments.report import planted, readme, speed
 from experiments.report.compare import Table, tables
 from experiments.report.findings import commands, findings, printed
 from experiments.report.formats import as_csv, bullets, latex, markdown, plain
 from experiments.report.published import Published, published
-from experiments.report.read import REPOSITORY, RESULTS, read_record, study_files
 from experiments.report.searches import search_sheet
 from experiments.report.sheet import Sheet, brief, sheet
-from experiments.report.write import put, replace
+from experiments.storage.atomic import put, replace
+from experiments.storage.files import REPOSITORY
 
 if TYPE_CHECKING:
     from experiments.report.page import Chapter

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from experiments.errors import UsageError
-from experiments.report.aggregate import Group, groups, natural
-from experiments.report.read import SELECTED, FloatArray, Line
+from experiments.record.line import decode_hits
+from experiments.record.read import SELECTED, FloatArray, Line
+from experiments.record.together import natural
+from experiments.report.aggregate import Group, groups
 from experiments.report.statistics import RESAMPLES, bootstrap, effect_size, holm, interval
-from experiments.study.line import decode_hits
 
 LEVEL = 0.01
 SEED = 0  # of the resamples

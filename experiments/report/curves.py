@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 
+from experiments.record.read import SELECTED
 from experiments.report.across import baselines, mean_of
 from experiments.report.aggregate import Group
 from experiments.report.compare import Table
-from experiments.report.read import SELECTED
 from experiments.report.style import COLOURS, LINES, MARKERS, SERIES, Plot, finish, legend, panels
 
 SECONDS, VALID = "curve/seconds", "curve/valid/excluded/ndcg@10"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from experiments.printed import headed
+from experiments.evaluation.formatting import headed
+from experiments.record.read import SELECTED
 from experiments.report.aggregate import RULES
 from experiments.report.compare import Comparison, Table
-from experiments.report.read import SELECTED
 from experiments.report.sheet import number_text, p_text, signed
 
 LISTED = 4  # variants that a sentence names

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from experiments.device_name import is_cpu
+from experiments.record.read import Line
 from experiments.report.aggregate import VALID, tally
 from experiments.report.compare import LEVEL, Table
 from experiments.report.published import Published
-from experiments.report.read import Line
 from experiments.report.statistics import RESAMPLES
+from experiments.training.device_name import is_cpu
 
 BOLD = "Bold: the best mean of a column."
 ERRORS = 5  # different errors that are listed

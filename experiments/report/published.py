@@ -7,10 +7,10 @@ from pathlib import Path
 
 from experiments.errors import UsageError
 from experiments.report.aggregate import RULES
-from experiments.report.read import REPOSITORY
-from experiments.yaml_file import parse
+from experiments.storage.files import REPOSITORY
+from experiments.storage.yaml_file import parse
 
-PUBLISHED = REPOSITORY / "experiments" / "published.yaml"
+PUBLISHED = REPOSITORY / "experiments" / "results" / "published.yaml"
 
 
 @dataclass(frozen=True)

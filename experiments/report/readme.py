@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from experiments.data.nearest import did_you_mean
-from experiments.errors import UsageError
+from experiments.errors import UsageError, did_you_mean
 
 START = re.compile(r"^<!-- report: (\S+)(?: +(\S+))? -->$", re.M)
 END = "<!-- end report -->"

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from experiments.record.labels import short_names, shown
+from experiments.record.read import Line
 from experiments.report.aggregate import VALID
 from experiments.report.compare import Table
-from experiments.report.read import Line
 from experiments.report.sheet import Cell, Sheet, number_text
-from experiments.study.variants import short_names, shown
 
 ENDS = ("valid NDCG@10", "epochs")
 

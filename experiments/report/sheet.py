@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from experiments.device_name import is_cpu
 from experiments.report.aggregate import SECONDS, VALID, Group, Mean
 from experiments.report.compare import Comparison, Table
 from experiments.report.notes import notes, published_notes
 from experiments.report.published import Published
+from experiments.training.device_name import is_cpu
 
 SHOWN = {
     "HR@10": "test/excluded/hr@10",

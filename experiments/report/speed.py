@@ -7,8 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from experiments.config.resolve import PRESETS
 from experiments.errors import UsageError
-from experiments.listing import described
+from experiments.storage.yaml_file import first_line, header
 
 Json = dict[str, Any]
 FOLDER = "bench"  # below experiments/results
@@ -57,7 +58,7 @@ def shares(found: dict[str, float]) -> str:
 
 def presets(record: Json) -> str:
     """What each preset learns, and what its epoch costs."""
-    about = {entry.name: entry.about for entry in described("presets")}
+    about = {path.stem: first_line(header(path)) for path in PRESETS.glob("*.yaml")}
     lines = [
         f"| preset | what it is | epoch, times SASRec's ({record['dataset']}, `prefix`) |",
         "|---|---|---|",

@@ -14,8 +14,6 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from experiments.report.write import slug
-
 INK, PAPER = "#1a1a1a", "#ffffff"
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c8c8c")
 """Okabe and Ito's, which people who do not see all colours tell apart; yellow and black left out:
@@ -91,3 +89,8 @@ def inline(svg: str, prefix: str) -> str:
     svg = re.sub(r'\b(id="|href="#|url\(#)', rf"\1{prefix}", svg)
     svg = svg.replace(COLOURS[0], "var(--blue)")  # too dark for dark mode as it is
     return svg.replace(INK, "currentColor").replace(f"fill: {PAPER}", "fill: none")
+
+
+def slug(text: str) -> str:
+    """As a file's name."""
+    return re.sub(r"[\W_]+", "-", text).strip("-").lower()

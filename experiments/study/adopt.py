@@ -11,10 +11,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from experiments.config import config_from_tree, config_sha256, config_tree, science
+from experiments.config.run_config import config_from_tree, config_sha256, config_tree, science
 from experiments.errors import UsageError
+from experiments.record.results_file import Line, Record
 from experiments.study.plan import Trial, about, identity
-from experiments.study.record import Line, Record
 from experiments.study.spec import Study
 
 

@@ -11,10 +11,11 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from experiments.errors import RunFailed, UsageError
-from experiments.run_folder import REPOSITORY, RunFolder, as_yaml
+from experiments.record.line import finished_line
+from experiments.record.results_file import Line
+from experiments.storage.files import REPOSITORY
+from experiments.storage.run_folder import RunFolder, as_yaml
 from experiments.study.launch import pinned
-from experiments.study.line import finished_line
-from experiments.study.record import Line
 
 RANDOM = ""
 SAME = ("valid/", "test/", "hits/", "best_epoch", "epochs", "curve/valid/", "curve/epoch")

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from experiments.errors import RunFailed, UsageError
+from experiments.record.read import RESULTS, study_files
+from experiments.record.results_file import Line
 from experiments.report.command import Report, write
-from experiments.report.read import RESULTS, study_files
-from experiments.report.write import put, slug
-from experiments.run_folder import as_yaml
-from experiments.stop import resumable
+from experiments.report.style import slug
+from experiments.storage.atomic import put
+from experiments.storage.run_folder import as_yaml
 from experiments.study import local, on_ray, slurm
 from experiments.study.adopt import adopt, borrow, finished_elsewhere, renewable
 from experiments.study.again import again
@@ -21,14 +22,14 @@ from experiments.study.estimate import clock, estimate, timings
 from experiments.study.folder import StudyFolder, study_folder
 from experiments.study.launch import Launch
 from experiments.study.plan import Trial, doubles, plan
-from experiments.study.record import Line
 from experiments.study.search import ModelSearch, plan_searches
 from experiments.study.searching import Searching, searches_in
 from experiments.study.slurm import SlurmConfig
 from experiments.study.spec import Study, read_study
 from experiments.study.sweep import sweep_config
 from experiments.study.worker import Worker
-from experiments.track import TrackConfig, track_report
+from experiments.tracking.track import TrackConfig, track_report
+from experiments.training.signals import resumable
 
 if TYPE_CHECKING:
     from experiments.report.page import Chapter

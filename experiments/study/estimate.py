@@ -8,11 +8,11 @@ from statistics import median
 
 import torch
 
-from experiments.device_name import is_cpu
-from experiments.report.check import is_number
-from experiments.report.read import read_record, study_files
+from experiments.record.check import is_number
+from experiments.record.read import read_record, study_files
+from experiments.record.results_file import Line
 from experiments.study.plan import Trial
-from experiments.study.record import Line
+from experiments.training.device_name import is_cpu
 
 Seconds = dict[str, tuple[float, float]]
 """By data set, model and protocol: seconds an epoch, epochs of a training."""

@@ -9,14 +9,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from experiments.checkpoint import write_json
-from experiments.disk import writing
 from experiments.errors import UsageError
-from experiments.report.read import RESULTS
-from experiments.run_folder import REPOSITORY, RunFolder
+from experiments.record.read import RESULTS
+from experiments.record.results_file import Record
+from experiments.storage.atomic import write_json, writing
+from experiments.storage.files import REPOSITORY
+from experiments.storage.run_folder import RunFolder
 from experiments.study.lease import Leases
 from experiments.study.plan import Trial, trial_from
-from experiments.study.record import Record
 from experiments.study.spec import Study
 
 MANIFEST = {"study", "question", "trials", "searches"}

@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import Protocol
 
 from experiments.errors import RunFailed, UsageError
-from experiments.run_folder import REPOSITORY
+from experiments.storage.files import REPOSITORY
 from experiments.study.folder import StudyFolder
 
 POLL = 0.5  # seconds between looks at the workers

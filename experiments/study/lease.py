@@ -22,7 +22,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from experiments.disk import writing
+from experiments.storage.atomic import writing
 
 SECONDS = 60.0  # without a sign of life, until others may take over
 BEATS = 6  # signs of life in that time

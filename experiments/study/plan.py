@@ -10,17 +10,17 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from experiments.build import with_features
-from experiments.cli import plain
-from experiments.config import Config, config_sha256
+from experiments.config.resolve import resolve
+from experiments.config.run_config import Config, config_sha256
+from experiments.config.typed import build
 from experiments.data.catalogue import DatasetSpec, load
 from experiments.data.features import files_sha256
-from experiments.data.source import known_fingerprint
 from experiments.errors import UsageError
-from experiments.resolve import resolve
+from experiments.storage.hashing import cached_file_sha256
+from experiments.storage.yaml_file import plain
 from experiments.study.spec import Study
 from experiments.study.variants import Fields, Variant, variants
-from experiments.typed import build
+from experiments.training.build import with_features
 from models.tasks import FeatureTask
 
 READABLE: set[tuple[str, str, int]] = set()
@@ -101,7 +101,7 @@ def planned(variant: Variant, dataset: str, seed: int, data_dir: Path | None) ->
     except UsageError as error:
         raise UsageError(f"{variant.label} on {dataset}: {error}") from None
     sha256 = config_sha256(config)
-    data = known_fingerprint(spec.path)
+    data = cached_file_sha256(spec.path)
     if config.ties != "file" and (data, config.ties) not in ORDERED:
         load(spec, config.ties)  # these data may have no times
         ORDERED.add((data, config.ties))
@@ -123,7 +123,7 @@ def features_sha256(config: Config, spec: DatasetSpec) -> dict[str, str]:
     tasks = [task for task in config.contrast if isinstance(task, FeatureTask) and task.weight]
     found = {task.name: files_sha256(task.sources(), spec, task.name) for task in tasks}
     for task in tasks:
-        key = (known_fingerprint(spec.path), found[task.name], task.feature_dim)
+        key = (cached_file_sha256(spec.path), found[task.name], task.feature_dim)
         if key not in READABLE:
             with_features(task, load(spec), spec)
             READABLE.add(key)

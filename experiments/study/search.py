@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from experiments.resolve import reads
+from experiments.config.resolve import reads
 from experiments.study.plan import Trial, excluded, planned
 from experiments.study.sampling import suggestion
 from experiments.study.spec import Search, Study

@@ -12,17 +12,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from experiments.checkpoint import write_json
-from experiments.disk import writing
+from experiments.config.typed import build
 from experiments.errors import UsageError
+from experiments.record.line import SELECTION
+from experiments.record.results_file import Line
+from experiments.storage.atomic import write_json, writing
+from experiments.storage.lock import locked
 from experiments.study.folder import StudyFolder
-from experiments.study.line import SELECTION
-from experiments.study.lock import locked
 from experiments.study.plan import Trial, trial_from
-from experiments.study.record import Line
 from experiments.study.sampling import Known, hopeless, next_fields, write_journal
 from experiments.study.search import ModelSearch
-from experiments.typed import build
 
 TRIES = 50  # at fields that go together
 

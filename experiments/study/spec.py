@@ -7,11 +7,11 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from experiments.data.declaration import plain_name
-from experiments.errors import UsageError, one_line
+from experiments.config.typed import build
+from experiments.errors import UsageError, one_line, unknown
+from experiments.storage.files import plain_name
+from experiments.storage.yaml_file import read_tree
 from experiments.study.ranges import Range
-from experiments.typed import build, unknown
-from experiments.yaml_file import read_tree
 
 STUDIES = Path(__file__).parent.parent / "studies"
 MOST_TRIALS = 100_000

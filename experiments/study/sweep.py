@@ -58,7 +58,7 @@ def axes_of(study: Study, model: str) -> Axes:
 
 def varied(study: Study, model: str, key: str) -> bool:
     """Whether a field of the study is a field of this model; a mere baseline has no contrast."""
-    from experiments.resolve import reads
+    from experiments.config.resolve import reads
 
     mere = model == study.baseline and model not in study.base
     return reads(model, key) and not (mere and key.split(".")[0] in CONTRASTIVE)

@@ -9,21 +9,21 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import replace
 from pathlib import Path
 
-from experiments.config import Config, config_sha256
+from experiments.config.run_config import Config, config_sha256
 from experiments.data.catalogue import DatasetSpec
-from experiments.data.source import known_fingerprint
-from experiments.disk import FULL_OR_FAILING, NotWritable, cannot_write, writing
 from experiments.errors import RunFailed, UsageError
-from experiments.intact import finished_result
-from experiments.lock import Busy
+from experiments.record.line import failed_line, finished_line, pruned_line
+from experiments.record.results_file import Line
+from experiments.storage.atomic import FULL_OR_FAILING, NotWritable, cannot_write, writing
+from experiments.storage.hashing import cached_file_sha256
+from experiments.storage.lock import Busy
 from experiments.study.folder import StudyFolder
 from experiments.study.lease import Lease
-from experiments.study.line import failed_line, finished_line, pruned_line
 from experiments.study.plan import Trial, about, resolved
-from experiments.study.record import Line
 from experiments.study.searching import searches_in
-from experiments.track import TrackConfig, of_trial
-from experiments.train import Pruned, train
+from experiments.tracking.track import TrackConfig, of_trial
+from experiments.training.integrity import finished_result
+from experiments.training.loop import Pruned, train
 
 POLL = 2.0  # seconds between looks at what others have
 DEATHS = 10  # of processes in one and the same epoch of a trial, until it counts as failed
@@ -138,7 +138,7 @@ class Worker:
             raise RunFailed(f"on this machine: {error}") from None
         if config_sha256(config) != trial.config_sha256:
             raise RunFailed("this code resolves the trial to another configuration than planned")
-        if known_fingerprint(spec.path) != trial.data_sha256:
+        if cached_file_sha256(spec.path) != trial.data_sha256:
             raise RunFailed(f"{spec.path}: not the data that the trial was planned on")
         track = of_trial(self.track, self.study, trial.dataset, trial.variant.label, trial.seed)
         return replace(config, track=track), spec

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from hypothesis import strategies as st
 
-from experiments.cli import main
+from experiments.cli.main import main
 from experiments.data.histories import Histories
 
 torch.set_num_threads(1)  # on tensors this small, threads only wait for each other

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from augment import MASK, Mask, TrainHistories
-from experiments.checkpoint import load_weights, save_weights
+from experiments.storage.checkpoint import load_weights, save_weights
 from models.losses import info_nce, uniformity
 from models.losses.negatives import in_batch
 from models.sasrec import SASRec

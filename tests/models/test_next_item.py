@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from experiments.export import item_vectors
+from experiments.evaluation.export import item_vectors
 from models.losses import cross_entropy, full_softmax
 from models.losses.class_weight import ClassWeight, item_weights, target_counts
 from models.losses.info_nce import Similarity

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from augment import TrainHistories
-from experiments.build import RECBOLE_FIELDS
 from experiments.data.batches import Rows, make_batch, prefix_rows, sequence_rows
+from experiments.training.build import RECBOLE_FIELDS
 from models.augmented_input import AugmentConfig
 from models.encoders import ENCODERS, EncoderConfig
 from models.losses.next_item import CrossEntropy, NextItemLoss

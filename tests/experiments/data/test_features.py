@@ -10,11 +10,11 @@ import pytest
 import torch
 from safetensors.numpy import save_file
 
-from experiments.build import with_features
 from experiments.data.bags import bag_vectors, words
 from experiments.data.catalogue import DatasetSpec, load, locate
 from experiments.data.features import files_sha256, read_features
 from experiments.errors import UsageError
+from experiments.training.build import with_features
 from models.tasks import Alignment, ItemFeatures
 from tests.experiments.small_data import histories_of
 

@@ -12,10 +12,10 @@ import pytest
 from scipy import stats
 
 from experiments.errors import UsageError
+from experiments.record.line import encode_hits
+from experiments.record.read import SELECTED, UNLEARNT, Line, parse, read_record, study_files
 from experiments.report.compare import Table, same_loss, tables
 from experiments.report.notes import notes
-from experiments.report.read import SELECTED, UNLEARNT, Line, parse, read_record, study_files
-from experiments.study.line import encode_hits
 from models.baselines import BASELINES
 from tests.experiments.report.made_record import Values, finished, made_study, write_record
 

@@ -7,9 +7,9 @@ import json
 import numpy as np
 import pytest
 
+from experiments.record.read import parse
 from experiments.report.compare import Table, tables
 from experiments.report.findings import commands, findings, printed
-from experiments.report.read import parse
 from tests.experiments.report.made_record import FloatArray, Values, finished
 
 USERS = 2000

@@ -10,11 +10,11 @@ import re
 import numpy as np
 import pytest
 
+from experiments.record.read import SELECTED, parse
 from experiments.report.aggregate import SECONDS, VALID
 from experiments.report.compare import Table, tables
 from experiments.report.formats import as_csv, latex, markdown, plain
 from experiments.report.published import Published, published
-from experiments.report.read import SELECTED, parse
 from experiments.report.sheet import (
     UNCHANGED,
     Cell,
@@ -25,7 +25,7 @@ from experiments.report.sheet import (
     sheet,
     signed,
 )
-from experiments.report.write import slug
+from experiments.report.style import slug
 from tests.experiments.report.made_record import Values, finished, made_study
 from tests.experiments.report.test_compare import BETTER, lines_of
 

@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 
 import experiments.report.command as command
-from experiments.cli import main
+from experiments.cli.main import main
 from experiments.errors import RunFailed, UsageError
+from experiments.record.read import RESULTS
 from experiments.report.planted import planted_block
-from experiments.report.read import REPOSITORY, RESULTS
+from experiments.storage.files import REPOSITORY
 from tests.experiments.report.made_record import made_study, write_record
 
 README = "# A\n<!-- report: temperature brief -->\n<!-- end report -->\n"

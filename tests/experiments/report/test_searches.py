@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from experiments.record.read import Line
 from experiments.report.aggregate import VALID
 from experiments.report.compare import table
-from experiments.report.read import Line
 from experiments.report.searches import search_sheet
 
 

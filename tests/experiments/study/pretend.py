@@ -9,17 +9,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-from experiments.checkpoint import content_sha256, file_sha256, save_state, write_json
-from experiments.config import Config, config_tree, settings_sha256, tree_sha256
+from experiments.config.run_config import Config, config_tree, settings_sha256, tree_sha256
 from experiments.data.catalogue import DatasetSpec
-from experiments.run_folder import RunFolder
+from experiments.storage.atomic import write_json
+from experiments.storage.checkpoint import save_state
+from experiments.storage.hashing import content_sha256, file_sha256
+from experiments.storage.run_folder import RunFolder
 from experiments.study.folder import StudyFolder, study_folder
 from experiments.study.plan import plan
 from experiments.study.search import plan_searches
 from experiments.study.spec import read_study
 from experiments.study.worker import Worker
-from experiments.track import TrackConfig
-from experiments.train import Pruned, Watch
+from experiments.tracking.track import TrackConfig
+from experiments.training.loop import Pruned, Watch
 
 Score = Callable[[Config], float]
 Epoch = Callable[[Config, int], None]

@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from experiments.record.results_file import Record
 from experiments.study.adopt import adopt, borrow
 from experiments.study.folder import StudyFolder, study_folder
 from experiments.study.plan import about, plan
-from experiments.study.record import Record
 from experiments.study.spec import Study, read_study
 from tests.experiments.small_data import planted, write_text
 from tests.experiments.study.test_worker import TWO, a_worker, begun

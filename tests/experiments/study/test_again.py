@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.cli import main
+from experiments.cli.main import main
 from experiments.study.folder import StudyFolder
 from tests.experiments.study.test_worker import TWO, a_worker, begun
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from experiments.device_name import is_cpu
-from experiments.environment import device_name
 from experiments.study.estimate import timings
+from experiments.training.device_name import is_cpu
+from experiments.training.environment import device_name
 
 H100 = "NVIDIA H100 80GB HBM3"
 

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import strategies as st
 
 from experiments.errors import UsageError
+from experiments.record.merge import add
+from experiments.record.results_file import Record
 from experiments.report.command import Report
 from experiments.report.formats import as_csv, latex, markdown, plain
-from experiments.report.merge import add
 from experiments.report.plots import plots
 from experiments.report.readme import blocks, rewritten
 from experiments.report.sheet import brief
@@ -20,14 +21,13 @@ from experiments.study.adopt import adopt
 from experiments.study.estimate import timings
 from experiments.study.folder import study_folder
 from experiments.study.plan import plan
-from experiments.study.record import Record
 from experiments.study.search import plan_searches
 from experiments.study.spec import MOST_TRIALS, read_study
+from tests.experiments.config.test_malformed_yaml import FRAGMENTS, VALUES, paths
 from tests.experiments.malformed import HOSTILE_NAMES, HOSTILE_VALUES, examined, mutated, outcome
 from tests.experiments.report.made_record import made_study
 from tests.experiments.small_data import planted, write_text
 from tests.experiments.study.test_worker import TWO, begun
-from tests.experiments.test_malformed_yaml import FRAGMENTS, VALUES, paths
 
 HEAD = b"# Does it help?\nbase: cl4srec\ndatasets: [planted]\n"
 STUDIES = [

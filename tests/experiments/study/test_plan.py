@@ -8,11 +8,11 @@ from dataclasses import replace
 import pytest
 
 import experiments.study.plan
-from experiments.cli import overrides, parser
-from experiments.config import config_tree
+from experiments.cli.main import overrides, parser
+from experiments.config.resolve import resolve
+from experiments.config.run_config import config_tree
 from experiments.data.catalogue import declared, known
 from experiments.errors import UsageError
-from experiments.resolve import resolve
 from experiments.study.command import whole_plan
 from experiments.study.plan import Trial, command, doubles, plan
 from experiments.study.ranges import Range

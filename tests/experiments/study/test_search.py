@@ -11,15 +11,15 @@ import pytest
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
-from experiments.cli import main
-from experiments.config import Config
+from experiments.cli.main import main
+from experiments.config.run_config import Config
 from experiments.errors import RunFailed, UsageError
-from experiments.run_folder import RunFolder
+from experiments.record.results_file import Line
+from experiments.storage.run_folder import RunFolder
 from experiments.study import searching
 from experiments.study.command import finish, left
 from experiments.study.folder import StudyFolder, study_folder
 from experiments.study.plan import plan
-from experiments.study.record import Line
 from experiments.study.search import plan_searches
 from experiments.study.searching import searches_in
 from experiments.study.spec import read_study

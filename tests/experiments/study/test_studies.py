@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.cli import main
+from experiments.cli.main import main
 from experiments.data.catalogue import declared
 
 ROOT = Path(__file__).parents[3]

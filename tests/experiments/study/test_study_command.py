@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 import yaml
 
-from experiments.cli import main
-from experiments.run_folder import REPOSITORY
+from experiments.cli.main import main
+from experiments.storage.files import REPOSITORY
 from experiments.study.folder import study_folder
 from tests.experiments.small_data import planted, write_text
 from tests.experiments.study.test_worker import metrics
-from tests.experiments.test_stop import default_handler
-from tests.experiments.wandb_reader import read_offline_run, read_records
+from tests.experiments.tracking.wandb_reader import read_offline_run, read_records
+from tests.experiments.training.test_signals import default_handler
 
 STUDY = """# Does the contrast help?
 base: cl4srec

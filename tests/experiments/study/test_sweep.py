@@ -10,7 +10,7 @@ import pytest
 import yaml
 from wandb.sdk.launch.sweeps.utils import create_sweep_command, create_sweep_command_args
 
-from experiments.cli import overrides, parser
+from experiments.cli.main import overrides, parser
 from experiments.errors import UsageError
 from experiments.study.plan import plan
 from experiments.study.ranges import Range

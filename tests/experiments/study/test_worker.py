@@ -13,14 +13,14 @@ from typing import Any
 import pytest
 
 from experiments.errors import RunFailed, UsageError
-from experiments.lock import sole_writer
+from experiments.storage.lock import sole_writer
 from experiments.study import worker as working
 from experiments.study.command import Where, finish, work
 from experiments.study.folder import StudyFolder, study_folder
 from experiments.study.plan import plan
 from experiments.study.spec import read_study
 from experiments.study.worker import DEATHS, Worker
-from experiments.track import TrackConfig
+from experiments.tracking.track import TrackConfig
 from tests.experiments.small_data import planted, write_text
 
 UNTRACKED = TrackConfig(mode="disabled")

@@ -1,0 +1,318 @@
+"""What each command does.  Heavy packages are imported by the command that needs them."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from experiments.errors import UsageError
+from experiments.training.signals import resumable, resume_command
+
+if TYPE_CHECKING:
+    from experiments.config.run_config import Config
+    from experiments.data.catalogue import DatasetSpec
+    from experiments.storage.run_folder import RunFolder
+    from experiments.training.loop import Run
+
+
+def train(arguments: argparse.Namespace) -> None:
+    """Train one model, or continue one, and print its metrics."""
+    load_plugins(arguments.plugin)
+    from experiments.config.resolve import resolve
+    from experiments.storage.run_folder import RunFolder, default_folder
+
+    finished = None
+    if arguments.resume:
+        config, spec, folder, finished = resumed(arguments)
+    else:
+        config, spec = resolve(arguments.config, arguments.overrides)
+        out = arguments.out or default_folder(config.dataset, config.model, config.seed)
+        folder = RunFolder(out)
+        if leads():
+            folder.check_free()
+    if finished is None:
+        command = resume_command(folder.path, arguments.plugin, processes())
+        with resumable(folder.config, command, leads()):
+            finished = run_training(config, spec, folder, arguments.resume)
+    if leads():
+        report(finished, folder.path, arguments.json)
+
+
+def run_training(
+    config: Config, spec: DatasetSpec, folder: RunFolder, resume: bool
+) -> dict[str, Any]:
+    """By this process, or together with the others that torchrun started."""
+    if processes() > 1:
+        from experiments.training.distributed import train_together
+
+        return train_together(config, spec, folder, resume)
+    from experiments.training.loop import train as run
+
+    return run(config, spec, folder, resume)
+
+
+def leads() -> bool:
+    """True but for the second and later processes that torchrun starts."""
+    return processes() == 1 or os.environ.get("RANK", "0") == "0"
+
+
+def processes() -> int:
+    """How many torchrun started; 1 without it."""
+    count = os.environ.get("WORLD_SIZE", "1")
+    return int(count) if count.isdecimal() else 1
+
+
+def resumed(
+    arguments: argparse.Namespace,
+) -> tuple[Config, DatasetSpec, RunFolder, dict[str, Any] | None]:
+    """The configuration in a run's folder; only epochs may be raised, and the data moved.
+
+    With the result of a run that is finished and is not asked for more epochs.
+    """
+    from experiments.config.resolve import resolve
+    from experiments.storage.run_folder import existing_run
+    from experiments.training.integrity import finished_result
+
+    if arguments.out is None or arguments.config is not None:
+        raise UsageError("--resume needs --out DIR, the folder of the run, and no --config")
+    for key, _ in arguments.overrides:
+        if key not in ("epochs", "data_dir"):
+            raise UsageError(f"--{key}: a run is resumed as it was; only --epochs may be raised")
+    folder = existing_run(arguments.out)
+    moved = [(key, value) for key, value in arguments.overrides if key != "epochs"]
+    before = resolve(folder.config, moved)[0].epochs
+    config, spec = resolve(folder.config, arguments.overrides)
+    if config.epochs < before:
+        raise UsageError(
+            f"--epochs: {config.epochs} is below the {before} the run was started with"
+        )
+    if config.epochs > before and config.train.schedule != "constant":
+        raise UsageError(
+            f"--epochs: the learning rate has fallen to 0 by epoch {before} "
+            f"(train.schedule: {config.train.schedule}); start another run with more"
+        )
+    if config.epochs > before and before % config.train.evaluate_every:
+        raise UsageError(
+            f"--epochs: epoch {before} was validated as the last one, between two of every "
+            f"{config.train.evaluate_every}; start another run with more"
+        )
+    finished = None if config.epochs > before else finished_result(folder)
+    return config, spec, folder, finished
+
+
+def report(result: dict[str, Any], folder: Path, as_json: bool) -> None:
+    """The metrics of a finished run, and what can be done with it."""
+    from experiments.evaluation.formatting import headed
+
+    split = "test" if "test" in result["metrics"] else "valid"
+    metrics = result["metrics"][split]
+    print(f"\n{headed(split, result['best_epoch'], result['epochs'], metrics)}")
+    seen = result["targets_seen"][split]
+    if seen:
+        print(f"{seen} of {result['users']} {split} items were seen before: misses when excluded")
+    if split == "valid":
+        print("test was not looked at (evaluate.test: false)")
+    seconds = result["seconds"]
+    print(f"{seconds['total']:.0f} s, of which training {seconds['train']:.0f} s -> {folder}")
+    if as_json:
+        print(json.dumps(result))
+
+
+def reload(arguments: argparse.Namespace) -> Run:
+    """A finished run with its best weights."""
+    load_plugins(arguments.plugin)
+    from experiments.config.resolve import resolve
+    from experiments.storage.run_folder import existing_run
+
+    folder = existing_run(arguments.run)
+    if not folder.weights.is_file():
+        raise UsageError(f"{arguments.run}: no model yet (there is no {folder.weights.name})")
+    moved = arguments.data_dir
+    config, spec = resolve(folder.config, [("data_dir", str(moved.absolute()))] if moved else [])
+    from experiments.storage.checkpoint import load_weights
+    from experiments.training.integrity import record_of
+    from experiments.training.loop import check_origins, prepare
+
+    path, record = record_of(folder)
+    run = prepare(config, spec)
+    check_origins(path, record, run)
+    load_weights(folder.weights, run.model)
+    return run
+
+
+def evaluate(arguments: argparse.Namespace) -> None:
+    """Rank again with a finished run's model: the same numbers as in its result.json."""
+    from experiments.evaluation.formatting import table
+
+    metrics = reload(arguments).evaluate(arguments.split).metrics()
+    print(table(metrics))
+    if arguments.json:
+        print(json.dumps({arguments.split: metrics}))
+
+
+def recommend(arguments: argparse.Namespace) -> None:
+    """The next items for a typed history."""
+    from experiments.evaluation.recommend import recommend as best
+
+    run = reload(arguments)
+    run.model.eval()
+    length = run.config.encoder.max_length
+    items = best(run.model, run.histories, arguments.history, arguments.k, length, run.device)
+    for place, found in enumerate(items, 1):
+        print(f"{place:3d}  {found.item:<12}{found.score:10.4f}  {found.title or ''}".rstrip())
+    if arguments.json:
+        print(json.dumps([vars(found) for found in items]))
+
+
+def export(arguments: argparse.Namespace) -> None:
+    """Embeddings of items, or states of users, with their ids."""
+    from experiments.evaluation.export import check_name
+    from experiments.evaluation.export import export as write
+
+    check_name(arguments.to)
+    run = reload(arguments)
+    length = run.config.encoder.max_length
+    print(write(run.model, run.histories, arguments.what, arguments.read, length, arguments.to))
+
+
+def data(arguments: argparse.Namespace) -> None:
+    """Convert a file to a data set, and say what was counted."""
+    from experiments.data.convert import convert
+
+    lines = convert(
+        arguments.name,
+        arguments.source,
+        arguments.data_dir,
+        arguments.user_column,
+        arguments.item_column,
+        arguments.time_column,
+        arguments.k_core,
+    )
+    print("\n".join(lines))
+
+
+def study(arguments: argparse.Namespace) -> None:
+    """Plan a study and have workers train it; or be one of them."""
+    load_plugins(arguments.plugin)
+    from experiments.config.resolve import with_overrides
+    from experiments.config.typed import build
+    from experiments.study import command
+    from experiments.study.slurm import SlurmConfig
+    from experiments.tracking.track import TrackConfig
+
+    tree = with_overrides({"track": {}, "slurm": {}}, arguments.overrides)
+    where = command.Where(
+        arguments.data_dir, arguments.out, build(TrackConfig, tree["track"], "track")
+    )
+    slurm = build(SlurmConfig, tree["slurm"], "slurm")
+    workers = command.check_workers(arguments.workers, arguments.threads)
+    if arguments.worker:
+        command.work(arguments.file, where)
+    elif arguments.dry_run:
+        command.dry_run(arguments.file, where, workers, arguments.retry_failed)
+    elif arguments.again is not None:
+        command.repeat(arguments.file, where, arguments.again, arguments.plugin, arguments.threads)
+    elif arguments.wandb_sweep:
+        command.write_sweeps(arguments.file, where)
+    else:
+        command.run(
+            arguments.file, where,
+            command.launcher(arguments.launcher, slurm),
+            workers, arguments.threads, arguments.retry_failed,
+            worker_words(arguments), continuing(arguments),
+        )  # fmt: skip
+
+
+def worker_words(arguments: argparse.Namespace) -> list[str]:
+    """The command line of one worker of a study."""
+    own = [(key, value) for key, value in arguments.overrides if not key.startswith("slurm.")]
+    return [*study_words(arguments, own), "--worker"]
+
+
+def continuing(arguments: argparse.Namespace) -> list[str]:
+    """The command line that goes on with a study that was stopped, as it was begun."""
+    words = study_words(arguments, arguments.overrides)
+    for name, usual in (("workers", None), ("threads", 1), ("launcher", "local")):
+        given = getattr(arguments, name)
+        words += [] if given == usual else [f"--{name}", str(given)]
+    return words
+
+
+def study_words(arguments: argparse.Namespace, fields: list[tuple[str, Any]]) -> list[str]:
+    """A study's command line with these fields, without what says how many work at it."""
+    from experiments.study.plan import as_text
+
+    words = ["study", str(arguments.file)]
+    for flag, path in (("--data-dir", arguments.data_dir), ("--out", arguments.out)):
+        words += [flag, str(path)] if path else []
+    words += [word for name in arguments.plugin for word in ("--plugin", name)]
+    return words + [f"--{key}={as_text(value)}" for key, value in fields]
+
+
+def report_studies(arguments: argparse.Namespace) -> None:
+    """Say what the record says, or whether README says it."""
+    from experiments.report.command import report as write
+
+    if arguments.check and arguments.add:
+        raise UsageError("--check: writes nothing, so it does not go with --add")
+    write(arguments.studies, arguments.check, arguments.add, arguments.to)
+
+
+def bench(arguments: argparse.Namespace) -> None:
+    """Time our training and evaluation next to RecBole's, all presets, or growing data."""
+    from experiments.bench import command
+
+    check_bench(arguments)
+    name, steps = arguments.dataset or "ml-100k", arguments.steps
+    rounds, as_json = 3 if arguments.rounds is None else arguments.rounds, arguments.json
+    data_dir = str(arguments.data_dir.absolute()) if arguments.data_dir else None
+    to = arguments.to or Path("runs/bench")
+    if arguments.scale:
+        command.bench_scale(200_000, 10_000, steps, to, as_json)
+    elif arguments.presets:
+        command.bench_presets(name, data_dir, steps, rounds, to, as_json)
+    else:
+        command.bench(name, data_dir, steps, rounds, arguments.trace, to, as_json)
+
+
+def check_bench(arguments: argparse.Namespace) -> None:
+    """UsageError for an argument that this kind of bench would not read."""
+    if arguments.trace and (arguments.scale or arguments.presets):
+        raise UsageError("--trace: goes with neither --presets nor --scale")
+    for flag, value in (
+        ("--data-dir", arguments.data_dir),
+        ("--dataset", arguments.dataset),
+        ("--rounds", arguments.rounds),
+    ):
+        if arguments.scale and value is not None:
+            raise UsageError(f"{flag}: --scale makes its data up, and measures each size once")
+
+
+def show_list(arguments: argparse.Namespace) -> None:
+    """Everything that has a name, one line each."""
+    from experiments.cli.listing import listing
+
+    print("\n".join(listing(arguments.plugin)))
+
+
+def inspect(arguments: argparse.Namespace) -> None:
+    """A history and its views side by side."""
+    load_plugins(arguments.plugin)
+    from experiments.cli.inspect_views import side_by_side
+    from experiments.config.resolve import resolve
+    from experiments.training.loop import prepare
+
+    config, spec = resolve(None, arguments.overrides)
+    print("\n".join(side_by_side(prepare(config, spec), arguments.user)))
+
+
+def load_plugins(names: list[str]) -> None:
+    """Register the operators and tasks of files or modules outside the repository."""
+    if names:
+        from experiments.config.plugin import load_plugin
+
+        for name in names:
+            load_plugin(name)

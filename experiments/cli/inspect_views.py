@@ -1,0 +1,123 @@
+"""What the augmentation does, for a person to read: a history and its views side by side."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Generator, Tensor
+
+from augment import MASK, Sequences
+from experiments.data.batches import make_batch
+from experiments.data.histories import Histories, IntArray
+from experiments.errors import UsageError
+from experiments.training.loop import Run, epoch_seeds
+from models.sasrec import SASRec, identity_rates
+from models.tasks import Batch, ItemVectors, OwnState, Task, View, Wanted
+
+SAMPLE = 4096  # training examples that identity rates are taken over
+
+
+def side_by_side(run: Run, user: str | None) -> list[str]:
+    """Lines of text for the last training example of a user (the first user's by default).
+
+    A column for the history and one for each view of each task, a row a position; below, how
+    often the operators change nothing, over many training examples.  Views are drawn as in the
+    first epoch of a training run, from `seed`.
+    """
+    model = run.model
+    if not isinstance(model, SASRec):
+        raise UsageError(f"inspect: {run.config.model} makes no views")
+    rng = Generator(device=run.device).manual_seed(epoch_seeds(run.config.seed, 1)[1])
+    model.start_epoch(1, rng)
+    model.train()
+    row = row_of(run, user)
+    batch = make_batch(run.batches.items, run.batches.rows, np.array([row]), run.device)
+    name = run.histories.user_ids[int(batch.users)]
+    lines = [f"user {name} of {run.histories.name}: what the next-item loss reads, and each view"]
+    columns = [("history", shown(batch.histories, run.histories))]
+    columns += [("what follows", ids(run.histories, batch.targets))]
+    notes = []
+    for task in model.contrastive_tasks():
+        for number, one in enumerate(task.views(batch, rng), 1):
+            if isinstance(one, View):
+                title = f"{task.name} {number}{operator(one)}"
+                columns.append((title, shown(one.sequences, run.histories)))
+            else:
+                notes.append(f"{task.name} {number}: {described(one)}")
+    read = model.augment(batch, rng)
+    if read is not batch:
+        columns.append(("augmented input", shown(read.histories, run.histories)))
+    return [*lines, *table(columns), *notes, "", *rates(run, model, rng)]
+
+
+def row_of(run: Run, user: str | None) -> int:
+    """The last training example of a user, by the data file's id."""
+    rows, known = run.batches.rows, run.histories.user_ids
+    wanted = known[rows.user[0]] if user is None else user
+    found = np.flatnonzero(known[rows.user] == wanted)
+    if not len(found):
+        raise UsageError(f"--user {wanted}: has no training example; users are {known[0]}, ...")
+    return int(found[-1])
+
+
+def shown(seqs: Sequences, histories: Histories) -> list[str]:
+    """The first history's items by the data file's ids; [mask] where one is hidden."""
+    return ids(histories, seqs.items[0, : int(seqs.lengths[0])])
+
+
+def ids(histories: Histories, items: Tensor) -> list[str]:
+    numbers: IntArray = items.cpu().numpy()
+    names = histories.item_ids[np.maximum(numbers, 0)]
+    hidden = numbers == MASK
+    return ["[mask]" if h else str(name) for name, h in zip(names, hidden, strict=True)]
+
+
+def operator(view: View) -> str:
+    """The operator that made a view, where one did."""
+    if view.drawn is None:
+        return ""
+    index = int(view.drawn[0])
+    return f" {view.operators[index]}" if index >= 0 else " all operators"
+
+
+def described(one: Wanted) -> str:
+    if isinstance(one, OwnState):
+        what = "last state" if one.pooling == "last" else "mean state"
+        return f"the {what} of the history itself, from the pass of the next-item loss"
+    assert isinstance(one, ItemVectors)
+    return f"the embeddings of {one.items.numel()} items"
+
+
+def table(columns: list[tuple[str, list[str]]]) -> list[str]:
+    """Columns of text under their titles, aligned left."""
+    widths = [max(map(len, [title, *cells])) for title, cells in columns]
+    height = max(len(cells) for _, cells in columns)
+    rows = [[title for title, _ in columns]]
+    rows += [[cells[i] if i < len(cells) else "" for _, cells in columns] for i in range(height)]
+    return ["  ".join(f"{cell:<{w}}" for cell, w in zip(row, widths, strict=True)).rstrip()
+            for row in rows]  # fmt: skip
+
+
+def rates(run: Run, model: SASRec, rng: Generator) -> list[str]:
+    """How many views equal the history they were made from, for each task and operator."""
+    rows = run.batches.rows
+    some = np.random.default_rng(run.config.seed).permutation(len(rows))[:SAMPLE]
+    batch = make_batch(run.batches.items, rows, np.sort(some), run.device)
+    lines = [f"identity rate (share of views equal to their history) over {len(some)} examples:"]
+    for task in model.contrastive_tasks():
+        lines += [f"  {task.name:<20}{line}" for line in rates_of(task, task.share(batch), rng)]
+    return lines if len(lines) > 1 else []
+
+
+def rates_of(task: Task, batch: Batch, rng: Generator) -> list[str]:
+    views = [one for one in task.views(batch, rng) if isinstance(one, View)]
+    found = identity_rates(batch.histories, views)
+    if not found:
+        return []
+    names = {"identity_rate": "all views"}
+    parts = [
+        f"{names.get(key, key.removeprefix('identity_rate/'))} {float(value):.3f}"
+        for key, value in found.items()
+        if not torch.isnan(value)
+    ]
+    return ["  ".join(parts)]

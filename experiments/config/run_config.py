@@ -1,0 +1,201 @@
+"""A run's configuration: typed, built from YAML and --dotted.key=value, nothing unknown."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from experiments.config.typed import build, to_tree
+from experiments.data.interactions import Ties
+from experiments.errors import UsageError
+from experiments.tracking.track import TrackConfig
+from models.augmented_input import AugmentConfig
+from models.encoders import EncoderConfig, SelfAttentionConfig
+from models.losses.next_item import CrossEntropy, NextItemLoss, NoNextItem
+from models.tasks import Task
+
+Protocol = Literal["prefix", "sequence"]
+NOT_SCIENCE = ("data_dir", "track")  # where a run reads and reports: not what it computes
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How the model is trained."""
+
+    batch_size: int = 256
+    """Histories in a batch: prefixes or windows, by protocol."""
+    learning_rate: float = 1e-3
+    """Adam's step size; with a schedule, its highest."""
+    schedule: Literal["constant", "linear", "cosine"] = "constant"
+    """Of the learning rate: constant, or falling to 0 at the end of the last of `epochs`, in a
+    line or in half a cosine wave.  Patience may end it sooner."""
+    warm_up: float = 0.0
+    """Epochs in which the learning rate rises from 0 in a line, before its schedule."""
+    weight_decay: float = 0.0
+    """L2 penalty in Adam's gradient."""
+    patience: int = 5
+    """Evaluations without a better validation NDCG@10 before training stops."""
+    evaluate_every: int = 1
+    """Epochs from one validation to the next."""
+    bucket_pool: int = 32
+    """Batches whose rows are sorted by length together: less padding, but a row meets only
+    negatives of like length.  1 keeps batches random, and is what windows (protocol: sequence)
+    get where nothing is said: bucketed ones cost accuracy."""
+    diagnose_every: int = 20
+    """Steps from one record of the contrast's diagnostics to the next."""
+    precision: Literal["float32", "tf32", "bfloat16"] = "float32"
+    """Of matrix products while training.  tf32: all of them, on NVIDIA GPUs, 10 bits of mantissa.
+    bfloat16: encoder and output layer, 7 bits; quick only where the processor has such products
+    (AVX512-BF16, AMX, GPUs).  What is rounded are factors and results of products: weights,
+    losses and evaluation are float32 always."""
+    lazy_rows: bool = False
+    """Let a step update only the item embeddings it has read: for large catalogues, with a loss
+    that samples.  Adam's moments of the other rows stand still."""
+    device: str = "auto"
+    """auto (a GPU when there is one), cpu, cuda or cuda:N."""
+    clip_norm: float | None = None
+    """Scale a step's gradient down to this L2 norm, taken over all weights, if it is longer."""
+
+    def __post_init__(self) -> None:
+        for name in ("batch_size", "patience", "evaluate_every", "bucket_pool", "diagnose_every"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if not 0.0 < self.learning_rate < float("inf"):
+            raise ValueError(f"learning_rate must be positive, got {self.learning_rate}")
+        if not 0.0 <= self.warm_up < float("inf"):
+            raise ValueError(f"warm_up must be at least 0, got {self.warm_up}")
+        if not 0.0 <= self.weight_decay < float("inf"):
+            raise ValueError(f"weight_decay must be at least 0, got {self.weight_decay}")
+        if self.clip_norm is not None and not 0.0 < self.clip_norm < float("inf"):
+            raise ValueError(f"clip_norm must be positive, got {self.clip_norm}")
+        if self.lazy_rows and self.weight_decay > 0.0:
+            raise ValueError("lazy_rows leaves rows alone that weight_decay would shrink: use one")
+
+
+@dataclass(frozen=True)
+class EvaluateConfig:
+    """How the model is evaluated; the protocol itself is not a choice."""
+
+    block: int = 800_000
+    """Scores held at once, at most: users times items.  3 MB stay in a processor's cache."""
+    test: bool = True
+    """Look at the test split when training ends.  A search by validation leaves it false."""
+
+    def __post_init__(self) -> None:
+        if self.block < 1:
+            raise ValueError(f"block must be at least 1, got {self.block}")
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything that decides a run.  Written to config.yaml in full; can be passed back."""
+
+    model: str = "cl4srec"
+    """A preset, a baseline (popularity, repeat-last), or recbole:NAME."""
+    dataset: str = "ml-100k"
+    """A known data set, or the stem of a file in the data directory."""
+    seed: int = 0
+    """Decides initial weights, data order, dropout and views."""
+    epochs: int = 200
+    """Passes over the training examples, at most."""
+    protocol: Protocol = "prefix"
+    """prefix: an example for every prefix.  sequence: one for every window, all positions."""
+    ties: Ties = "file"
+    """Interactions of one user at the same time: in file order, or shuffled, in an order drawn
+    from seed 0 (a sensitivity check: on data with day-granular times it changes targets)."""
+    data_dir: str | None = None
+    """Folder of the data files."""
+    encoder: EncoderConfig = field(default_factory=SelfAttentionConfig)
+    next_item: NextItemLoss = field(default_factory=CrossEntropy)
+    contrast: tuple[Task, ...] = ()
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
+    track: TrackConfig = field(default_factory=TrackConfig)
+    recbole: dict[str, Any] = field(default_factory=dict)
+    """Fields of a recbole:NAME model, by RecBole's names."""
+
+    def __post_init__(self) -> None:
+        if self.epochs < 1:
+            raise ValueError(f"epochs must be at least 1, got {self.epochs}")
+        if self.train.schedule != "constant" and self.train.warm_up >= self.epochs:
+            raise ValueError(
+                f"train.warm_up must be less than epochs ({self.epochs}), got {self.train.warm_up}"
+            )
+        if not 0 <= self.seed < 2**32:
+            raise ValueError(f"seed must lie in [0, 2^32), got {self.seed}")
+        if self.train.lazy_rows and self.next_item.whole_catalogue:
+            raise ValueError(
+                "train.lazy_rows: this next_item loss reads every item at every step; use one that "
+                "samples, such as next_item.loss=sampled_softmax"
+            )
+        always = [task for task in self.contrast if task.weight > 0.0 and task.rows == "all"]
+        if isinstance(self.next_item, NoNextItem) and not always:
+            raise ValueError(
+                "next_item: none leaves batches with nothing to learn from; it needs a task in "
+                "contrast with a weight above 0 and rows: all"
+            )
+        if self.augment.probability > 0.0 and isinstance(self.next_item, NoNextItem):
+            raise ValueError(
+                "augment.probability must be 0 where no next-item loss reads the input"
+            )
+        if self.protocol == "sequence":
+            self.augment.check_every_position()
+
+
+def config_from_tree(tree: dict[str, Any]) -> Config:
+    """A Config from nested plain values; UsageError for anything unknown or out of range."""
+    tree = {**tree, "contrast": with_names(tree.get("contrast", []))}
+    config: Config = build(Config, tree, "")
+    return config
+
+
+def with_names(tasks: Any) -> Any:
+    """Give each task of a `contrast` list its kind as name; names must be unique."""
+    if not isinstance(tasks, list):
+        return tasks  # for the type check to refuse
+    named = [{"task": task} if isinstance(task, str) else task for task in tasks]
+    named = [
+        {**task, "name": task.get("name") or task.get("task", "")}
+        if isinstance(task, dict)
+        else task
+        for task in named
+    ]
+    names = [task["name"] for task in named if isinstance(task, dict)]
+    for name in names:
+        if names.count(name) > 1:
+            raise UsageError(f"contrast: two tasks are named {name!r}; give each its own `name`")
+        if not isinstance(name, str) or "." in name or name == "next_item":
+            raise UsageError(f"contrast: {name!r} cannot be a task's name")
+    return named
+
+
+def config_tree(config: Config) -> dict[str, Any]:
+    """The nested plain values that config_from_tree turns back into the same Config."""
+    tree: dict[str, Any] = to_tree(config)
+    return tree
+
+
+def config_sha256(config: Config) -> str:
+    """Hash of everything that decides the result: equal for equal experiments anywhere."""
+    return tree_sha256(config_tree(config))
+
+
+def tree_sha256(tree: dict[str, Any]) -> str:
+    """config_sha256 of a config.yaml as it was read, whatever fields there are by now."""
+    return hashlib.sha256(json.dumps(science(tree), sort_keys=True).encode()).hexdigest()
+
+
+def settings_sha256(tree: dict[str, Any]) -> str:
+    """Hash of what a run keeps when it is resumed: config_sha256, without the epochs unless the
+    learning rate's schedule depends on them."""
+    if tree.get("train", {}).get("schedule", "constant") != "constant":
+        return tree_sha256(tree)
+    return tree_sha256({key: value for key, value in tree.items() if key != "epochs"})
+
+
+def science(tree: dict[str, Any]) -> dict[str, Any]:
+    """Of a configuration's plain values, those that decide what is computed."""
+    return {key: value for key, value in tree.items() if key not in NOT_SCIENCE}

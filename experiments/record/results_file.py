@@ -1,0 +1,98 @@
+"""The record of a study: a line of JSON for every trial, appended by any number of workers."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from experiments.record.read import parse
+from experiments.storage.atomic import write_atomically, writing
+from experiments.storage.lock import lock_of, locked
+
+Line = dict[str, Any]
+
+
+class Record:
+    """A file of lines, each of one trial; a lock file beside it lets one worker write at a time."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lines: dict[str, Line] = {}
+        self._file: BinaryIO | None = None  # open, so that no other file can take its number
+        self._read = 0  # how far it was read
+        self._last = b""  # the line that ends there
+
+    def lines(self) -> dict[str, Line]:
+        """By trial; only what was added since the last call is parsed.
+
+        A last line that is not whole (a writer was killed) is left out: its trial is not done.
+        Where the file is another one than before (a version of git's, say), all of it is.
+        Errors: UsageError for a line that is not one of a record.
+        """
+        if not self._goes_on():
+            self._start()
+        if self._file is None:
+            return self._lines
+        self._file.seek(self._read)
+        whole, end, _ = self._file.read().rpartition(b"\n")
+        texts = whole.split(b"\n") if end else []
+        for number, text in enumerate(texts, start=len(self._lines) + 1):
+            line = parse(text, f"{self.path}, line {number}")
+            self._lines[line.trial] = line.values
+        self._read += len(whole) + len(end)
+        self._last = texts[-1] + end if texts else self._last
+        return self._lines
+
+    def _goes_on(self) -> bool:
+        """Whether the open file still is the record, and what was read of it still is there."""
+        if self._file is None or not self.path.exists():
+            return False
+        if not os.path.samestat(os.fstat(self._file.fileno()), self.path.stat()):
+            return False
+        self._file.seek(self._read - len(self._last))
+        return self._file.read(len(self._last)) == self._last
+
+    def _start(self) -> None:
+        if self._file is not None:
+            self._file.close()
+        self._file = self.path.open("rb") if self.path.exists() else None
+        self._lines, self._read, self._last = {}, 0, b""
+
+    def append(self, line: Line) -> bool:
+        """Add a trial's line, whole and on disk; False when it has one."""
+        with self.locked():
+            if line["trial"] in self.lines():
+                return False
+            self._append(json.dumps(line).encode() + b"\n")
+        return True
+
+    def forget(self, trials: set[str]) -> None:
+        """Take the lines of these trials out."""
+        with self.locked():
+            self._rewrite([line for line in self.lines().values() if line["trial"] not in trials])
+
+    def replace(self, lines: dict[str, Line]) -> None:
+        """Put other lines in the place of those of some trials."""
+        with self.locked():
+            self._rewrite([lines.get(line["trial"], line) for line in self.lines().values()])
+
+    def _rewrite(self, lines: list[Line]) -> None:
+        text = "".join(json.dumps(line) + "\n" for line in lines)
+        write_atomically(self.path, lambda path: path.write_text(text, encoding="utf-8"))
+
+    def _append(self, text: bytes) -> None:
+        with writing(self.path), self.path.open("ab") as file:
+            file.truncate(self._read)  # what a killed writer left of its line
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Only one process at a time is inside, on all machines that share the folder."""
+        with locked(lock_of(self.path)):
+            yield

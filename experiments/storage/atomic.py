@@ -1,0 +1,89 @@
+"""Put files on disk, and say whose mistake it is that one could not be written."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from experiments.errors import RunFailed, UsageError
+
+NOT_ALLOWED = (
+    *(errno.EACCES, errno.EPERM, errno.EROFS),
+    *(errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.EEXIST),
+)
+FULL_OR_FAILING = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
+
+
+def to_disk(path: Path) -> None:
+    """Wait until a file, or a folder's list of files, would survive a loss of power."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+class NotWritable(UsageError):
+    """Nothing may be written there, whatever it is."""
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """The block writes the path.  Errors: NotWritable or RunFailed where the system refuses."""
+    try:
+        yield
+    except OSError as error:
+        raise cannot_write(path, error) from error
+
+
+def cannot_write(path: Path, error: OSError) -> NotWritable | RunFailed:
+    """What to raise: a folder that may not be written to is a mistake, a full disk a failure."""
+    kind = NotWritable if error.errno in NOT_ALLOWED else RunFailed
+    return kind(f"{path}: cannot be written ({error.strerror or error})")
+
+
+def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
+    """The file is there completely, or as it was before: temporary file, fsync, rename, fsync.
+
+    Errors: NotWritable where that is not allowed, RunFailed for a full or failing disk.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with writing(path):
+        try:
+            write(temporary)
+            to_disk(temporary)
+            temporary.replace(path)
+            to_disk(path.parent)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, content: bytes | memoryview) -> None:
+    write_atomically(path, lambda temporary: temporary.write_bytes(content))
+
+
+def write_json(path: Path, value: Any) -> None:
+    write_bytes(path, (json.dumps(value, indent=2) + "\n").encode())
+
+
+def put(path: Path, content: str | bytes) -> None:
+    """Write or overwrite; its folder is made.  Errors: as `writing`."""
+    write(path, content, lambda data: path.write_bytes(data))
+
+
+def replace(path: Path, content: str) -> None:
+    """As `put`; a reader finds the old file or the new one, never a part."""
+    from experiments.storage.atomic import write_atomically
+
+    write(path, content, lambda data: write_atomically(path, lambda new: new.write_bytes(data)))
+
+
+def write(path: Path, content: str | bytes, by: Callable[[bytes], object]) -> None:
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        by(content.encode() if isinstance(content, str) else content)

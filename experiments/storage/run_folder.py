@@ -1,0 +1,163 @@
+"""The files of a run: who may write there, and what they are called."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from experiments.errors import UsageError
+from experiments.storage.atomic import write_bytes, writing
+from experiments.storage.files import REPOSITORY
+from experiments.storage.hashing import content_sha256, file_sha256
+from experiments.storage.lock import NAME as LOCK
+from experiments.storage.yaml_file import read_tree
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """A folder that holds one run: config, history, result, weights, state, ranks, wandb."""
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        return self.path / "config.yaml"
+
+    @property
+    def history(self) -> Path:
+        return self.path / "history.jsonl"
+
+    @property
+    def result(self) -> Path:
+        return self.path / "result.json"
+
+    @property
+    def weights(self) -> Path:
+        return self.path / "model.safetensors"
+
+    @property
+    def state(self) -> Path:
+        return self.path / "state.pt"
+
+    @property
+    def ranks(self) -> Path:
+        return self.path / "ranks.npz"
+
+    def check_free(self) -> None:
+        """UsageError when something is already there, but for what a killed start leaves."""
+        if self.path.exists() and (not self.path.is_dir() or any(map(counts, self.path.iterdir()))):
+            raise UsageError(
+                f"--out {self.path}: is not empty; choose another folder, or add --resume to "
+                "continue the run in it"
+            )
+
+    def claim(self, tree: dict[str, Any]) -> None:
+        """Write config.yaml, which makes the folder a run's; UsageError where there is one.
+
+        Hold the folder's lock: of two runs that try, one gets it.
+        """
+        if self.config.exists():
+            raise UsageError(f"--out {self.path}: another run was started there")
+        self.write_config(tree)
+
+    def read_config(self) -> dict[str, Any]:
+        return read_tree(self.config)
+
+    def write_config(self, tree: dict[str, Any]) -> None:
+        write_bytes(self.config, as_yaml(tree).encode())
+
+    def append_history(self, record: dict[str, Any]) -> None:
+        """Add an epoch's line, and have it on disk before a state says that the epoch is done."""
+        with writing(self.history), self.history.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(record) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    def read_history(self) -> list[dict[str, Any]]:
+        """One record an epoch; a last line that was cut off by a kill is left out.
+
+        Errors: UsageError for a line that is none.
+        """
+        try:
+            return [json.loads(line) for line in self.history_lines()]
+        except (ValueError, RecursionError) as error:
+            raise UsageError(f"{self.history}: damaged ({error})") from None
+
+    def history_lines(self) -> list[bytes]:
+        """The complete lines."""
+        if not self.history.exists():
+            return []
+        return self.history.read_bytes().split(b"\n")[:-1]
+
+    def history_sha256(self) -> str | None:
+        return file_sha256(self.history) if self.history.exists() else None
+
+    def keep_history(self, epochs: int, sha256: str | None = None) -> None:
+        """Drop the lines after this many epochs, of which the saved state does not know.
+
+        sha256: of the lines that are kept, by the state; UsageError when they are others.
+        """
+        if not self.history.exists() and not epochs:
+            return
+        kept = b"".join(line + b"\n" for line in self.history_lines()[:epochs])
+        if epochs and hashlib.sha256(kept).hexdigest() != sha256:
+            raise UsageError(f"{self.history}: damaged, or not the history of {self.state.name}")
+        write_bytes(self.history, kept)
+
+    def read_result(self) -> dict[str, Any] | None:
+        """result.json, or None when there is none yet.
+
+        Errors: UsageError for one that was changed since, or that has no hash of itself.
+        """
+        if not self.result.exists():
+            return None
+        try:
+            result: Any = json.loads(self.result.read_bytes())
+        except (OSError, ValueError, RecursionError) as error:
+            reason = type(error).__name__
+            raise UsageError(f"{self.result}: not a result of a run ({reason})") from None
+        if not isinstance(result, dict) or "sha256" not in result:
+            raise UsageError(f"{self.result}: not a result of a run with a hash of itself")
+        written = {key: value for key, value in result.items() if key != "sha256"}
+        if result["sha256"] != content_sha256(written):
+            raise UsageError(f"{self.result}: damaged (its contents are not those saved)")
+        return result
+
+
+def counts(path: Path) -> bool:
+    """False for a lock and a half-written file, which a process that was killed leaves behind."""
+    return path.name != LOCK and not (path.name.startswith(".") and path.suffix == ".tmp")
+
+
+def as_yaml(tree: dict[str, Any]) -> str:
+    return yaml.safe_dump(tree, sort_keys=False, allow_unicode=True)
+
+
+def default_folder(dataset: str, model: str, seed: int) -> Path:
+    """runs/<dataset>-<model>-seed<seed>-<time>, next to run.py and ignored by git."""
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    stem = f"{dataset}-{model.replace(':', '-')}-seed{seed}-{stamp}"
+    folder = REPOSITORY / "runs" / stem
+    number = 2
+    while folder.exists():
+        folder = REPOSITORY / "runs" / f"{stem}-{number}"
+        number += 1
+    return folder
+
+
+def existing_run(path: Path) -> RunFolder:
+    """The folder of a run that was started; UsageError for any other."""
+    folder = RunFolder(path)
+    if not folder.config.is_file():
+        raise UsageError(
+            f"{path}: holds no run (there is no config.yaml); a run that was stopped before its "
+            "first line is started again without --resume"
+        )
+    return folder

@@ -1,0 +1,145 @@
+"""Where a result was made: code, versions, device, memory."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import platform
+import resource
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+
+from experiments.errors import UsageError
+from experiments.storage.files import REPOSITORY
+from experiments.training.device_name import CPU_THREADS
+
+PACKAGES = ("torch", "numpy", "scipy", "recbole", "wandb")
+
+
+def keep_memory() -> None:
+    """Let the C library keep freed memory instead of returning it to the system at once.
+
+    A step frees and takes the same megabytes again and again; fresh pages from the system make
+    it up to five times slower.  Only glibc has these knobs; elsewhere this does nothing.
+    """
+    if platform.libc_ver()[0] != "glibc":
+        return
+    mallopt = ctypes.CDLL(None).mallopt
+    mmap_threshold, trim_threshold, top_pad = -3, -1, -2  # names of malloc.h
+    mallopt(mmap_threshold, 32 * 1024 * 1024)
+    mallopt(trim_threshold, 1024 * 1024 * 1024)
+    mallopt(top_pad, 64 * 1024 * 1024)
+
+
+def give_memory_back() -> None:
+    """Return to the system what keep_memory keeps and nothing uses.
+
+    Batches of every length leave holes between what is used, which grow from epoch to epoch: on
+    Beauty CoSeRec's process had 5 GB after twenty, and has .5 GB after each when these are
+    returned, in less than a tenth of a second.
+    """
+    if platform.libc_ver()[0] == "glibc":
+        ctypes.CDLL(None).malloc_trim(0)
+
+
+def commit() -> tuple[str, bool]:
+    """The commit of this code ("unknown" outside a git checkout), and whether it was changed.
+
+    The record itself grows while a study runs: that is no change of the code.
+    """
+    try:
+        head = git("rev-parse", "HEAD")
+        return head, bool(git("status", "--porcelain", "--", ".", ":!experiments/results"))
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown", False
+
+
+def git(*arguments: str) -> str:
+    command = ["git", "-C", str(REPOSITORY), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30)
+    return done.stdout.strip()
+
+
+def versions() -> dict[str, str]:
+    return {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
+
+
+def choose_device(name: str) -> torch.device:
+    """auto is a GPU when there is one, the process's own under torchrun; UsageError for a device
+    that is not there."""
+    if name == "auto" and not torch.cuda.is_available():
+        return torch.device("cpu")
+    if name in ("auto", "cuda") and torch.cuda.is_available():
+        own = int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count()
+        return torch.device("cuda", own)
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise UsageError(f"train.device: {name!r} is not auto, cpu, cuda or cuda:N") from None
+    if device.type not in ("cpu", "cuda"):
+        raise UsageError(f"train.device: {name!r} is not auto, cpu, cuda or cuda:N")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise UsageError(
+            f"train.device: {name!r} is not there; {torch.cuda.device_count()} GPUs are"
+        )
+    return device
+
+
+def check_precision(name: str, device: torch.device) -> None:
+    """UsageError for tf32 on anything but a GPU."""
+    if name == "tf32" and device.type != "cuda":
+        raise UsageError("train.precision: tf32 is of NVIDIA GPUs; this run is on a CPU")
+
+
+def repeat_exactly(device: torch.device, or_say: bool) -> None:
+    """Let a GPU sum in the same order every time, so that a run can be repeated on such a GPU.
+
+    or_say: what cannot be done so is done all the same and warned of, where it is an error else:
+    models of other projects may do anything.
+    """
+    if device.type == "cuda":
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS asks for this
+        torch.use_deterministic_algorithms(True, warn_only=or_say)
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+
+
+@contextlib.contextmanager
+def products_in(name: str) -> Iterator[None]:
+    """Let float32 products of NVIDIA GPUs use TF32 for a while, if that is the name."""
+    torch.set_float32_matmul_precision("high" if name == "tf32" else "highest")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision("highest")
+
+
+def cpu_name() -> str:
+    """The processor's name as the system tells it."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def device_name(device: torch.device) -> str:
+    """The card's name, or the processor, its instructions and the threads used.
+
+    On a CPU these three decide the last digits of a result: torch has kernels for each set of
+    instructions.
+    """
+    if device.type == "cuda":
+        return str(torch.cuda.get_device_name(device))
+    instructions = torch.backends.cpu.get_cpu_capability()
+    return f"{cpu_name()}, {instructions}, {torch.get_num_threads()}{CPU_THREADS}"
+
+
+def peak_rss_mb() -> float:
+    """Most memory this process has held, in MiB."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / (1024 * 1024 if sys.platform == "darwin" else 1024), 1)

@@ -1,0 +1,142 @@
+"""The bench's arithmetic on figures with a known answer, and one whole run of it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from experiments.bench.bound import epoch_flops
+from experiments.bench.compare import SUBJECTS, ratios, seconds_per_target
+from experiments.bench.measure import WARM_UP, Measured, Subject, time_steps
+from experiments.bench.presets import multiples, preset_subjects, preset_table
+from experiments.bench.scale import Case, cases, growth_table, plot, scale, write_random
+from experiments.cli.main import main
+from experiments.config.resolve import presets
+from experiments.config.run_config import Config
+from experiments.data.batches import Rows
+from models.encoders import SelfAttentionConfig
+
+
+def figures(
+    step: float, targets: int = 100, evaluate: float = 1.0, peak: float = 100.0
+) -> Measured:
+    return Measured(step, 10, targets, 0.0, evaluate, peak, matmul_flops=1e9)
+
+
+def test_ratios_compare_seconds_a_target_pair_by_pair_and_take_the_median_round() -> None:
+    found = {
+        "RecBole SASRec, as shipped": [figures(3.0)] * 3,
+        "RecBole SASRec": [figures(2.0, evaluate=12.0, peak=400.0)] * 3,
+        "SASRec prefix": [figures(0.2), figures(0.1), figures(0.4)],
+        "CL4SRec prefix": [figures(0.3), figures(0.15), figures(0.8)],
+        "DuoRec prefix": [figures(0.5), figures(0.25), figures(0.8)],
+        "SASRec sequence": [figures(1.0, targets=1000)] * 3,
+        "CL4SRec sequence": [figures(1.5, targets=1000)] * 3,
+    }
+    assert ratios(found, rate=1e9) == {
+        "train_prefix": 10.0,
+        "train_sequence": 20.0,
+        "evaluate": 12.0,
+        "contrast_step_prefix": 1.5,
+        "contrast_step_sequence": 1.5,
+        "duorec_step_prefix": 2.5,
+        "peak_memory": 0.25,
+        "of_bound": 0.5,
+    }
+    assert found.keys() == SUBJECTS.keys()
+
+
+def test_seconds_a_target_are_an_epochs_seconds_over_its_targets() -> None:
+    assert seconds_per_target(figures(0.5, targets=50)) == pytest.approx(0.1)
+
+
+def test_the_warm_up_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = {"now": 0.0, "steps": 0}
+
+    def step() -> None:
+        clock["steps"] += 1
+        clock["now"] += 100.0 if clock["steps"] <= WARM_UP else 2.0
+
+    monkeypatch.setattr("time.perf_counter", lambda: clock["now"])
+    assert time_steps(step, 10) == 2.0
+    assert clock["steps"] == WARM_UP + 10
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_matrix_products_of_one_history_are_counted_as_by_hand(whole: bool) -> None:
+    config = Config(encoder=SelfAttentionConfig(dim=4, layers=2, heads=1, inner=8))
+    rows = Rows(np.array([0]), np.array([3]), np.array([0]), np.array([0]) if whole else None)
+    query_and_output, keys_values, feed_forward = 2 * 2 * 4 * 4, 2 * 4 * 8, 2 * 2 * 4 * 8
+    every = 3 * (query_and_output + keys_values + feed_forward) + (1 + 2 + 3) * 2 * 2 * 4
+    last = query_and_output + feed_forward + 3 * keys_values + 3 * 2 * 2 * 4
+    output = 2 * 4 * 7 * (3 if whole else 1)
+    expected = 3 * (every + (every if whole else last) + output)
+    assert epoch_flops(config, rows, num_items=7) == expected
+
+
+def test_an_epoch_of_a_preset_holds_what_is_mined_and_is_compared_round_by_round() -> None:
+    found = {
+        "sasrec": [figures(0.1), figures(0.2), figures(0.1)],
+        "iclrec": [replace(figures(0.2), start_seconds=1.0), figures(0.5), figures(0.1)],
+    }
+    assert multiples(found) == {"sasrec": 1.0, "iclrec": 2.5}
+    assert "2.50" in preset_table(found).splitlines()[2]
+
+
+def test_every_preset_is_measured_under_one_protocol_sasrec_first() -> None:
+    subjects = preset_subjects(presets())
+    assert next(iter(subjects)) == "sasrec"
+    assert set(subjects) == set(presets())
+    assert {subject.protocol for subject in subjects.values()} == {"prefix"}
+
+
+def test_growth_is_measured_by_factors_of_ten_from_one_size() -> None:
+    sizes = [(case.interactions, case.items) for case in cases(2000, 100)]
+    more_interactions = [(2000, 100), (20_000, 100), (200_000, 100)]
+    assert sizes == [*more_interactions, (20_000, 1000), (20_000, 10_000)]
+
+
+def test_made_up_data_has_its_size_and_every_item(tmp_path: Path) -> None:
+    write_random(tmp_path / "random.txt", Case(interactions=2000, items=150))
+    rows = [list(map(int, line.split())) for line in (tmp_path / "random.txt").open()]
+    assert [row[0] for row in rows] == list(range(1, 201))
+    assert {len(row) for row in rows} == {11}
+    assert {item for row in rows for item in row[1:]} == set(range(1, 151))
+
+
+def test_growth_is_a_table_and_a_plot(tmp_path: Path) -> None:
+    asked: list[str | None] = []
+
+    def measure(subject: Subject, dataset: str, data_dir: str | None, steps: int) -> Measured:
+        assert (Path(str(data_dir)) / f"{dataset}.txt").exists()
+        asked.append(data_dir)
+        return replace(figures(0.01 * steps), prepare_mb=5.0)
+
+    found = scale(100, 10, 2, measure, lambda line: None)
+    assert len(found) == len(asked) == 5
+    assert [len(line) for line in growth_table(found).splitlines()] == [75] * 6
+    assert found[-1].items == 1000
+    assert found[0].step_ms == pytest.approx(20.0)
+    plot(found, tmp_path / "scale.png")
+    assert (tmp_path / "scale.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.slow
+def test_a_bench_prints_its_table_and_its_ratios(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trace = tmp_path / "trace.json"
+    place = ("--trace", str(trace), "--to", str(tmp_path))
+    assert main(["bench", "--steps=4", "--rounds=1", *place, "--json"]) == 0
+    printed = capsys.readouterr().out
+    record: dict[str, Any] = json.loads(printed.splitlines()[-1])
+    assert all(value > 0 for value in record["ratios"].values())
+    assert all(name in printed for name in SUBJECTS)
+    assert sum(record["measured"]["SASRec prefix"]["shares"].values()) == pytest.approx(1)
+    assert "output layer" in trace.read_text()
+    assert json.loads((tmp_path / "side_by_side.json").read_text()) == record

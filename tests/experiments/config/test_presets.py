@@ -1,0 +1,75 @@
+"""Every preset trains on real data, and its record says what each of its tasks did."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from experiments.cli.main import main
+from experiments.config.resolve import presets, resolve
+from experiments.config.run_config import config_from_tree
+from experiments.storage.yaml_file import read_tree
+from tests.experiments.small_data import (
+    RUN_FILES,
+    planted,
+    read_history,
+    read_json,
+    train,
+    write_text,
+)
+from tests.experiments.tracking.wandb_reader import read_offline_run
+
+NARROW = (
+    "--encoder.dim=8",
+    "--encoder.inner=8",
+    "--encoder.layers=1",
+    "--encoder.max_length=10",
+    "--train.batch_size=512",
+    "--epochs=1",
+)
+
+
+def tasks_of(preset: str) -> list[str]:
+    return [task.name for task in resolve(None, [("model", preset)])[0].contrast]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("preset", presets())
+def test_a_preset_trains_on_ml_100k_and_logs_every_task(preset: str, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    command = ["train", "--model", preset, "--out", str(out), "--track.mode=offline", *NARROW]
+    assert main(command) == 0
+    assert {file.name for file in out.iterdir()} >= set(RUN_FILES)
+    assert read_json(out / "result.json")["model"] == preset
+    (record,) = read_history(out)
+    logged = [line for line in read_offline_run(out)[1] if "epoch" in line]
+    for task in tasks_of(preset):
+        for name in ("loss", "weight", "accuracy", "gradient_norm"):
+            key = f"contrast/{task}/{name}"
+            assert key in record or name == "gradient_norm"
+            assert logged[0].get(key) == record.get(key)
+    assert record["valid/excluded/ndcg@10"] > 0
+
+
+@pytest.mark.parametrize("preset", presets())
+def test_a_preset_names_its_paper_and_every_departure(preset: str) -> None:
+    path = Path(__file__).parents[3] / "experiments" / "presets" / f"{preset}.yaml"
+    comment = [line for line in path.read_text().splitlines() if line.startswith("#")]
+    text = "\n".join(comment)
+    assert "# Paper:" in text
+    assert "# Departs:" in text or "# Paper:    none" in text
+    assert comment[0].count(":") >= 1
+
+
+@pytest.mark.filterwarnings("ignore:clusters. ")  # fewer users than there may be of them
+def test_several_tasks_share_a_preset(tmp_path: Path) -> None:
+    tasks = "[augmented_views, {task: same_target, anchor: own}, {task: intents, clusters: [8]}]"
+    write_text(tmp_path, "planted", planted())
+    out = tmp_path / "run"
+    fields = ("--model=sasrec", f"--contrast={tasks}", "--track.mode=disabled")
+    train(tmp_path, out, *fields, *NARROW)
+    (record,) = read_history(out)
+    for task in ("augmented_views", "same_target", "intents"):
+        assert record[f"contrast/{task}/gradient_norm"] > 0
+    assert len(config_from_tree(read_tree(out / "config.yaml")).contrast) == 3

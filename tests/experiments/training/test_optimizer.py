@@ -1,0 +1,151 @@
+"""Lazy rows, and products in bfloat16."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import pytest
+import torch
+from torch import Tensor
+
+from experiments.cli.main import main
+from experiments.config.resolve import resolve
+from experiments.config.run_config import TrainConfig
+from experiments.training.loop import prepare
+from experiments.training.optimizer import Optimizer
+from models.losses import cross_entropy
+from models.losses.next_item import SampledSoftmax
+from models.sasrec import SASRec
+from models.tasks import AugmentedViews
+from tests.experiments.small_data import FAST, SMALL, planted, read_history, train, write_text
+from tests.histories import generator
+from tests.models.tiny import (
+    build_model,
+    cyclic_histories,
+    encoder_config,
+    random_batch,
+    training_rows,
+)
+
+TRAIN = cyclic_histories(users=30, num_items=50, longest=8)
+LAZY = ("--train.lazy_rows=true", "--next_item={loss: sampled_softmax, negatives: 20}")
+
+
+def stepped(lazy: bool, steps: int) -> tuple[SASRec, Tensor, set[int]]:
+    """A model after some steps, its embeddings before the last, and the rows the last one read."""
+    model = build_model(
+        encoder_config("self_attention", init_std=0.5), [AugmentedViews(name="it")], TRAIN,
+        next_item=SampledSoftmax(negatives=4),
+    )  # fmt: skip
+    model.sparse_rows = lazy
+    optimizer = Optimizer(model, TrainConfig(lazy_rows=lazy, learning_rate=0.01))
+    rng = generator(0)
+    torch.manual_seed(0)
+    for step in range(steps):
+        before = model.item_embedding.weight.detach().clone()
+        batch = random_batch(TRAIN, training_rows(TRAIN, "prefix"), 4, step)
+        optimizer.descend(model.losses(batch, rng).total)
+    grad = model.item_embedding.weight.grad
+    assert grad is not None
+    assert grad.is_sparse == lazy
+    dense = grad.to_dense() if lazy else grad
+    return model, before, set(dense.abs().sum(dim=1).nonzero()[:, 0].tolist())
+
+
+def test_weights_decay_as_in_torch_s_adam() -> None:
+    weight, other = (torch.nn.Linear(3, 2) for _ in range(2))
+    other.load_state_dict(weight.state_dict())
+    mine = Optimizer(weight, TrainConfig(learning_rate=0.1, weight_decay=0.5))
+    theirs = torch.optim.Adam(other.parameters(), lr=0.1, weight_decay=0.5)
+    for seed in range(3):
+        x = torch.randn(4, 3, generator=generator(seed))
+        mine.descend(weight(x).sum())
+        theirs.zero_grad()
+        other(x).sum().backward()  # type: ignore[no-untyped-call]
+        theirs.step()
+    torch.testing.assert_close(weight.state_dict(), other.state_dict())
+
+
+def moved(model: SASRec, before: Tensor) -> set[int]:
+    changed = (model.item_embedding.weight != before).any(dim=1)
+    return set(changed.nonzero()[:, 0].tolist())
+
+
+def test_a_first_lazy_step_is_a_step_of_adam() -> None:
+    lazy, dense = stepped(True, 1)[0], stepped(False, 1)[0]
+    for mine, other in zip(lazy.parameters(), dense.parameters(), strict=True):
+        torch.testing.assert_close(mine, other, rtol=1e-2, atol=1e-4)  # epsilon enters otherwise
+
+
+def test_a_lazy_step_moves_the_rows_it_read_and_no_other() -> None:
+    model, before, read = stepped(True, 6)
+    assert moved(model, before) == read
+    assert 0 < len(read) < 40
+    model, before, read = stepped(False, 6)
+    assert moved(model, before) > read  # Adam's momentum moves the others on
+
+
+def test_a_lazy_run_resumes(tmp_path: Path) -> None:
+    write_text(tmp_path, "planted", planted())
+    fields = ("--model=cl4srec", *FAST, *LAZY)
+    train(tmp_path, tmp_path / "whole", *fields, "--epochs=3")
+    train(tmp_path, tmp_path / "part", *fields, "--epochs=2")
+    assert main(["train", "--out", str(tmp_path / "part"), "--resume", "--epochs=3"]) == 0
+    assert read_history(tmp_path / "part") == read_history(tmp_path / "whole")
+
+
+def test_lazy_rows_are_refused_where_every_row_is_read(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "--train.lazy_rows=true"]) == 2
+    assert "train.lazy_rows: this next_item loss reads every item" in capsys.readouterr().err
+    assert main(["train", *LAZY, "--train.weight_decay=0.1"]) == 2
+    assert "lazy_rows leaves rows alone" in capsys.readouterr().err
+
+
+def test_tf32_is_refused_on_a_cpu(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "--train.precision=tf32", "--train.device=cpu"]) == 2
+    assert "train.precision: tf32 is of NVIDIA GPUs" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_bfloat16_products_give_the_loss_and_gradients_to_their_precision(weighted: bool) -> None:
+    rng = generator(0)
+    states = torch.randn(9, 16, generator=rng, requires_grad=True)
+    items = torch.randn(30, 16, generator=rng, requires_grad=True)
+    targets = torch.randint(30, (9,), generator=rng)
+    weights = torch.rand(9, generator=rng) if weighted else None
+    exact = cross_entropy(states, items, targets, weights)
+    with torch.autocast("cpu", torch.bfloat16):
+        rounded = cross_entropy(states, items, targets, weights)
+    assert rounded.dtype == torch.float32
+    assert rounded.item() == pytest.approx(exact.item(), rel=0.02)
+    assert rounded.item() != exact.item()
+    for low, full in zip(
+        torch.autograd.grad(rounded, (states, items)),
+        torch.autograd.grad(exact, (states, items)),
+        strict=True,
+    ):
+        assert low.dtype == torch.float32
+        torch.testing.assert_close(low, full, rtol=0.05, atol=0.02 * float(full.abs().max()))
+
+
+@pytest.mark.parametrize("protocol", ["prefix", "sequence"])
+def test_bfloat16_training_is_near_float32(
+    protocol: Literal["prefix", "sequence"], tmp_path: Path
+) -> None:
+    write_text(tmp_path, "planted", planted())
+    fields = [("dataset", "planted"), ("data_dir", str(tmp_path)), ("protocol", protocol)]
+    small = [tuple(field.removeprefix("--").split("=")) for field in SMALL if "batch" not in field]
+    first = []
+    for precision in ("float32", "bfloat16"):
+        numbers = [(key, int(v) if v.isdigit() else v) for key, v in small]
+        config, spec = resolve(None, [*fields, *numbers, ("train.precision", precision)])
+        run = prepare(config, spec)
+        assert isinstance(run.model, SASRec)
+        torch.manual_seed(0)
+        losses = run.model.losses(next(run.batches.epoch(1)), generator(0))
+        losses.total.backward()  # type: ignore[no-untyped-call]
+        assert all(p.grad is not None and p.grad.isfinite().all() for p in run.model.parameters())
+        first.append(losses.total.item())
+    assert first[1] == pytest.approx(first[0], rel=0.02)
+    assert first[1] != first[0]
