@@ -26,7 +26,7 @@ from experiments.data.catalogue import locate
 from experiments.errors import UsageError
 from experiments.storage.atomic import put, writing
 from experiments.training.environment import cpu_name, versions
-from experiments.training.loop import prepare
+from experiments.training.run import prepare
 
 MEANING = {
     "train_prefix": "RecBole's seconds a target over ours, same training rows",

@@ -80,8 +80,8 @@ def measure_ours(subject: Subject, dataset: str, data_dir: str | None, steps: in
 
     from experiments.bench.bound import epoch_flops
     from experiments.config.resolve import resolve
-    from experiments.training.loop import prepare
     from experiments.training.optimizer import Optimizer
+    from experiments.training.run import prepare
 
     settings = {"model": subject.model, "dataset": dataset, **SIZES, **subject.fields}
     if data_dir is not None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from experiments.config.run_config import Config
     from experiments.data.catalogue import DatasetSpec
     from experiments.storage.run_folder import RunFolder
-    from experiments.training.loop import Run
+    from experiments.training.run import Run
 
 
 def train(arguments: argparse.Namespace) -> None:
@@ -49,7 +49,7 @@ def run_training(
         from experiments.training.distributed import train_together
 
         return train_together(config, spec, folder, resume)
-    from experiments.training.loop import train as run
+    from experiments.training.train import train as run
 
     return run(config, spec, folder, resume)
 
@@ -134,7 +134,8 @@ def reload(arguments: argparse.Namespace) -> Run:
     config, spec = resolve(folder.config, [("data_dir", str(moved.absolute()))] if moved else [])
     from experiments.storage.checkpoint import load_weights
     from experiments.training.integrity import record_of
-    from experiments.training.loop import check_origins, prepare
+    from experiments.training.resume import check_origins
+    from experiments.training.run import prepare
 
     path, record = record_of(folder)
     run = prepare(config, spec)
@@ -303,7 +304,7 @@ def inspect(arguments: argparse.Namespace) -> None:
     load_plugins(arguments.plugin)
     from experiments.cli.inspect_views import side_by_side
     from experiments.config.resolve import resolve
-    from experiments.training.loop import prepare
+    from experiments.training.run import prepare
 
     config, spec = resolve(None, arguments.overrides)
     print("\n".join(side_by_side(prepare(config, spec), arguments.user)))

@@ -10,7 +10,8 @@ from augment import MASK, Sequences
 from experiments.data.batches import make_batch
 from experiments.data.histories import Histories, IntArray
 from experiments.errors import UsageError
-from experiments.training.loop import Run, epoch_seeds
+from experiments.training.loop import epoch_seeds
+from experiments.training.run import Run
 from models.sasrec import SASRec, identity_rates
 from models.tasks import Batch, ItemVectors, OwnState, Task, View, Wanted
 

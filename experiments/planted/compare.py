@@ -15,7 +15,8 @@ from experiments.planted.cases import CASES, SETTINGS
 from experiments.planted.verdict import SASREC, Outcome, Verdict, verdict
 from experiments.planted.worlds import WORLDS
 from experiments.storage.run_folder import RunFolder
-from experiments.training.loop import SELECTION, train
+from experiments.training.loop import SELECTION
+from experiments.training.train import train
 
 
 def outcome(world: str, task: str, fields: dict[str, Any], seed: int) -> Outcome:

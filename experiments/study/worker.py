@@ -23,7 +23,8 @@ from experiments.study.plan import Trial, about, resolved
 from experiments.study.searching import searches_in
 from experiments.tracking.track import TrackConfig, of_trial
 from experiments.training.integrity import finished_result
-from experiments.training.loop import Pruned, train
+from experiments.training.loop import Pruned
+from experiments.training.train import train
 
 POLL = 2.0  # seconds between looks at what others have
 DEATHS = 10  # of processes in one and the same epoch of a trial, until it counts as failed

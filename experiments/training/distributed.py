@@ -18,7 +18,7 @@ from experiments.config.run_config import Config
 from experiments.data.catalogue import DatasetSpec
 from experiments.storage.run_folder import RunFolder
 from experiments.training.environment import choose_device
-from experiments.training.loop import train
+from experiments.training.train import train
 from models.shard import Shard
 
 

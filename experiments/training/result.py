@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -14,9 +14,7 @@ from experiments.storage.hashing import content_sha256, file_sha256
 from experiments.storage.run_folder import RunFolder
 from experiments.tracking.track import Identity
 from experiments.training.environment import device_name, peak_rss_mb, versions
-
-if TYPE_CHECKING:
-    from experiments.training.loop import Run
+from experiments.training.run import Run
 
 
 def write_result(

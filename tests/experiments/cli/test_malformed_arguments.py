@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 import experiments.bench.command
 import experiments.report.command
-import experiments.training.loop
+import experiments.training.run
+import experiments.training.train
 from experiments.cli.main import main
 from experiments.config.resolve import presets, resolve
 from experiments.config.run_config import config_tree
@@ -115,8 +116,8 @@ def jail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     def stop(*_: Any) -> None:
         raise Trained("accepted")
 
-    monkeypatch.setattr(experiments.training.loop, "train", stop)
-    monkeypatch.setattr(experiments.training.loop, "prepare", stop)
+    monkeypatch.setattr(experiments.training.train, "train", stop)
+    monkeypatch.setattr(experiments.training.run, "prepare", stop)
     for name in ("bench", "bench_presets", "bench_scale"):
         monkeypatch.setattr(experiments.bench.command, name, stop)
     monkeypatch.setattr(experiments.report.command, "mend", stop)

@@ -22,7 +22,7 @@ from experiments.data.batches import (
     sequence_rows,
     train_split,
 )
-from experiments.training.loop import prepare
+from experiments.training.run import prepare
 from models.tasks import Batch
 from tests.experiments.small_data import Users, histories_of, planted, users_of, write_text
 

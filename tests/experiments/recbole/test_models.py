@@ -15,7 +15,7 @@ from experiments.config.resolve import resolve
 from experiments.recbole.config import recbole_config, write_atomic_file
 from experiments.recbole.models import RecBoleModel, sequential_models
 from experiments.storage.checkpoint import load_weights
-from experiments.training.loop import Run, prepare
+from experiments.training.run import Run, prepare
 from tests.experiments.small_data import (
     HOSTED,
     RUN_FILES,

@@ -20,21 +20,22 @@ from typing import Any
 import torch._dynamo  # torch's optimisers import it at their first use, for a second  # noqa: F401
 
 import experiments.evaluation.ranking as evaluation
-import experiments.training.loop as training
 from experiments.cli.main import main
 from experiments.data.batches import TrainingBatches
 from experiments.storage.run_folder import RunFolder
+from experiments.training import loop, resume, run
+from experiments.training import train as training
 from experiments.training.optimizer import Optimizer
 from tests.experiments.small_data import FAST
 
 FIELDS = ("--model=cl4srec", "--epochs=3", "--contrast.0.operators=[crop, mask]", *FAST)
 WATCHED: list[tuple[Any, str]] = [
-    (training, "load"),
-    (training, "build_model"),
-    (training, "train_epoch"),
-    (training, "evaluate"),
-    (training, "save_weights"),
-    (training, "save_state"),
+    (run, "load"),
+    (run, "build_model"),
+    (loop, "train_epoch"),
+    (run, "evaluate"),
+    (resume, "save_weights"),
+    (resume, "save_state"),
     (training, "write_result"),
     (evaluation, "count_ranks"),
     (TrainingBatches, "epoch"),

@@ -9,8 +9,8 @@ import torch
 from torch import Generator
 
 from experiments.config.resolve import resolve
-from experiments.training.loop import prepare
 from experiments.training.optimizer import Optimizer
+from experiments.training.run import prepare
 from tests.experiments.small_data import FAST, planted, read_history, train, write_text
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

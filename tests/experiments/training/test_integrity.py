@@ -198,13 +198,13 @@ def test_a_baseline_that_was_killed_has_nothing_to_evaluate(runs: Path, tmp_path
 def test_a_raised_run_that_was_killed_is_not_taken_for_finished(
     run: Path, runs: Path, capsys, monkeypatch
 ) -> None:
-    import experiments.training.loop as training
+    from experiments.training import loop
 
     def killed(*_: object) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(training, "train_epoch", killed)
+        patch.setattr(loop, "train_epoch", killed)
         assert ends("raise", run, capsys)[0] == 130
     assert read_json(run / "result.json")["epochs"] == 3
     assert ends("resume", run, capsys)[0] == 0

@@ -15,8 +15,8 @@ from torch import Generator
 from experiments.cli.main import main
 from experiments.config.resolve import resolve
 from experiments.storage.checkpoint import load_state
-from experiments.training.loop import prepare
 from experiments.training.nan_check import batch_sha256
+from experiments.training.run import prepare
 from models.sasrec import Losses, SASRec
 from models.tasks import Batch
 from tests.experiments.small_data import (

@@ -12,8 +12,8 @@ from torch import Tensor
 from experiments.cli.main import main
 from experiments.config.resolve import resolve
 from experiments.config.run_config import TrainConfig
-from experiments.training.loop import prepare
 from experiments.training.optimizer import Optimizer
+from experiments.training.run import prepare
 from models.losses import cross_entropy
 from models.losses.next_item import SampledSoftmax
 from models.sasrec import SASRec

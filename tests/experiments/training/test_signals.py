@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-import experiments.training.loop as training
+import experiments.training.run as training
 from experiments.cli.main import main
 from experiments.data.batches import TrainingBatches
 from experiments.storage.files import REPOSITORY

@@ -13,11 +13,13 @@ import numpy as np
 import pytest
 import torch
 
-import experiments.training.loop as training
 from experiments.cli.main import main
 from experiments.config.run_config import Config, config_tree
 from experiments.data.batches import TrainingBatches
 from experiments.evaluation.ranking import Evaluation, metrics
+from experiments.training import loop, resume
+from experiments.training import run as a_run
+from experiments.training import train as training
 from models.sasrec import SASRec
 from tests.experiments.small_data import (
     FAST,
@@ -267,7 +269,7 @@ def test_the_best_epoch_is_that_of_ndcg_at_10_with_seen_items_excluded(data, tmp
     }
     best = chosen.pop(("excluded", "ndcg@10"))
     assert best not in chosen.values()
-    monkeypatch.setattr(training.Run, "validate", lambda run: made[run.progress.epoch - 1])
+    monkeypatch.setattr(a_run.Run, "validate", lambda run: made[run.progress.epoch - 1])
     result = train(data, tmp_path / "run", "--model", "sasrec", *SMALL, "--epochs=6")
     assert result["best_epoch"] == best + 1
 
@@ -281,26 +283,26 @@ def test_validation_may_come_every_other_epoch_and_always_comes_last(data, tmp_p
 
 def test_the_test_split_is_looked_at_once(data, tmp_path, monkeypatch):
     looked: list[str] = []
-    evaluate = training.evaluate
+    evaluate = a_run.evaluate
 
     def counting(*arguments: Any) -> Any:
         looked.append(arguments[2])
         return evaluate(*arguments)
 
-    monkeypatch.setattr(training, "evaluate", counting)
+    monkeypatch.setattr(a_run, "evaluate", counting)
     train(data, tmp_path / "run", *CL4SREC)
     assert looked == ["valid"] * (EPOCHS + 1) + ["test"]
 
 
 def test_a_run_that_must_not_look_at_test_does_not(data, run, tmp_path, monkeypatch, capsys):
     looked: list[str] = []
-    evaluate = training.evaluate
+    evaluate = a_run.evaluate
 
     def noting(*arguments: Any) -> Any:
         looked.append(arguments[2])
         return evaluate(*arguments)
 
-    monkeypatch.setattr(training, "evaluate", noting)
+    monkeypatch.setattr(a_run, "evaluate", noting)
     out = tmp_path / "run"
     result = train(data, out, *CL4SREC, "--evaluate.test=false")
     assert set(looked) == {"valid"}
@@ -402,13 +404,13 @@ ORDINARY_EPOCH = TrainingBatches.epoch
 @pytest.mark.parametrize(
     ("where", "name", "calls"),
     [
-        (training, "train_epoch", 1),  # before the first epoch
+        (loop, "train_epoch", 1),  # before the first epoch
         (TrainingBatches, "epoch", 0),  # in the midst of the third
-        (training, "evaluate", 2),  # in the second validation
-        (training, "save_weights", 1),  # history is written, the best weights are not
-        (training, "save_state", 1),
-        (training, "save_state", 2),  # history and weights are a step ahead of the state
-        (training, "evaluate", EPOCHS + 2),  # in the final test
+        (a_run, "evaluate", 2),  # in the second validation
+        (resume, "save_weights", 1),  # history is written, the best weights are not
+        (resume, "save_state", 1),
+        (resume, "save_state", 2),  # history and weights are a step ahead of the state
+        (a_run, "evaluate", EPOCHS + 2),  # in the final test
         (training, "write_result", 1),
     ],
 )
@@ -431,7 +433,7 @@ def test_a_run_that_was_killed_continues_to_the_same_result(
 def test_a_line_of_history_that_was_cut_off_is_written_again(run, data, tmp_path, monkeypatch):
     out = tmp_path / "run"
     with monkeypatch.context() as patch:
-        patch.setattr(training, "save_state", raising(training.save_state, 3))
+        patch.setattr(resume, "save_state", raising(resume.save_state, 3))
         place = ["--dataset", "planted", "--data-dir", str(data), "--out", str(out)]
         assert main(["train", *place, *CL4SREC]) == 130
     history = out / "history.jsonl"
@@ -535,7 +537,7 @@ def test_a_run_of_fewer_fields_is_resumed_with_those_it_has(data, tmp_path, monk
         train(data, parts, *arguments, "--epochs", "2")
     assert "clip_norm" not in (parts / "config.yaml").read_text()
     with monkeypatch.context() as patch:
-        patch.setattr(training, "train_epoch", raising(training.train_epoch, 1))
+        patch.setattr(loop, "train_epoch", raising(loop.train_epoch, 1))
         assert continued(data, parts, "--epochs", "4") == 130
     assert continued(data, parts) == 0
     assert (

@@ -1,0 +1,98 @@
+"""One training, from its configuration to result.json: look at test once, or not at all."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from experiments.config.run_config import Config, config_tree, tree_sha256
+from experiments.data.catalogue import DatasetSpec
+from experiments.storage.checkpoint import load_weights, save_weights
+from experiments.storage.lock import sole_writer
+from experiments.storage.run_folder import RunFolder
+from experiments.tracking.track import Identity, Tracker
+from experiments.training.environment import commit
+from experiments.training.integrity import check_file
+from experiments.training.loop import Watch, fit, flat_metrics
+from experiments.training.optimizer import Optimizer
+from experiments.training.result import write_result
+from experiments.training.resume import restore
+from experiments.training.run import Run, origins, prepare, trained
+from models.shard import ALONE, Shard
+
+
+def train(
+    config: Config,
+    spec: DatasetSpec,
+    folder: RunFolder,
+    resume: bool,
+    shard: Shard = ALONE,
+    watch: Watch | None = None,
+) -> dict[str, Any]:
+    """Train until validation stops improving and write the run's folder; returns result.json.
+
+    Every epoch's randomness is a function of (seed, epoch): a resumed run repeats what a run
+    that was never stopped would have done.  Raises Pruned where the watch ends the training.
+    """
+    run = prepare(config, spec, shard)
+    with sole_writer(folder.path):
+        return train_prepared(run, folder, resume, watch)
+
+
+def train_prepared(
+    run: Run, folder: RunFolder, resume: bool, watch: Watch | None
+) -> dict[str, Any]:
+    """The rest of `train`, by the one process that holds the folder's lock."""
+    config = run.config
+    run.tree = tree = config_tree(config)
+    optimizer = Optimizer(run.model, config.train) if trained(run.model) else None
+    if resume:  # with the fields that there were: the hashes in its files are of those
+        run.tree = folder.read_config() | {key: tree[key] for key in ("epochs", "data_dir")}
+        restore(run, optimizer, folder)
+        folder.write_config(run.tree)
+    else:
+        folder.claim(tree)
+    announce(run, folder)
+    head, dirty = commit()
+    identity = Identity(
+        dataset=config.dataset,
+        model=config.model,
+        seed=config.seed,
+        commit=head,
+        dirty=dirty,
+        data_sha256=run.histories.sha256,
+        config_sha256=tree_sha256(run.tree),
+    )
+    with Tracker(config.track, folder.path, tree, identity) as tracker:
+        for record in folder.read_history():
+            tracker.epoch(record)
+        if optimizer is None:
+            save_weights(folder.weights, run.model)
+        else:
+            fit(run, optimizer, tracker, folder, watch)
+            check_file(folder.weights, run.progress.weights_sha256, folder.state)
+            load_weights(folder.weights, run.model)
+        valid = run.evaluate("valid")
+        test = run.evaluate("test") if config.evaluate.test else None
+        result = write_result(folder, run, identity, origins(run), valid, test)
+        if test is not None:
+            tracker.test(flat_metrics("test", test))
+            tracker.ranks(test.ranked, test.excluded)
+        where = tracker.finish()
+    if where:
+        print(f"tracked: {where}")
+    return result
+
+
+def announce(run: Run, folder: RunFolder) -> None:
+    """What is trained on what, before the first epoch takes its time."""
+    config, data = run.config, run.histories
+    print(
+        f"{config.model} on {config.dataset}: {data.num_users} users, {data.num_items} items, "
+        f"{len(data.items)} interactions"
+        + (f" ({data.users_left_out} users with fewer than 3 left out)" * (data.users_left_out > 0))
+    )
+    print(
+        f"protocol {config.protocol}, {run.batches.rows.targets} targets in {len(run.batches)} "
+        f"batches an epoch, seed {config.seed}, {run.device} -> {folder.path}",
+        flush=True,
+    )
