@@ -202,7 +202,7 @@ def study(arguments: argparse.Namespace) -> None:
     from experiments.config.typed import build
     from experiments.study import command
     from experiments.study.slurm import SlurmConfig
-    from experiments.tracking.track import TrackConfig
+    from experiments.tracking.config import TrackConfig
 
     tree = with_overrides({"track": {}, "slurm": {}}, arguments.overrides)
     where = command.Where(

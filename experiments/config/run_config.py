@@ -10,7 +10,7 @@ from typing import Any, Literal
 from experiments.config.typed import build, to_tree
 from experiments.data.interactions import Ties
 from experiments.errors import UsageError
-from experiments.tracking.track import TrackConfig
+from experiments.tracking.config import TrackConfig
 from models.augmented_input import AugmentConfig
 from models.encoders import EncoderConfig, SelfAttentionConfig
 from models.losses.next_item import CrossEntropy, NextItemLoss, NoNextItem

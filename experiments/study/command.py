@@ -28,7 +28,8 @@ from experiments.study.slurm import SlurmConfig
 from experiments.study.spec import Study, read_study
 from experiments.study.sweep import sweep_config
 from experiments.study.worker import Worker
-from experiments.tracking.track import TrackConfig, track_report
+from experiments.tracking.config import TrackConfig
+from experiments.tracking.tracker import track_report
 from experiments.training.signals import resumable
 
 if TYPE_CHECKING:

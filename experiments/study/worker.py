@@ -21,7 +21,7 @@ from experiments.study.folder import StudyFolder
 from experiments.study.lease import Lease
 from experiments.study.plan import Trial, about, resolved
 from experiments.study.searching import searches_in
-from experiments.tracking.track import TrackConfig, of_trial
+from experiments.tracking.config import TrackConfig, of_trial
 from experiments.training.integrity import finished_result
 from experiments.training.loop import Pruned
 from experiments.training.train import train

@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from experiments.evaluation.ranking import Evaluation
 from experiments.storage.run_folder import RunFolder
-from experiments.tracking.track import Tracker
+from experiments.tracking.tracker import Tracker
 from experiments.training.environment import give_memory_back, products_in
 from experiments.training.nan_check import Place, check_finite, check_weights
 from experiments.training.optimizer import Optimizer, gradient_norms, rate_at

@@ -12,7 +12,7 @@ from experiments.evaluation.subgroup_metrics import group_metrics
 from experiments.storage.atomic import write_atomically, write_json
 from experiments.storage.hashing import content_sha256, file_sha256
 from experiments.storage.run_folder import RunFolder
-from experiments.tracking.track import Identity
+from experiments.tracking.tracker import Identity
 from experiments.training.environment import device_name, peak_rss_mb, versions
 from experiments.training.run import Run
 

@@ -9,7 +9,7 @@ from experiments.data.catalogue import DatasetSpec
 from experiments.storage.checkpoint import load_weights, save_weights
 from experiments.storage.lock import sole_writer
 from experiments.storage.run_folder import RunFolder
-from experiments.tracking.track import Identity, Tracker
+from experiments.tracking.tracker import Identity, Tracker
 from experiments.training.environment import commit
 from experiments.training.integrity import check_file
 from experiments.training.loop import Watch, fit, flat_metrics

@@ -20,7 +20,7 @@ from experiments.study.plan import plan
 from experiments.study.search import plan_searches
 from experiments.study.spec import read_study
 from experiments.study.worker import Worker
-from experiments.tracking.track import TrackConfig
+from experiments.tracking.config import TrackConfig
 from experiments.training.loop import Pruned, Watch
 
 Score = Callable[[Config], float]

@@ -20,7 +20,7 @@ from experiments.study.folder import StudyFolder, study_folder
 from experiments.study.plan import plan
 from experiments.study.spec import read_study
 from experiments.study.worker import DEATHS, Worker
-from experiments.tracking.track import TrackConfig
+from experiments.tracking.config import TrackConfig
 from tests.experiments.small_data import planted, write_text
 
 UNTRACKED = TrackConfig(mode="disabled")

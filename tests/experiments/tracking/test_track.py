@@ -15,17 +15,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from experiments.tracking.track import (
-    Identity,
-    TrackConfig,
-    Tracker,
-    answers,
-    flattened,
-    of_trial,
-    resolve_mode,
-    shortened,
-    track_report,
-)
+from experiments.tracking.config import TrackConfig, of_trial, resolve_mode, shortened
+from experiments.tracking.session import answers
+from experiments.tracking.tracker import Identity, Tracker, flattened, track_report
 from tests.experiments.tracking.loopback import Server, serving
 from tests.experiments.tracking.wandb_reader import Record, read_offline_run, read_records
 

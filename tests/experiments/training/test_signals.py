@@ -127,7 +127,7 @@ def waiting(where: str) -> str:
     """
     return (
         "import sys, time\n"
-        "import experiments.tracking.track as track\n"
+        "import experiments.tracking.tracker as track\n"
         "from experiments.cli.main import main\n"
         "from experiments.data.batches import TrainingBatches\n"
         "ordinary = TrainingBatches.epoch\n"

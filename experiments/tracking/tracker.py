@@ -1,0 +1,145 @@
+"""What a training, and a study's report, send to Weights & Biases."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from experiments.tracking.config import TrackConfig
+from experiments.tracking.session import Session
+
+if TYPE_CHECKING:
+    import numpy as np
+
+Tables = Mapping[str, tuple[list[str], list[list[object]]]]
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What tells two runs apart, next to their settings."""
+
+    dataset: str
+    model: str
+    seed: int
+    commit: str
+    dirty: bool
+    data_sha256: str
+    config_sha256: str
+
+
+class Tracker(Session):
+    """A training run at W&B.
+
+    config: where and how to track.  folder: the run's folder; wandb writes to `folder/wandb`.
+    settings: the run's resolved configuration; groups and lists of groups become dotted keys.
+
+    Raises RuntimeError when test metrics come twice.
+    """
+
+    def __init__(
+        self, config: TrackConfig, folder: Path, settings: Mapping[str, object], identity: Identity
+    ) -> None:
+        self._tested = False
+        values = {**dict(flattened(settings)), **asdict(identity)}
+        super().__init__(placed(config, identity), folder, values, identity.commit)
+        if self._run is not None:
+            self._attempt("start", lambda: _define_metrics(self._run))
+
+    def epoch(self, record: Mapping[str, float]) -> None:
+        """Log a line of history.jsonl: epoch, step, seconds, train/*, valid/*, contrast/*."""
+        self.log(lambda: dict(record))
+
+    def test(self, metrics: Mapping[str, float]) -> None:
+        """Log test/* of the selected epoch, once, which also puts them in the run's summary.
+
+        Raises RuntimeError on a second call.
+        """
+        if self._tested:
+            raise RuntimeError("test metrics come once a run, and these are the second")
+        self._tested = True
+        self.log(lambda: dict(metrics))
+
+    def ranks(self, ranked: np.ndarray, excluded: np.ndarray) -> None:
+        """Chart how many test users find their item at which rank, under both seen-item rules.
+
+        ranked, excluded: [users]; 1 is best.  Logged as `test/ranks` and `test/ranks_table`.
+        """
+        self.log_media(lambda: {"test/ranks": _rank_chart(ranked, excluded)})
+
+
+def track_report(
+    config: TrackConfig, folder: Path, study: str, tables: Tables, images: Mapping[str, Path]
+) -> str | None:
+    """Log what a study found as one run of its group: job type `report`, named like the study.
+
+    tables: (columns, rows) by key.  images: PNG files by key.  wandb writes to `folder/wandb`.
+    Returns the run's address, or the command that uploads it later, or None if untracked.
+    """
+    place = replace(config, group=study, job_type="report", name=study)
+    with Session(place, folder, {"study": study}) as session:
+        session.log_media(lambda: {key: _table(*table) for key, table in tables.items()})
+        session.log_media(lambda: {key: _image(path) for key, path in images.items()})
+        return session.finish()
+
+
+def flattened(settings: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
+    """Yield (dotted key, value): {"contrast": [{"ratio": 0.2}]} gives ("contrast.0.ratio", 0.2)."""
+    for key, value in settings.items():
+        if isinstance(value, list) and value and all(isinstance(v, Mapping) for v in value):
+            value = {str(position): group for position, group in enumerate(value)}
+        if isinstance(value, Mapping):
+            yield from flattened(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def placed(config: TrackConfig, identity: Identity) -> TrackConfig:
+    """With the group, job type and name of a training run where the configuration has none."""
+    dataset, model, seed = identity.dataset, identity.model, identity.seed
+    environment = os.environ.get
+    return replace(
+        config,
+        group=config.group or environment("WANDB_RUN_GROUP", f"{dataset}/{model}"),
+        job_type=config.job_type or environment("WANDB_JOB_TYPE", "train"),
+        name=config.name or environment("WANDB_NAME", f"{model}-seed{seed}"),
+    )
+
+
+def _define_metrics(run: Any) -> None:
+    run.define_metric("train/*", step_metric="step")
+    run.define_metric("contrast/*", step_metric="step")
+    run.define_metric("valid/*", step_metric="epoch")
+    run.define_metric("valid/excluded/ndcg@10", step_metric="epoch", summary="max")
+
+
+def _rank_chart(ranked: np.ndarray, excluded: np.ndarray) -> Any:
+    import numpy as np
+    import wandb
+
+    both = {"ranked": np.asarray(ranked), "excluded": np.asarray(excluded)}
+    series = {name: ranks[np.isfinite(ranks)] for name, ranks in both.items()}  # inf: no rank
+    worst = max(ranks.max(initial=1) for ranks in series.values())
+    edges = np.unique(np.geomspace(1, worst + 1, 33).round().astype(int))
+    counts = [np.histogram(ranks, edges)[0].tolist() for ranks in series.values()]
+    return wandb.plot.line_series(
+        xs=np.log10(edges[:-1]).tolist(),
+        ys=counts,
+        keys=list(series),
+        title="Test users by rank of their item",
+        xname="log10 of the lowest rank in the bin",
+    )
+
+
+def _table(columns: list[str], rows: list[list[object]]) -> Any:
+    import wandb
+
+    return wandb.Table(columns=columns, data=rows, allow_mixed_types=True)
+
+
+def _image(path: Path) -> Any:
+    import wandb
+
+    return wandb.Image(str(path))
