@@ -205,9 +205,8 @@ def study(arguments: argparse.Namespace) -> None:
     from experiments.tracking.config import TrackConfig
 
     tree = with_overrides({"track": {}, "slurm": {}}, arguments.overrides)
-    where = command.Where(
-        arguments.data_dir, arguments.out, build(TrackConfig, tree["track"], "track")
-    )
+    track = build(TrackConfig, tree["track"], "track")
+    where = command.Where(arguments.data_dir, arguments.out, track, arguments.publish)
     slurm = build(SlurmConfig, tree["slurm"], "slurm")
     workers = command.check_workers(arguments.workers, arguments.threads)
     if arguments.worker:
@@ -249,6 +248,7 @@ def study_words(arguments: argparse.Namespace, fields: list[tuple[str, Any]]) ->
     words = ["study", str(arguments.file)]
     for flag, path in (("--data-dir", arguments.data_dir), ("--out", arguments.out)):
         words += [flag, str(path)] if path else []
+    words += ["--publish"] if arguments.publish else []
     words += [word for name in arguments.plugin for word in ("--plugin", name)]
     return words + [f"--{key}={as_text(value)}" for key, value in fields]
 

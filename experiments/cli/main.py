@@ -74,6 +74,11 @@ def main(argv: list[str]) -> int:
     return 0
 
 
+def entry() -> int:
+    """The installed command, `seqcontrast`."""
+    return main(sys.argv[1:])
+
+
 def parser() -> Parser:
     top = Parser(
         prog="run.py",
@@ -174,7 +179,11 @@ def add_study(commands: Any) -> None:
     made.add_argument("--data-dir", type=path, metavar="DIR", help="folder of the data files")
     made.add_argument(
         "--out", type=path, metavar="DIR",
-        help="manifest, runs and record; [runs/studies/NAME, record in experiments/results]",
+        help="manifest, runs and results [runs/studies/NAME]",
+    )  # fmt: skip
+    made.add_argument(
+        "--publish", action="store_true",
+        help="write to the committed results, and take from there what is finished",
     )  # fmt: skip
     made.add_argument("--workers", type=int, metavar="N", help="processes [one a GPU, or core]")
     made.add_argument("--threads", type=int, default=1, metavar="N", help="of each worker [1]")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 from pathlib import Path
 from typing import Any
 
 from experiments.config.run_config import Config, config_from_tree
-from experiments.config.typed import TAGS
+from experiments.config.typed import CATALOGUES, TAGS
 from experiments.data.catalogue import DatasetSpec, locate
 from experiments.errors import UsageError, unknown
 from experiments.storage.files import REPOSITORY, plain_name
@@ -99,7 +100,26 @@ def dataset_tree(spec: DatasetSpec, model: str) -> dict[str, Any]:
         return {**tree, "protocol": "prefix", "train": {"bucket_pool": 1}}
     if model in BASELINES:
         return tree
+    check_kinds(spec)
     return with_overrides({**tree, "protocol": spec.protocol}, list(spec.defaults.items()))
+
+
+def check_kinds(spec: DatasetSpec) -> None:
+    """UsageError for defaults that only some kinds of encoder or loss have, and name none.
+
+    They fall away where another kind is chosen, which needs the kind that they are for.
+    """
+    for part, tag in NAMED.items():
+        kinds = dict(CATALOGUES.values())[tag]
+        fields = [key.split(".", 1)[1] for key in spec.defaults if key.startswith(f"{part}.")]
+        have = [{field.name for field in dataclasses.fields(kind)} for kind in kinds.values()]
+        shared = set.intersection(*have)
+        special = [name for name in fields if name not in {tag, *shared}]
+        if special and tag not in fields:
+            raise UsageError(
+                f"data set {spec.name}: defaults set {part}.{special[0]}, which not every {part} "
+                f"has; name the one it is for, such as {part}.{tag}: {next(iter(kinds))}"
+            )
 
 
 def reads(model: str, key: str) -> bool:
@@ -186,6 +206,11 @@ def assign(tree: dict[str, Any], dotted: str, value: Any) -> None:
 
 def entry_index(entries: list[Any], segment: str, path: str) -> int:
     """The index of a list entry that is given by number, name or kind."""
+    if not entries and path.split(".")[0] == "contrast":
+        raise UsageError(
+            f"{path}: this model has no contrast; take a preset that has one (--model cl4srec), or "
+            "add one: --contrast='[augmented_views]'"
+        )
     if segment.isascii() and segment.isdigit():
         if len(segment) < 10 and int(segment) < len(entries):
             return int(segment)

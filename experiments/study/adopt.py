@@ -44,10 +44,10 @@ def renewable(
     }
 
 
-def borrow(record: Record, study: Study, trials: list[Trial], others: Iterable[Path]) -> int:
+def reuse_trials(record: Record, study: Study, trials: list[Trial], others: Iterable[Path]) -> int:
     """Add planned trials that other studies have finished; returns how many.
 
-    others: their records.  A borrowed line says in `of` which study trained it.
+    others: their records.  Such a line says in `of` which study trained it.
     """
     missing = {trial.id: trial for trial in trials if trial.id not in record.lines()}
     found = finished_elsewhere(missing, others)

@@ -16,7 +16,7 @@ from experiments.report.style import slug
 from experiments.storage.atomic import put
 from experiments.storage.run_folder import as_yaml
 from experiments.study import local, on_ray, slurm
-from experiments.study.adopt import adopt, borrow, finished_elsewhere, renewable
+from experiments.study.adopt import adopt, finished_elsewhere, renewable, reuse_trials
 from experiments.study.again import again
 from experiments.study.estimate import clock, estimate, timings
 from experiments.study.folder import StudyFolder, study_folder
@@ -38,16 +38,29 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Where:
-    """Where a study reads its data, works, and is tracked."""
+    """Where a study reads its data, works, and is tracked.
+
+    publish: its results are the committed ones.
+    """
 
     data_dir: Path | None
     out: Path | None
     track: TrackConfig
+    publish: bool = False
+
+    def __post_init__(self) -> None:
+        if self.publish and self.out is not None:
+            raise UsageError(
+                "--publish: writes to the committed results, --out DIR keeps all in DIR; give one"
+            )
+
+    def folder(self, study: str) -> StudyFolder:
+        return study_folder(study, self.out, self.publish)
 
 
 def work(file: Path, where: Where) -> None:
     """Be one worker of a study that has been planned."""
-    folder = study_folder(read_study(file).name, where.out)
+    folder = where.folder(read_study(file).name)
     with resumable(folder.manifest, "", speaks=False):  # a trial in hand is given back
         Worker(folder, where.data_dir, where.track, say=print_now).work()
 
@@ -71,21 +84,23 @@ def run(
     worker: the command line of one of them.  continuing: what goes on where this was stopped.
     """
     study = read_study(file)
-    folder = study_folder(study.name, where.out)
+    folder = where.folder(study.name)
     trials, searches = whole_plan(study, where.data_dir)
     folder.open(study, trials, searches)
     if adopted := adopt(folder.record, trials, search=bool(searches)):
         print_now(f"{adopted} lines of the record brought up to today's fields")
     searching = searches_in(folder, where.data_dir)
     folder.check_labels(trials)
-    if where.out is None and (count := borrow(folder.record, study, trials, others(folder))):
-        print_now(f"{count} trials are on record in other studies: taken from there")
+    if where.publish and (count := reuse_trials(folder.record, study, trials, others(folder))):
+        print_now(f"{count} trials are in the results of other studies: taken from there")
     if retry_failed:
         folder.forget_failed()
     for search in searching:
         search.forget_superseded()
     done = folder.record.lines()
     print_now(outlook(study, trials, searching, done, workers))
+    if not where.publish and (hint := published(study, trials)):
+        print_now(hint)
     begun = left(trials, searching, done)
     if begun:
         command = shlex.join(["python", "run.py", *continuing])
@@ -113,11 +128,11 @@ def others(folder: StudyFolder) -> list[Path]:
 def dry_run(file: Path, where: Where, workers: int, retry_failed: bool) -> None:
     """What would be trained, and how long it would take; nothing is written."""
     study = read_study(file)
-    folder = study_folder(study.name, where.out)
+    folder = where.folder(study.name)
     trials, searches = whole_plan(study, where.data_dir)
     done = folder.record.lines()
     done = {**done, **{line["trial"]: line for line in renewable(done, trials).values()}}
-    if where.out is None:
+    if where.publish:
         missing = [trial.id for trial in trials if trial.id not in done]
         done = {**finished_elsewhere(missing, others(folder)), **done}
     if retry_failed:
@@ -129,6 +144,17 @@ def dry_run(file: Path, where: Where, workers: int, retry_failed: bool) -> None:
         print(f"{trial.id}  {status:<10} {what}")
     searching = [Searching(search, folder, where.data_dir) for search in searches]
     print(outlook(study, trials, searching, done, workers))
+    if not where.publish and (hint := published(study, trials)):
+        print(hint)
+
+
+def published(study: Study, trials: list[Trial]) -> str:
+    """How many of the trials are in the committed results; nothing where none is."""
+    lines = study_folder(study.name, publish=True).record.lines()
+    count = sum(trial.id in lines for trial in trials)
+    if not count:
+        return ""
+    return f"{count} of them are in the committed results, which --publish reports and goes on with"
 
 
 def cost(seconds: float | None) -> str:
@@ -216,17 +242,17 @@ def track(study: Study, folder: StudyFolder, config: TrackConfig, chapters: list
 
 def repeat(file: Path, where: Where, trial: str, plugins: list[str], threads: int) -> None:
     """Train a trial of the record once more; RunFailed where it does not come out the same."""
-    folder = study_folder(read_study(file).name, where.out)
+    results = study_folder(read_study(file).name, where.out, publish=where.out is None).record
     options = ["--data-dir", str(where.data_dir)] if where.data_dir else []
     options += [word for name in plugins for word in ("--plugin", name)]
-    again(folder.record.lines().values(), trial, options, threads)
+    again(results.lines().values(), trial, options, threads)
 
 
 def write_sweeps(file: Path, where: Where) -> None:
     """The study as sweep files of W&B, and the commands that start them."""
     study = read_study(file)
     whole_plan(study, where.data_dir)  # mistakes are told before a server meets them
-    folder = study_folder(study.name, where.out).path / "sweeps"
+    folder = where.folder(study.name).path / "sweeps"
     for number, (name, tree) in enumerate(sweep_config(study, where.data_dir).items(), start=1):
         put(folder / f"{number}.yaml", as_yaml(tree))
         print(f"{name}: wandb sweep {shlex.quote(str(folder / f'{number}.yaml'))}")

@@ -153,8 +153,11 @@ def manifest(study: Study, trials: list[Trial], searches: Sequence[Any] = ()) ->
     }
 
 
-def study_folder(name: str, out: Path | None) -> StudyFolder:
-    """--out DIR: all in DIR.  Else the work in runs/studies, the record in experiments/results."""
-    if out is not None:
-        return StudyFolder(out, Record(out / "record.jsonl"))
-    return StudyFolder(REPOSITORY / "runs" / "studies" / name, Record(RESULTS / f"{name}.jsonl"))
+def study_folder(name: str, out: Path | None = None, publish: bool = False) -> StudyFolder:
+    """A study keeps all in one folder: --out DIR, or runs/studies/NAME.
+
+    publish: its results are the committed ones, in experiments/results.
+    """
+    folder = out or REPOSITORY / "runs" / "studies" / name
+    results = RESULTS / f"{name}.jsonl" if publish else folder / "record.jsonl"
+    return StudyFolder(folder, Record(results))

@@ -48,7 +48,7 @@ def next_fields(rules: Search, number: int, epochs: int, known: list[Known]) -> 
     return {key: value_of(one, asked.params[key]) for key, one in rules.ranges.items()}
 
 
-def hopeless(
+def should_prune(
     rules: Search, number: int, epochs: int, known: list[Known]
 ) -> tuple[bool, dict[str, Any]]:
     """Whether the pruner ends the trial at place `number` of those known; its notes on it."""

@@ -20,7 +20,7 @@ from experiments.storage.atomic import write_json, writing
 from experiments.storage.lock import locked
 from experiments.study.folder import StudyFolder
 from experiments.study.plan import Trial, trial_from
-from experiments.study.sampling import Known, hopeless, next_fields, write_journal
+from experiments.study.sampling import Known, next_fields, should_prune, write_journal
 from experiments.study.search import ModelSearch
 
 TRIES = 50  # at fields that go together
@@ -91,7 +91,7 @@ class Searching:
         except (ValueError, UsageError):
             return 0, None
 
-    def think(self) -> bool:
+    def suggest_next(self) -> bool:
         """Give one more place its fields; False when all have theirs."""
         if len(self.attempts()) == self.search.rules.trials:
             return False
@@ -178,7 +178,7 @@ class Searching:
         curve = {e: v for e, v in known[place].curve.items() if e < epoch} | curve_of([record])
         before = self.notes(number, epoch)
         known[place] = replace(known[place], curve=curve, notes=before)
-        ended, notes = hopeless(self.search.rules, place, self.epochs, known)
+        ended, notes = should_prune(self.search.rules, place, self.epochs, known)
         if notes != before:
             write_json(self.path / f"{number}.pruner.json", {**self._noted(number), epoch: notes})
         return not ended

@@ -61,7 +61,7 @@ class Worker:
             for search in self.searches:
                 search.forget_superseded()
             took = any(self.take(trial) for trial in self.open_trials())
-            if not took and not any(search.think() for search in self.searches):
+            if not took and not any(search.suggest_next() for search in self.searches):
                 time.sleep(POLL)  # others have them all
 
     def done(self) -> bool:

@@ -544,3 +544,30 @@ def test_a_part_of_a_config_file_is_refused(tmp_path):
 def test_a_config_file_that_is_not_there_is_told(tmp_path: Path):
     with pytest.raises(UsageError, match="there is no such file"):
         resolve(tmp_path / "config.yaml", [])
+
+
+def test_a_part_that_a_model_does_not_have_is_told_with_the_way_to_get_one() -> None:
+    with pytest.raises(UsageError, match=r"contrast\.0: .*no contrast.*--contrast="):
+        resolve(None, [("model", "sasrec"), ("contrast.0.weight", 1.0)])
+
+
+def test_defaults_of_data_name_the_kind_that_they_are_for(tmp_path: Path) -> None:
+    write_text(tmp_path / "mine", "mine", planted())
+    declared_as = {
+        "file": "mine.txt",
+        "protocol": "prefix",
+        "max_length": 9,
+        "defaults": {"encoder.attention_dropout": 0.1, "encoder.dropout": 0.1},
+    }
+    place = [("dataset", "mine"), ("data_dir", str(tmp_path)), ("model", "sasrec")]
+    declaration = tmp_path / "mine" / "mine.yaml"
+    declaration.write_text(as_yaml(declared_as))
+    with pytest.raises(UsageError, match=r"encoder\.attention_dropout.*encoder\.kind"):
+        resolve(None, place)
+    declared_as["defaults"] |= {"encoder.kind": "self_attention"}  # type: ignore[operator]
+    declaration.write_text(as_yaml(declared_as))
+    attention, _ = resolve(None, place)
+    gru, _ = resolve(None, [*place, ("encoder.kind", "gru")])
+    assert attention.encoder.dropout == 0.1
+    assert not hasattr(gru.encoder, "attention_dropout")
+    assert gru.encoder.max_length == 9

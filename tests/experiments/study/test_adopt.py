@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.record.results_file import Record
-from experiments.study.adopt import adopt, borrow
+from experiments.study.adopt import adopt, reuse_trials
 from experiments.study.folder import StudyFolder, study_folder
 from experiments.study.plan import about, plan
 from experiments.study.spec import Study, read_study
@@ -67,8 +67,8 @@ def test_what_another_study_has_trained_is_borrowed_under_the_own_name(tmp_path)
     _, first = begun(tmp_path, TWO)
     a_worker(first).work()
     study, second = another(tmp_path, "second")
-    assert borrow(second.record, study, second.trials(), [first.record.path]) == 2
-    assert borrow(second.record, study, second.trials(), [first.record.path]) == 0
+    assert reuse_trials(second.record, study, second.trials(), [first.record.path]) == 2
+    assert reuse_trials(second.record, study, second.trials(), [first.record.path]) == 0
     assert a_worker(second).open_trials() == []
     for trial, line in second.record.lines().items():
         trained = first.record.lines()[trial]
@@ -76,7 +76,7 @@ def test_what_another_study_has_trained_is_borrowed_under_the_own_name(tmp_path)
         differing = {key for key in line if trained.get(key) != line[key]}
         assert differing == {"study", "of", "question"}
     third_study, third = another(tmp_path, "third")
-    assert borrow(third.record, third_study, third.trials(), [second.record.path]) == 2
+    assert reuse_trials(third.record, third_study, third.trials(), [second.record.path]) == 2
     assert {line["of"] for line in third.record.lines().values()} == {"tiny"}
 
 
@@ -88,8 +88,8 @@ def test_only_finished_lines_of_planned_trials_are_borrowed(tmp_path):
     recorded(first.record.path, [{**failed, "status": "failed", "error": "it did"}, other])
     study, second = another(tmp_path, "second")
     planned_alone = [trial for trial in second.trials() if trial.id == other["trial"]]
-    assert borrow(second.record, study, planned_alone, [first.record.path]) == 1
-    assert borrow(second.record, study, second.trials(), [first.record.path]) == 0
+    assert reuse_trials(second.record, study, planned_alone, [first.record.path]) == 1
+    assert reuse_trials(second.record, study, second.trials(), [first.record.path]) == 0
     assert [*second.record.lines()] == [other["trial"]]
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from experiments.study.ranges import Range
-from experiments.study.sampling import Known, hopeless, next_fields, suggestion, value_of
+from experiments.study.sampling import Known, next_fields, should_prune, suggestion, value_of
 from experiments.study.spec import Search
 
 RANGES = {
@@ -90,7 +90,7 @@ def test_the_median_ends_a_trial_below_it_after_the_warm_up() -> None:
     ]
 
     def ends(curve: dict[int, float]) -> bool:
-        return hopeless(rules, 5, 3, [*others, Known(fields, "running", None, curve)])[0]
+        return should_prune(rules, 5, 3, [*others, Known(fields, "running", None, curve)])[0]
 
     assert not ends({1: 0.0, 2: 0.0})
     assert ends({1: 0.0, 2: 0.0, 3: 0.29})

@@ -196,7 +196,7 @@ def test_a_worker_killed_before_it_could_write_what_it_drew_leaves_nothing_behin
 def test_a_place_keeps_the_fields_that_it_got_first(tmp_path: Path, data: Path) -> None:
     folder = begin(tmp_path, data, study(4))
     one, late = searches_in(folder, data) + searches_in(folder, data)
-    assert one.think()
+    assert one.suggest_next()
     first = one.attempts()[0]
     other = one.search.attempt(0, one.search.lowest, data)
     late._write(0, other)  # as from a machine that did not see the file
@@ -214,7 +214,7 @@ def test_two_workers_share_a_search(
         """The second takes a trial in the middle of each of the first's."""
         if epoch == 3 and not busy:
             busy.append(config.train.learning_rate)
-            any(search.think() for search in workers[1].searches)
+            any(search.suggest_next() for search in workers[1].searches)
             taken = any(workers[1].take(trial) for trial in workers[1].open_trials())
             shared.append(taken)
             busy.clear()
@@ -432,7 +432,7 @@ def test_data_that_changed_under_a_search_are_refused(
     write_text(tmp_path / "data", "planted", planted())
     folder = begin(tmp_path / "out", tmp_path / "data", study(2))
     (search,) = searches_in(folder, tmp_path / "data")
-    assert search.think()
+    assert search.suggest_next()
     write_text(tmp_path / "other", "planted", planted(seed=1))
     with pytest.raises(UsageError, match="have changed"):
         searches_in(folder, tmp_path / "other")[0].attempts()

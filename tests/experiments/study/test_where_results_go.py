@@ -1,0 +1,57 @@
+"""A study's results stay in its own folder until they are published."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from experiments.cli.main import main
+from experiments.study import folder as places
+from tests.experiments.study.test_study_command import file as file  # a fixture
+
+
+@pytest.fixture
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where runs/ and the committed results lie."""
+    monkeypatch.setattr(places, "REPOSITORY", tmp_path / "repository")
+    monkeypatch.setattr(places, "RESULTS", tmp_path / "repository" / "results")
+    return tmp_path / "repository"
+
+
+def test_without_out_all_of_it_lies_in_runs(repository: Path) -> None:
+    place = places.study_folder("helps")
+    assert place.path == repository / "runs" / "studies" / "helps"
+    assert place.record.path.parent == place.path
+
+
+def test_published_results_are_the_committed_ones(repository: Path) -> None:
+    place = places.study_folder("quick/helps", publish=True)
+    assert place.record.path == repository / "results" / "quick" / "helps.jsonl"
+    assert place.path == repository / "runs" / "studies" / "quick" / "helps"
+
+
+def test_results_are_published_or_kept_in_a_folder_not_both(file: Path, capsys) -> None:
+    command = ["study", str(file), "--data-dir", str(file.parent / "data"), "--publish"]
+    assert main([*command, "--out", str(file.parent / "out")]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "--publish" in error
+    assert not (file.parent / "out").exists()
+
+
+def test_a_dry_run_says_how_much_of_it_is_in_the_committed_results(
+    file: Path, repository: Path, capsys
+) -> None:
+    command = ["study", str(file), "--data-dir", str(file.parent / "data"), "--dry-run"]
+    assert main(command) == 0
+    first = capsys.readouterr().out
+    assert "--publish" not in first
+    (repository / "results").mkdir(parents=True)
+    line = (
+        f'{{"study": "helps", "trial": "{first.split()[0]}", "status": "failed", "variant": "v", '
+        '"dataset": "planted", "seed": 0}\n'
+    )
+    (repository / "results" / "helps.jsonl").write_text(line)
+    assert main(command) == 0
+    assert "1 of them are in the committed results" in capsys.readouterr().out
