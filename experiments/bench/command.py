@@ -65,9 +65,9 @@ def bench(
             trace.parent.mkdir(parents=True, exist_ok=True)
         subjects[TRACED] = replace(subjects[TRACED], trace=str(trace.absolute()))
     rate = matmul_rate()
-    found = measure_all(subjects, dataset, data_dir, steps, rounds, progress)
+    by_name = measure_all(subjects, dataset, data_dir, steps, rounds, progress)
     rate = max(rate, matmul_rate())
-    figures = {name: middle(measured) for name, measured in found.items()}
+    figures = {name: middle(measured) for name, measured in by_name.items()}
     print(f"{dataset}, {rounds} rounds, medians; epochs are extrapolated from timed steps")
     print(figure_table(figures))
     print("\nshare of a step (profiled):")
@@ -78,7 +78,7 @@ def bench(
         f"{ours.matmul_flops / 1e12:.2f} TFLOP of a SASRec prefix epoch need at least "
         f"{ours.matmul_flops / rate:.1f} s"
     )
-    found_ratios = ratios(found, rate)
+    found_ratios = ratios(by_name, rate)
     print()
     for name, value in found_ratios.items():
         print(f"{name:<24}{value:8.2f}  {MEANING[name]}")
@@ -100,10 +100,14 @@ def bench_presets(
         for name, subject in preset_subjects(presets()).items()
         if can_be_built(name, dataset, data_dir)
     }
-    found = measure_all(subjects, dataset, data_dir, steps, rounds, progress)
+    by_name = measure_all(subjects, dataset, data_dir, steps, rounds, progress)
     print(f"{dataset}, prefix, {rounds} rounds, medians; epochs are extrapolated from timed steps")
-    print(preset_table(found))
-    record = {"dataset": dataset, "rounds": rounds, "epoch_over_sasrec": multiples(found)}
+    print(preset_table(by_name))
+    record = {
+        "dataset": dataset,
+        "rounds": rounds,
+        "epoch_over_sasrec": multiples(by_name),
+    }
     write({**record, **machine()}, folder / "presets.json", as_json)
 
 
@@ -111,12 +115,12 @@ def bench_scale(interactions: int, items: int, steps: int, folder: Path, as_json
     """Measure the growth with interactions and items; print, write folder/scale.json, and plot."""
     check_counts(steps, 1)
     made(folder)
-    found = scale(interactions, items, steps, in_process, progress)
+    by_name = scale(interactions, items, steps, in_process, progress)
     print("SASRec, sampled softmax with 1,024 negatives, lazy rows; made-up histories of 10 items")
-    print(growth_table(found))
-    plot(found, folder / "scale.png")
+    print(growth_table(by_name))
+    plot(by_name, folder / "scale.png")
     print(f"-> {folder / 'scale.png'}")
-    sizes = [vars(one) for one in found]
+    sizes = [vars(size) for size in by_name]
     write({"steps": steps, "sizes": sizes, **machine()}, folder / "scale.json", as_json)
 
 

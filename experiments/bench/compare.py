@@ -34,12 +34,12 @@ def measure_all(
     say: Callable[[str], None],
 ) -> dict[str, list[Measured]]:
     """Each subject in a process of its own, all of them once a round, in turn."""
-    found: dict[str, list[Measured]] = {name: [] for name in subjects}
+    measured: dict[str, list[Measured]] = {name: [] for name in subjects}
     for number in range(rounds):
         for name, subject in subjects.items():
             say(f"round {number + 1} of {rounds}: {name}")
-            found[name].append(in_process(subject, dataset, data_dir, steps))
-    return found
+            measured[name].append(in_process(subject, dataset, data_dir, steps))
+    return measured
 
 
 def in_process(subject: Subject, dataset: str, data_dir: str | None, steps: int) -> Measured:
@@ -90,20 +90,20 @@ def seconds_per_target(measured: Measured) -> float:
 
 
 def ratio_of_medians(
-    found: dict[str, list[Measured]], above: str, below: str, figure: Callable[[Measured], Any]
+    measured: dict[str, list[Measured]], above: str, below: str, figure: Callable[[Measured], Any]
 ) -> float:
     """The median over rounds of one subject's figure over another's, paired by round."""
-    pairs = zip(found[above], found[below], strict=True)
+    pairs = zip(measured[above], measured[below], strict=True)
     return float(statistics.median(figure(a) / figure(b) for a, b in pairs))
 
 
-def ratios(found: dict[str, list[Measured]], rate: float) -> dict[str, float]:
+def ratios(measured: dict[str, list[Measured]], rate: float) -> dict[str, float]:
     """RecBole's cost over ours (train, evaluate); ours over ours or RecBole's (the rest)."""
 
     def over(above: str, below: str, figure: Callable[[Measured], Any]) -> float:
-        return round(ratio_of_medians(found, above, below, figure), 3)
+        return round(ratio_of_medians(measured, above, below, figure), 3)
 
-    ours = middle(found["SASRec prefix"])
+    ours = middle(measured["SASRec prefix"])
     return {
         "train_prefix": over("RecBole SASRec", "SASRec prefix", seconds_per_target),
         "train_sequence": over("RecBole SASRec", "SASRec sequence", seconds_per_target),

@@ -20,24 +20,24 @@ def epoch_seconds(measured: Measured) -> float:
     return measured.start_seconds + measured.step_seconds * measured.steps
 
 
-def multiples(found: dict[str, list[Measured]]) -> dict[str, float]:
+def multiples(measured: dict[str, list[Measured]]) -> dict[str, float]:
     """Each preset's epoch over SASRec's of the same round: the median over the rounds."""
-    base = [epoch_seconds(measured) for measured in found[BASE]]
-    return {name: round(median(ratios_to(base, some)), 2) for name, some in found.items()}
+    base = [epoch_seconds(measured) for measured in measured[BASE]]
+    return {name: round(median(ratios_to(base, rounds)), 2) for name, rounds in measured.items()}
 
 
-def ratios_to(base: list[float], some: list[Measured]) -> list[float]:
+def ratios_to(base: list[float], rounds: list[Measured]) -> list[float]:
     """Round by round."""
-    return [epoch_seconds(m) / seconds for m, seconds in zip(some, base, strict=True)]
+    return [epoch_seconds(m) / seconds for m, seconds in zip(rounds, base, strict=True)]
 
 
-def preset_table(found: dict[str, list[Measured]]) -> str:
+def preset_table(measured: dict[str, list[Measured]]) -> str:
     """A row a preset."""
     lines = [f"{'':<16}{'step ms':>9}{'mine s':>8}{'epoch s':>9}{'x SASRec':>10}"]
-    times = multiples(found)
-    for name, some in found.items():
-        step = median(m.step_seconds for m in some) * 1e3
-        mine = median(m.start_seconds for m in some)
-        epoch = median(epoch_seconds(m) for m in some)
-        lines.append(f"{name:<16}{step:9.1f}{mine:8.1f}{epoch:9.1f}{times[name]:10.2f}")
+    times = multiples(measured)
+    for name, rounds in measured.items():
+        step = median(m.step_seconds for m in rounds) * 1e3
+        start = median(m.start_seconds for m in rounds)
+        epoch = median(epoch_seconds(m) for m in rounds)
+        lines.append(f"{name:<16}{step:9.1f}{start:8.1f}{epoch:9.1f}{times[name]:10.2f}")
     return "\n".join(lines)

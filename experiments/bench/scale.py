@@ -55,13 +55,13 @@ def scale(
     say: Callable[[str], None],
 ) -> list[Grown]:
     """Measure each size in a process of its own."""
-    found = []
+    sizes = []
     for case in cases(interactions, items):
         say(f"{case.interactions:,} interactions, {case.items:,} items")
         with tempfile.TemporaryDirectory() as data:
             write_random(Path(data) / "random.txt", case)
-            found.append(grown(case, measure(SUBJECT, "random", data, steps)))
-    return found
+            sizes.append(grown(case, measure(SUBJECT, "random", data, steps)))
+    return sizes
 
 
 def grown(case: Case, measured: Measured) -> Grown:
@@ -92,7 +92,7 @@ def write_random(path: Path, case: Case, seed: int = 0) -> None:
             file.writelines(" ".join(map(str, row)) + "\n" for row in part.tolist())
 
 
-def growth_table(found: list[Grown]) -> str:
+def growth_table(sizes: list[Grown]) -> str:
     """A row a size."""
     lines = [
         f"{'interactions':>14}{'items':>11}{'prepare s':>11}{'prepare MB':>12}{'step ms':>9}"
@@ -101,22 +101,22 @@ def growth_table(found: list[Grown]) -> str:
     lines += [
         f"{g.interactions:14,}{g.items:11,}{g.prepare_seconds:11.1f}{g.prepare_mb:12.0f}"
         f"{g.step_ms:9.1f}{g.epoch_seconds:9.0f}{g.peak_mb:9.0f}"
-        for g in found
+        for g in sizes
     ]
     return "\n".join(lines)
 
 
-def plot(found: list[Grown], path: Path) -> None:
+def plot(sizes: list[Grown], path: Path) -> None:
     """Four panels, both axes logarithmic: a straight line of slope 1 is linear growth."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    fewest_items = min(g.items for g in found)
-    middle = sorted(g.interactions for g in found if g.items == fewest_items)[1]
-    by_interactions = [g for g in found if g.items == fewest_items]
-    by_items = [g for g in found if g.interactions == middle]
+    fewest_items = min(g.items for g in sizes)
+    middle = sorted(g.interactions for g in sizes if g.items == fewest_items)[1]
+    by_interactions = [g for g in sizes if g.items == fewest_items]
+    by_items = [g for g in sizes if g.interactions == middle]
     figure, axes = pyplot.subplots(1, 4, figsize=(14, 3.2), layout="constrained")
     panels: list[tuple[str, list[Grown], str, str]] = [
         ("interactions", by_interactions, "prepare_seconds", "preparation, s"),
@@ -124,8 +124,8 @@ def plot(found: list[Grown], path: Path) -> None:
         ("items", by_items, "step_ms", "training step, ms"),
         ("items", by_items, "peak_mb", "peak memory, MB"),
     ]
-    for axis, (across, some, figure_of, label) in zip(axes, panels, strict=True):
-        rows: list[dict[str, Any]] = [asdict(g) for g in some]
+    for axis, (across, shown, figure_of, label) in zip(axes, panels, strict=True):
+        rows: list[dict[str, Any]] = [asdict(g) for g in shown]
         axis.plot([r[across] for r in rows], [r[figure_of] for r in rows], marker="o")
         axis.set(xscale="log", yscale="log", xlabel=across, ylabel=label)
         axis.grid(alpha=0.3)

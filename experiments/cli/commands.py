@@ -162,10 +162,10 @@ def recommend(arguments: argparse.Namespace) -> None:
     run.model.eval()
     length = run.config.encoder.max_length
     items = best(run.model, run.histories, arguments.history, arguments.k, length, run.device)
-    for place, found in enumerate(items, 1):
-        print(f"{place:3d}  {found.item:<12}{found.score:10.4f}  {found.title or ''}".rstrip())
+    for place, item in enumerate(items, 1):
+        print(f"{place:3d}  {item.item:<12}{item.score:10.4f}  {item.title or ''}".rstrip())
     if arguments.json:
-        print(json.dumps([vars(found) for found in items]))
+        print(json.dumps([vars(item) for item in items]))
 
 
 def export(arguments: argparse.Namespace) -> None:

@@ -39,12 +39,12 @@ def side_by_side(run: Run, user: str | None) -> list[str]:
     columns += [("what follows", ids(run.histories, batch.targets))]
     notes = []
     for task in model.contrastive_tasks():
-        for number, one in enumerate(task.views(batch, rng), 1):
-            if isinstance(one, View):
-                title = f"{task.name} {number}{operator(one)}"
-                columns.append((title, shown(one.sequences, run.histories)))
+        for number, request in enumerate(task.views(batch, rng), 1):
+            if isinstance(request, View):
+                title = f"{task.name} {number}{operator(request)}"
+                columns.append((title, shown(request.sequences, run.histories)))
             else:
-                notes.append(f"{task.name} {number}: {described(one)}")
+                notes.append(f"{task.name} {number}: {described(request)}")
     read = model.augment(batch, rng)
     if read is not batch:
         columns.append(("augmented input", shown(read.histories, run.histories)))
@@ -55,10 +55,10 @@ def row_of(run: Run, user: str | None) -> int:
     """The last training example of a user, by the data file's id."""
     rows, known = run.batches.rows, run.histories.user_ids
     wanted = known[rows.user[0]] if user is None else user
-    found = np.flatnonzero(known[rows.user] == wanted)
-    if not len(found):
+    examples = np.flatnonzero(known[rows.user] == wanted)
+    if not len(examples):
         raise UsageError(f"--user {wanted}: has no training example; users are {known[0]}, ...")
-    return int(found[-1])
+    return int(examples[-1])
 
 
 def shown(seqs: Sequences, histories: Histories) -> list[str]:
@@ -81,12 +81,12 @@ def operator(view: View) -> str:
     return f" {view.operators[index]}" if index >= 0 else " all operators"
 
 
-def described(one: Wanted) -> str:
-    if isinstance(one, OwnState):
-        what = "last state" if one.pooling == "last" else "mean state"
+def described(request: Wanted) -> str:
+    if isinstance(request, OwnState):
+        what = "last state" if request.pooling == "last" else "mean state"
         return f"the {what} of the history itself, from the pass of the next-item loss"
-    assert isinstance(one, ItemVectors)
-    return f"the embeddings of {one.items.numel()} items"
+    assert isinstance(request, ItemVectors)
+    return f"the embeddings of {request.items.numel()} items"
 
 
 def table(columns: list[tuple[str, list[str]]]) -> list[str]:
@@ -102,23 +102,23 @@ def table(columns: list[tuple[str, list[str]]]) -> list[str]:
 def rates(run: Run, model: SASRec, rng: Generator) -> list[str]:
     """How many views equal the history they were made from, for each task and operator."""
     rows = run.batches.rows
-    some = np.random.default_rng(run.config.seed).permutation(len(rows))[:SAMPLE]
-    batch = make_batch(run.batches.items, rows, np.sort(some), run.device)
-    lines = [f"identity rate (share of views equal to their history) over {len(some)} examples:"]
+    sample = np.random.default_rng(run.config.seed).permutation(len(rows))[:SAMPLE]
+    batch = make_batch(run.batches.items, rows, np.sort(sample), run.device)
+    lines = [f"identity rate (share of views equal to their history) over {len(sample)} examples:"]
     for task in model.contrastive_tasks():
         lines += [f"  {task.name:<20}{line}" for line in rates_of(task, task.share(batch), rng)]
     return lines if len(lines) > 1 else []
 
 
 def rates_of(task: Task, batch: Batch, rng: Generator) -> list[str]:
-    views = [one for one in task.views(batch, rng) if isinstance(one, View)]
-    found = identity_rates(batch.histories, views)
-    if not found:
+    views = [request for request in task.views(batch, rng) if isinstance(request, View)]
+    rates = identity_rates(batch.histories, views)
+    if not rates:
         return []
     names = {"identity_rate": "all views"}
     parts = [
         f"{names.get(key, key.removeprefix('identity_rate/'))} {float(value):.3f}"
-        for key, value in found.items()
+        for key, value in rates.items()
         if not torch.isnan(value)
     ]
     return ["  ".join(parts)]

@@ -107,8 +107,8 @@ def yaml_entry(path: Path, place: Path) -> Entry:
 
 def source(text: str) -> str:
     """The papers that a text names, each once: [arXiv:2010.14395]."""
-    found = dict.fromkeys(SOURCE.findall(" ".join(text.split())))
-    return f"[{', '.join(found)}]" if found else ""
+    papers = dict.fromkeys(SOURCE.findall(" ".join(text.split())))
+    return f"[{', '.join(papers)}]" if papers else ""
 
 
 def parse(file: Path) -> ast.Module:

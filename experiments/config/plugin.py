@@ -27,10 +27,10 @@ def load_plugin(name: str) -> None:
 
     catalogues: dict[str, dict[str, Any]] = {"OPERATORS": OPERATORS, "TASKS": TASKS}
     module = load_module(name)
-    found = {key: getattr(module, key) for key in catalogues if hasattr(module, key)}
-    if not found:
+    declared = {key: getattr(module, key) for key in catalogues if hasattr(module, key)}
+    if not declared:
         raise UsageError(f"--plugin {name}: declares neither OPERATORS nor TASKS")
-    for key, entries in found.items():
+    for key, entries in declared.items():
         check_entries(name, key, entries)
         for entry, cls in entries.items():
             taken = catalogues[key].setdefault(entry, cls)

@@ -216,9 +216,9 @@ def entry_index(entries: list[Any], segment: str, path: str) -> int:
             return int(segment)
         raise UsageError(f"{path}: there are {len(entries)} entries, the first is 0")
     names = [names_of(entry) for entry in entries]
-    matches = [index for index, some in enumerate(names) if segment in some]
+    matches = [index for index, entry in enumerate(names) if segment in entry]
     if len(matches) != 1:
-        known = [name for some in names for name in some]
+        known = [name for entry in names for name in entry]
         raise UsageError(f"{path}: {unknown(segment, known)}")
     return matches[0]
 

@@ -127,8 +127,8 @@ def readable(hint: Any) -> bool:
         return all(map(readable, hints_of(hint).values()))
     origin, arguments = get_origin(hint), get_args(hint)
     if origin in (Union, types.UnionType):
-        some = [one for one in arguments if one is not type(None)]
-        return len(some) == 1 and readable(some[0])
+        kinds = [kind for kind in arguments if kind is not type(None)]
+        return len(kinds) == 1 and readable(kinds[0])
     if origin is tuple:
         return arguments[1:] == (...,) and readable(arguments[0])
     if origin is dict:

@@ -37,9 +37,9 @@ def bag_vectors(bags: Bags, ids: list[str], most: int) -> Vectors:
 def incidence(bags: Bags, ids: list[str]) -> csr_matrix:
     """[len(ids), attributes]: 1 where the item has the attribute, columns in order of names."""
     owned = [sorted(set(bags.get(item, ()))) for item in ids]
-    names = sorted({name for some in owned for name in some})
+    names = sorted({name for attributes in owned for name in attributes})
     column = {name: index for index, name in enumerate(names)}
-    columns = [column[name] for some in owned for name in some]
+    columns = [column[name] for attributes in owned for name in attributes]
     ends = np.cumsum([0, *map(len, owned)])
     shape = (len(ids), max(1, len(names)))
     return csr_matrix((np.ones(len(columns)), np.array(columns, dtype=np.int64), ends), shape)

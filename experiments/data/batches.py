@@ -193,10 +193,10 @@ def plan(
     pool = batch_size * bucket_pool
     batches = []
     for start in range(0, len(order), pool):
-        some = order[start : start + pool]
+        rows = order[start : start + pool]
         if bucket_pool > 1:
-            some = some[np.argsort(length[some], kind="stable")]
-        batches += [some[i : i + batch_size] for i in range(0, len(some), batch_size)]
+            rows = rows[np.argsort(length[rows], kind="stable")]
+        batches += [rows[i : i + batch_size] for i in range(0, len(rows), batch_size)]
     rng.shuffle(batches)
     return batches
 

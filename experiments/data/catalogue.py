@@ -113,7 +113,7 @@ def spec_of(name: str, path: Path, declaration: Declaration) -> DatasetSpec:
 
 def check(histories: Histories, spec: DatasetSpec) -> None:
     """Errors: UsageError when counts or sha256 differ from those of the spec."""
-    found = {
+    counted = {
         "users": histories.num_users,
         "items": histories.num_items,
         "interactions": len(histories.items),
@@ -126,10 +126,10 @@ def check(histories: Histories, spec: DatasetSpec) -> None:
         "sha256": spec.sha256,
     }
     for what, value in expected.items():
-        if value is not None and value != found[what]:
+        if value is not None and value != counted[what]:
             raise UsageError(
                 f"{spec.path} is not the {spec.name} that is declared: "
-                f"expected {what} {value}, found {found[what]}"
+                f"expected {what} {value}, found {counted[what]}"
             )
 
 

@@ -92,21 +92,23 @@ def read_attributes(path: Path) -> Bags:
         tree = json.loads(read_text(path), object_pairs_hook=without_repeats)
     except (ValueError, RecursionError) as error:
         raise UsageError(f"{path}: not JSON ({error})") from None
-    if not isinstance(tree, dict) or not all(isinstance(some, list) for some in tree.values()):
+    if not isinstance(tree, dict) or not all(
+        isinstance(attributes, list) for attributes in tree.values()
+    ):
         raise UsageError(f'{path}: expected {{"item id": [attribute, ...], ...}}')
-    for item, some in tree.items():
-        if not all(isinstance(one, (str, int, float)) for one in some):
+    for item, attributes in tree.items():
+        if not all(isinstance(attribute, (str, int, float)) for attribute in attributes):
             raise UsageError(f"{path}: item {item!r} has an attribute that is no number or text")
-    return {item: [str(one) for one in some] for item, some in tree.items()}
+    return {item: [str(attribute) for attribute in attributes] for item, attributes in tree.items()}
 
 
 def without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """A JSON object; json itself keeps the last of equal keys, silently."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    by_key = dict(pairs)
+    if len(by_key) < len(pairs):
         ((twice, _),) = Counter(key for key, _ in pairs).most_common(1)
         raise ValueError(f"the key {twice!r} is there twice")
-    return found
+    return by_key
 
 
 def read_texts(path: Path) -> Bags:
@@ -117,11 +119,11 @@ def read_texts(path: Path) -> Bags:
     item = layout.position(path, "item_id", "item")
     header = first_line(path).split(layout.separator)
     texts = [n for n, name in enumerate(header) if n != item and ":float" not in name]
-    bags: dict[str, list[str]] = {str(one): [] for one in table[item]}
+    bags: dict[str, list[str]] = {str(owner): [] for owner in table[item]}
     for column in texts:
         name = layout.names[column]
-        for one, text in zip(table[item], table[column], strict=True):
-            bags[str(one)] += [f"{name}:{word}" for word in words(str(text))]
+        for owner, text in zip(table[item], table[column], strict=True):
+            bags[str(owner)] += [f"{name}:{word}" for word in words(str(text))]
     return bags
 
 

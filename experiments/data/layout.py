@@ -41,10 +41,10 @@ class Layout:
         Errors: UsageError that lists the columns there are, or for a name that two of them have.
         """
         if name not in self.names:
-            found = ", ".join(shown(column) for column in self.names[:20])
+            columns = ", ".join(shown(column) for column in self.names[:20])
             raise UsageError(
                 f"{path}: no column {name!r} for the {role}{did_you_mean(name, self.names)}; "
-                f"its header has: {found}"
+                f"its header has: {columns}"
             )
         if self.names.count(name) > 1:
             raise UsageError(f"{path}: two columns are named {name!r}; rename one of them")

@@ -136,10 +136,10 @@ class _Widened(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        some = self.start[: len(buffer)] or self.file.read(len(buffer))
-        self.start = self.start[len(some) :]
-        buffer[: len(some)] = some
-        return len(some)
+        chunk = self.start[: len(buffer)] or self.file.read(len(buffer))
+        self.start = self.start[len(chunk) :]
+        buffer[: len(chunk)] = chunk
+        return len(chunk)
 
 
 def _check_width(path: Path, extra: pd.Series[Any], columns: int) -> None:

@@ -32,8 +32,8 @@ def matched_vectors(path: Path, ids: list[str]) -> Vectors:
     named = ids_file(path)
     if os.path.isfile(named):
         place = {name: row for row, name in enumerate(read_ids(named, len(table)))}
-        found = np.array([place.get(item, -1) for item in ids])
-        return np.where(found[:, None] >= 0, finite(path, table)[found], np.float32(0))
+        rows = np.array([place.get(item, -1) for item in ids])
+        return np.where(rows[:, None] >= 0, finite(path, table)[rows], np.float32(0))
     if len(table) not in (len(ids), len(ids) + 1):
         raise UsageError(
             f"{path}: {len(table)} rows for {len(ids)} items; give one for each, or the item ids "

@@ -33,8 +33,8 @@ def target_counts(histories: Histories) -> IntArray:
     """[U] occurrences of each user's test item in the training split."""
     train = train_split(histories).items.numpy()
     counts = np.bincount(train, minlength=histories.num_items + 1)
-    found: IntArray = counts[histories.items[histories.offsets[1:] - HELD_OUT["test"]]]
-    return found
+    of_target: IntArray = counts[histories.items[histories.offsets[1:] - HELD_OUT["test"]]]
+    return of_target
 
 
 def by(values: IntArray, starts: tuple[int, ...], test: Evaluation) -> list[dict[str, Any]]:
@@ -51,5 +51,5 @@ def by(values: IntArray, starts: tuple[int, ...], test: Evaluation) -> list[dict
 def of(test: Evaluation, inside: BoolArray) -> dict[str, float]:
     """{"excluded/hr@10": ...} of the users inside, [U] bool."""
     rules = {"excluded": test.excluded, "ranked": test.ranked}
-    found = {rule: metrics(ranks[inside]) for rule, ranks in rules.items()}
-    return {f"{rule}/{name}": found[rule][name] for rule in found for name in SHOWN}
+    by_rule = {rule: metrics(ranks[inside]) for rule, ranks in rules.items()}
+    return {f"{rule}/{name}": by_rule[rule][name] for rule in by_rule for name in SHOWN}

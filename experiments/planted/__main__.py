@@ -21,8 +21,8 @@ def main() -> None:
     given.to.parent.mkdir(parents=True, exist_ok=True)
     with given.to.open("w", encoding="utf-8") as file:
 
-        def report(one: Outcome) -> None:
-            file.write(json.dumps(as_record(one)) + "\n")
+        def report(outcome: Outcome) -> None:
+            file.write(json.dumps(as_record(outcome)) + "\n")
             file.flush()
 
         print(table(compare(given.tasks, given.seeds, report)))

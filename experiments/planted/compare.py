@@ -44,13 +44,13 @@ def compare(
     seeds = list(seeds)
     cases = {task: CASES[task] for task in tasks}
     base: dict[str, list[Outcome]] = {}
-    found = []
+    verdicts = []
     for task, case in cases.items():
         if case.world not in base:
             base[case.world] = trained(case.world, SASREC, {}, seeds, report)
         ours = trained(case.world, task, case.fields, seeds, report)
-        found.append(verdict(task, case.world, base[case.world], ours))
-    return found
+        verdicts.append(verdict(task, case.world, base[case.world], ours))
+    return verdicts
 
 
 def trained(
@@ -61,8 +61,8 @@ def trained(
     report: Callable[[Outcome], None],
 ) -> list[Outcome]:
     """One outcome for each seed."""
-    found = []
+    outcomes = []
     for seed in seeds:
-        found.append(outcome(world, task, fields, seed))
-        report(found[-1])
-    return found
+        outcomes.append(outcome(world, task, fields, seed))
+        report(outcomes[-1])
+    return outcomes

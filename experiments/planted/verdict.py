@@ -46,8 +46,8 @@ class Verdict:
 
 def verdict(task: str, world: str, base: list[Outcome], ours: list[Outcome]) -> Verdict:
     """The pairs are those of one seed: same world, same initial weights, same order of data."""
-    assert [one.seed for one in base] == [one.seed for one in ours]
-    without, with_task = [one.ndcg for one in base], [one.ndcg for one in ours]
+    assert [outcome.seed for outcome in base] == [outcome.seed for outcome in ours]
+    without, with_task = [outcome.ndcg for outcome in base], [outcome.ndcg for outcome in ours]
     p = float(ttest_rel(with_task, without).pvalue)
     return Verdict(task, world, float(np.mean(without)), float(np.mean(with_task)), p)
 
@@ -62,7 +62,7 @@ def table(verdicts: list[Verdict]) -> str:
     return "\n".join(lines)
 
 
-def as_record(one: Outcome) -> dict[str, Any]:
+def as_record(outcome: Outcome) -> dict[str, Any]:
     """One line of the record."""
-    tree = asdict(one)
-    return {**{key: tree[key] for key in tree if key != "environment"}, **one.environment}
+    tree = asdict(outcome)
+    return {**{key: tree[key] for key in tree if key != "environment"}, **outcome.environment}

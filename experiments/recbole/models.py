@@ -98,8 +98,8 @@ class RecBoleModel(nn.Module):
 
     def score_blocks(self, histories: Sequences, rows: int) -> Iterator[Tensor]:
         """[<= rows, num_items] at a time, each scored by RecBole's model on its own."""
-        for some in blocks(histories, rows):
-            yield self.scores(some)[:, 1:]
+        for block in blocks(histories, rows):
+            yield self.scores(block)[:, 1:]
 
     def interaction(self, histories: Sequences) -> Any:
         """RecBole's batch: lists padded to the full length, in RecBole's numbering."""
@@ -110,11 +110,11 @@ class RecBoleModel(nn.Module):
 
 def sequential_models() -> dict[str, str]:
     """Class name -> module file of RecBole's sequential models, read without importing them."""
-    found = {}
+    names = {}
     for path in sorted((FOLDER / "model" / "sequential_recommender").glob("*.py")):
         for name in re.findall(r"^class (\w+)\(SequentialRecommender\)", path.read_text(), re.M):
-            found[name] = path.stem
-    return found
+            names[name] = path.stem
+    return names
 
 
 def check_name(name: str) -> None:
@@ -143,11 +143,11 @@ def check_training(name: str, fields: RecBoleConfig) -> None:
 
 def check_scores(name: str, model: RecBoleModel, device: torch.device) -> None:
     """Refuse a model that cannot score a history alone."""
-    one = torch.ones(1, 1, dtype=torch.int64, device=device)
+    item = torch.ones(1, 1, dtype=torch.int64, device=device)
     model.eval()
     try:
         with torch.no_grad():
-            model.scores(Sequences(one, one[0]))
+            model.scores(Sequences(item, item[0]))
     except (KeyError, NotImplementedError) as error:
         raise UsageError(
             f"model: recbole:{name} cannot score a history alone ({type(error).__name__}: {error})"

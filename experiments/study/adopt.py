@@ -50,24 +50,24 @@ def reuse_trials(record: Record, study: Study, trials: list[Trial], others: Iter
     others: their records.  Such a line says in `of` which study trained it.
     """
     missing = {trial.id: trial for trial in trials if trial.id not in record.lines()}
-    found = finished_elsewhere(missing, others)
+    finished = finished_elsewhere(missing, others)
     return sum(
         record.append({**line, **about(study.name, study.question, missing[trial])})
-        for trial, line in found.items()
+        for trial, line in finished.items()
     )
 
 
 def finished_elsewhere(trials: Iterable[str], others: Iterable[Path]) -> dict[str, Line]:
     """The lines of these trials in other studies' records, as of today."""
     missing = set(trials)
-    found = {}
+    finished = {}
     for path in others if missing else ():
         for line in Record(path).lines().values():
             new = today(line) if line["status"] == "finished" else None
             if new is not None and new["trial"] in missing:
                 missing.remove(new["trial"])
-                found[new["trial"]] = {"of": line["study"], **new}
-    return found
+                finished[new["trial"]] = {"of": line["study"], **new}
+    return finished
 
 
 def today(line: Line) -> Line | None:

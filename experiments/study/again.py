@@ -29,7 +29,7 @@ def again(lines: Iterable[Line], trial: str, options: list[str], threads: int) -
     data and plug-ins.  Errors: UsageError for a trial that is not
     among the lines, RunFailed where something is not the same.
     """
-    line = chosen([one for one in lines if "test/excluded/ndcg@10" in one], trial)
+    line = chosen([line for line in lines if "test/excluded/ndcg@10" in line], trial)
     print(
         f"{line['trial']}: {line['variant']} on {line['dataset']}, seed {line['seed']}", flush=True
     )
@@ -48,11 +48,11 @@ def again(lines: Iterable[Line], trial: str, options: list[str], threads: int) -
 
 
 def chosen(lines: list[Line], trial: str) -> Line:
-    found = [one for one in lines if trial in (RANDOM, one["trial"])]
-    if not found:
+    matching = [line for line in lines if trial in (RANDOM, line["trial"])]
+    if not matching:
         what = "no finished trial" if trial == RANDOM else f"no finished trial {trial!r}"
         raise UsageError(f"--again: {what} is on record")
-    return random.choice(found)
+    return random.choice(matching)
 
 
 def train(options: list[str], threads: int) -> None:

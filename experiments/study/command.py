@@ -163,9 +163,9 @@ def cost(seconds: float | None) -> str:
 
 def left(trials: list[Trial], searches: list[Searching], done: dict[str, Line]) -> list[Trial]:
     """What is not on record yet; for trials that a search has not thought of, one like them."""
-    found = [*trials, *(trial for search in searches for trial in search.trials())]
+    planned = [*trials, *(trial for search in searches for trial in search.trials())]
     ahead = [search.probe for search in searches for _ in range(search.unknown())]
-    return [trial for trial in found if trial.id not in done] + ahead
+    return [trial for trial in planned if trial.id not in done] + ahead
 
 
 def outlook(
@@ -176,19 +176,19 @@ def outlook(
     workers: int,
 ) -> str:
     """How much there is to do, and how long it will take if the record knows."""
-    total = len(trials) + sum(len(one.trials()) + one.unknown() for one in searches)
+    total = len(trials) + sum(len(search.trials()) + search.unknown() for search in searches)
     to_do = left(trials, searches, done)
     line = f"{study.name}: {total} trials, {total - len(to_do)} on record"
     if same := doubles(study, trials):
         line = f"not trained, as others have the same fields: {', '.join(same)}\n{line}"
     if study.search and searches:
-        best = sum(len(one.search.seeds) for one in searches)
-        names = ", ".join(one.what for one in searches)
+        best = sum(len(search.search.seeds) for search in searches)
+        names = ", ".join(search.what for search in searches)
         line += f" ({study.search.trials} search trials for each of {names}, then {best})"
     if not to_do:
         return line
     known = timings(RESULTS, done)
-    seconds = [one for trial in to_do if (one := estimate(trial, known)) is not None]
+    seconds = [needed for trial in to_do if (needed := estimate(trial, known)) is not None]
     line += f", {len(to_do)} to do with {workers} worker{'s' * (workers > 1)}"
     if seconds:
         line += f": about {clock(sum(seconds) / workers)}"
@@ -204,16 +204,16 @@ def finish(study: Study, searches: list[Searching], folder: StudyFolder) -> None
     error when none is finished.
     """
     record = folder.record.lines()
-    attempts = {trial.id for one in searches for trial in one.attempts().values()}
-    trials = [*folder.trials(), *(trial for one in searches for trial in one.trials())]
+    attempts = {trial.id for search in searches for trial in search.attempts().values()}
+    trials = [*folder.trials(), *(trial for search in searches for trial in search.trials())]
     lines = {trial.id: record[trial.id] for trial in trials if trial.id in record}
     failed = {name: line for name, line in lines.items() if line["status"] == "failed"}
     total, ended = len({trial.id for trial in trials}), len(lines) - len(failed)
     print(f"{study.name}: {ended} of {total} trials ended well, on record in {folder.record.path}")
     printed = f"what they printed is in {folder.path / 'logs'}; --retry-failed trains them again"
-    for one in searches:
-        print(f"search for {one.what}: optuna-dashboard {one.write_journal()}")
-    lost = [one.what for one in searches if one.winner() is None]
+    for search in searches:
+        print(f"search for {search.what}: optuna-dashboard {search.write_journal()}")
+    lost = [search.what for search in searches if search.winner() is None]
     if lost:
         raise RunFailed(f"no trial of the search for {', '.join(lost)} was finished; {printed}")
     tried = [line for name, line in failed.items() if name in attempts]

@@ -26,18 +26,18 @@ def timings(results: Path, own: dict[str, Line]) -> Seconds:
     """
     on_cpu = not torch.cuda.is_available()
     committed = [line for path in study_files(results).values() for line in read_record(path)]
-    found: dict[str, list[tuple[float, float]]] = defaultdict(list)
-    for line in [*own.values(), *(one.values for one in committed)]:
+    by_key: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    for line in [*own.values(), *(line.values for line in committed)]:
         protocol = (line.get("config") or {}).get("protocol")
         epochs, seconds = line.get("epochs"), line.get("seconds/total")
         if line["status"] != "finished" or is_cpu(str(line.get("device"))) != on_cpu:
             continue
         if is_number(epochs) and is_number(seconds):
             key = f"{line['dataset']} {line.get('model')} {protocol}"
-            found[key].append((seconds / max(epochs, 1), max(epochs, 1)))
+            by_key[key].append((seconds / max(epochs, 1), max(epochs, 1)))
     return {
-        key: (median(seconds for seconds, _ in some), median(epochs for _, epochs in some))
-        for key, some in found.items()
+        key: (median(seconds for seconds, _ in times), median(epochs for _, epochs in times))
+        for key, times in by_key.items()
     }
 
 

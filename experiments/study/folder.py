@@ -87,7 +87,7 @@ class StudyFolder:
         Errors: UsageError where the record has a planned variant, data set and seed as another
         trial, before hours are spent on it.
         """
-        planned = {(one.variant.label, one.dataset, one.seed): one.id for one in trials}
+        planned = {(trial.variant.label, trial.dataset, trial.seed): trial.id for trial in trials}
         stale = [
             line
             for name, line in self.record.lines().items()

@@ -74,12 +74,12 @@ def plan(study: Study, data_dir: Path | None) -> list[Trial]:
     comes first.  Errors: UsageError for fields that a model does not have, data that is not there,
     two variants with one label.
     """
-    found: dict[str, Trial] = {}
+    trials: dict[str, Trial] = {}
     for dataset, seed, variant in product(study.datasets, study.seeds, variants(study)):
         if not excluded(study, dataset, seed, variant):
             trial = planned(variant, dataset, seed, data_dir)
-            found.setdefault(trial.id, trial)
-    return list(found.values())
+            trials.setdefault(trial.id, trial)
+    return list(trials.values())
 
 
 def doubles(study: Study, trials: list[Trial]) -> list[str]:
@@ -121,13 +121,13 @@ def features_sha256(config: Config, spec: DatasetSpec) -> dict[str, str]:
     Errors: UsageError for a file that is missing or does not fit the data: each is read once.
     """
     tasks = [task for task in config.contrast if isinstance(task, FeatureTask) and task.weight]
-    found = {task.name: files_sha256(task.sources(), spec, task.name) for task in tasks}
+    hashes = {task.name: files_sha256(task.sources(), spec, task.name) for task in tasks}
     for task in tasks:
-        key = (cached_file_sha256(spec.path), found[task.name], task.feature_dim)
+        key = (cached_file_sha256(spec.path), hashes[task.name], task.feature_dim)
         if key not in READABLE:
             with_features(task, load(spec), spec)
             READABLE.add(key)
-    return found
+    return hashes
 
 
 def identity(config_sha256: str, data_sha256: str, features_sha256: dict[str, str]) -> str:

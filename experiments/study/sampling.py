@@ -43,9 +43,9 @@ def next_fields(rules: Search, number: int, epochs: int, known: list[Known]) -> 
     Tree-structured Parzen estimator (Bergstra et al., NeurIPS 2011), over all fields at once;
     trials that run count as bad ones, so that workers spread out.  The first ten are at random.
     """
-    distributions = {key: distribution(one) for key, one in rules.ranges.items()}
-    asked = as_study(rules, number, epochs, known).ask(distributions)
-    return {key: value_of(one, asked.params[key]) for key, one in rules.ranges.items()}
+    distributions = {key: distribution(range_) for key, range_ in rules.ranges.items()}
+    suggested = as_study(rules, number, epochs, known).ask(distributions)
+    return {key: value_of(range_, suggested.params[key]) for key, range_ in rules.ranges.items()}
 
 
 def should_prune(
@@ -85,8 +85,8 @@ def as_study(
         sampler=optuna.samplers.TPESampler(seed=seed),
         pruner=pruner(rules, epochs),
     )
-    for one in known:
-        study.add_trial(as_trial(rules, one))
+    for trial in known:
+        study.add_trial(as_trial(rules, trial))
     return study
 
 
@@ -102,8 +102,8 @@ def as_trial(rules: Search, known: Known) -> optuna.trial.FrozenTrial:
     return optuna.trial.create_trial(
         state=states[known.status],
         value=known.score,
-        params={key: suggestion(one, known.fields[key]) for key, one in rules.ranges.items()},
-        distributions={key: distribution(one) for key, one in rules.ranges.items()},
+        params={key: suggestion(range_, known.fields[key]) for key, range_ in rules.ranges.items()},
+        distributions={key: distribution(range_) for key, range_ in rules.ranges.items()},
         intermediate_values=known.curve,
         system_attrs=known.notes,
     )
@@ -120,30 +120,30 @@ def pruner(rules: Search, epochs: int) -> optuna.pruners.BasePruner:
     return optuna.pruners.NopPruner()
 
 
-def distribution(one: Range) -> optuna.distributions.BaseDistribution:
+def distribution(range_: Range) -> optuna.distributions.BaseDistribution:
     """A range for Optuna: choices and steps by their number, so that any value may be one."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-    if one.choices:
-        return CategoricalDistribution(tuple(range(len(one.choices))))
-    if one.step is not None:
-        return IntDistribution(0, one.steps)
-    if one.integer:
-        return IntDistribution(one.low, one.high, log=one.log)
-    return FloatDistribution(one.low, one.high, log=one.log)
+    if range_.choices:
+        return CategoricalDistribution(tuple(range(len(range_.choices))))
+    if range_.step is not None:
+        return IntDistribution(0, range_.steps)
+    if range_.integer:
+        return IntDistribution(range_.low, range_.high, log=range_.log)
+    return FloatDistribution(range_.low, range_.high, log=range_.log)
 
 
-def value_of(one: Range, suggested: Any) -> Any:
+def value_of(range_: Range, suggested: Any) -> Any:
     """The field's value for what Optuna suggests, rounded as a drawn one is."""
-    if one.choices:
-        return one.choices[suggested]
-    return one.point(suggested) if one.step is not None else one.written(suggested)
+    if range_.choices:
+        return range_.choices[suggested]
+    return range_.point(suggested) if range_.step is not None else range_.written(suggested)
 
 
-def suggestion(one: Range, value: Any) -> Any:
+def suggestion(range_: Range, value: Any) -> Any:
     """What Optuna would have suggested for a value; ValueError for one outside of the range."""
-    if one.choices:
-        return one.choices.index(value)
-    if not isinstance(value, (int, float)) or not one.low <= value <= one.high:
-        raise ValueError(f"{value!r} is not between {one.low} and {one.high}")
-    return round((value - one.low) / one.step) if one.step is not None else value
+    if range_.choices:
+        return range_.choices.index(value)
+    if not isinstance(value, (int, float)) or not range_.low <= value <= range_.high:
+        raise ValueError(f"{value!r} is not between {range_.low} and {range_.high}")
+    return round((value - range_.low) / range_.step) if range_.step is not None else value

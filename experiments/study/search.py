@@ -54,23 +54,23 @@ class ModelSearch:
     def lowest(self) -> Fields:
         """The low end of every range."""
         ranges = self.rules.ranges.items()
-        return {key: one.choices[0] if one.choices else one.low for key, one in ranges}
+        return {key: range_.choices[0] if range_.choices else range_.low for key, range_ in ranges}
 
     def drawn(self, axes: Fields) -> Fields:
         """The fields that are looked for, from a trial's axes; ValueError outside of the ranges."""
-        found = {key: value for key, value in axes.items() if key != "model"}
-        if found.keys() != self.rules.ranges.keys():
+        fields = {key: value for key, value in axes.items() if key != "model"}
+        if fields.keys() != self.rules.ranges.keys():
             raise ValueError("other fields")
-        for key, one in self.rules.ranges.items():
-            suggestion(one, found[key])
-        return found
+        for key, range_ in self.rules.ranges.items():
+            suggestion(range_, fields[key])
+        return fields
 
 
 def plan_searches(study: Study, data_dir: Path | None) -> list[ModelSearch]:
     """A search for every model and data set; UsageError for a range that a model cannot take."""
     if study.search is None:
         return []
-    found = []
+    searches = []
     for dataset in study.datasets:
         for model in study.base:
             ranges = searched(study, model)
@@ -88,12 +88,12 @@ def plan_searches(study: Study, data_dir: Path | None) -> list[ModelSearch]:
                 None if is_baseline else study.baseline,
             )  # fmt: skip
             check_ends(search, data_dir)
-            found.append(search)
-    return found
+            searches.append(search)
+    return searches
 
 
 def check_ends(search: ModelSearch, data_dir: Path | None) -> None:
     """UsageError when the model cannot take an end of a range, or a choice."""
-    for key, one in search.rules.ranges.items():
-        for value in one.choices or (one.low, one.high):
+    for key, range_ in search.rules.ranges.items():
+        for value in range_.choices or (range_.low, range_.high):
             search.attempt(0, {**search.lowest, key: value}, data_dir)

@@ -68,15 +68,15 @@ class Searching:
 
     def _recorded(self) -> list[tuple[int, Trial]]:
         """Trials that only the record knows: it was written in another folder."""
-        found, known = [], {trial.id for trial in self._attempts.values()}
+        attempts, known = [], {trial.id for trial in self._attempts.values()}
         for name, line in self.folder.record.lines().items():
             if name not in known and name not in self._foreign:
                 number, trial = self._of_line(line)
                 if trial is not None and trial.id == name and number not in self._attempts:
-                    found.append((number, trial))
+                    attempts.append((number, trial))
                 else:
                     self._foreign.add(name)
-        return found
+        return attempts
 
     def _of_line(self, line: Line) -> tuple[int, Trial | None]:
         label = re.fullmatch(rf"{re.escape(self.search.model)} search (\d+)", line["variant"])
@@ -169,11 +169,11 @@ class Searching:
         has this epoch again, and asks again what it had asked.
         """
         attempts, epoch = self.attempts(), int(record["epoch"])
-        number = next((n for n, one in attempts.items() if one.id == trial.id), None)
+        number = next((n for n, attempt in attempts.items() if attempt.id == trial.id), None)
         last = epoch >= trial.epochs
         if number is None or SELECTION not in record or last or self.search.rules.pruner == "none":
             return True
-        known = [self.known(n, one) for n, one in attempts.items()]
+        known = [self.known(n, attempt) for n, attempt in attempts.items()]
         place = list(attempts).index(number)
         curve = {e: v for e, v in known[place].curve.items() if e < epoch} | curve_of([record])
         before = self.notes(number, epoch)
@@ -201,8 +201,8 @@ class Searching:
 
     def trials(self) -> list[Trial]:
         """All that is known to be trained, each once: the search's, and then those of the best."""
-        found = [*self.attempts().values(), *self.best()]
-        return list({trial.id: trial for trial in reversed(found)}.values())[::-1]
+        trials = [*self.attempts().values(), *self.best()]
+        return list({trial.id: trial for trial in reversed(trials)}.values())[::-1]
 
     def best(self) -> list[Trial]:
         """What the search was for; nothing until it is over."""

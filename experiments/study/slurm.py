@@ -96,8 +96,8 @@ def executor_of(config: SlurmConfig, threads: int, folder: StudyFolder) -> submi
     import submitit
 
     executor = submitit.AutoExecutor(folder=folder.path / "slurm", cluster=config.cluster)
-    asked: dict[str, Any] = asdict(config)
-    own = {name: asked[name] for name in ("partition", "account", "qos", "constraint", "time")}
+    requested: dict[str, Any] = asdict(config)
+    own = {name: requested[name] for name in ("partition", "account", "qos", "constraint", "time")}
     executor.update_parameters(
         name=f"study-{folder.path.name}",
         timeout_min=DAY,  # of a local job

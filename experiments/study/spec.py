@@ -110,7 +110,11 @@ class Study:
             raise ValueError("search: leaves test to the best; evaluate.test cannot be set")
         if self.size > MOST_TRIALS:
             raise ValueError(f"a study has at most {MOST_TRIALS:,} trials, this has {self.size:,}")
-        varied = [*self.set, *self.grid, *(key for some in self.variants.values() for key in some)]
+        varied = [
+            *self.set,
+            *self.grid,
+            *(key for fields_set in self.variants.values() for key in fields_set),
+        ]
         for part in (self.random, self.search):
             varied += list(part.ranges) if part else []
         for key in varied:
@@ -136,7 +140,7 @@ class Study:
         )
 
 
-KEYS = [one.name for one in fields(Study) if one.name not in ("name", "question")]
+KEYS = [field.name for field in fields(Study) if field.name not in ("name", "question")]
 """What a study file may say; its name is the file's, its question the first comment."""
 
 

@@ -104,25 +104,25 @@ def command_of(
 
 def parameters(study: Study, model: str, axes: Axes) -> Json:
     """Seeds, the grid's values, and what the ranges say, as W&B's parameters."""
-    found: Json = {key: {"values": [handed(v) for v in values]} for key, values in axes.items()}
+    settings: Json = {key: {"values": [handed(v) for v in values]} for key, values in axes.items()}
     for part in (study.random, study.search):
         ranges = part.ranges.items() if part else ()
-        found |= {key: drawn(key, one) for key, one in ranges if varied(study, model, key)}
-    return found
+        settings |= {key: drawn(key, range_) for key, range_ in ranges if varied(study, model, key)}
+    return settings
 
 
-def drawn(key: str, one: Range) -> Json:
+def drawn(key: str, range_: Range) -> Json:
     """A range as a distribution of W&B; steps as values, since W&B's are inexact decimals."""
-    if one.choices:
-        return {"values": [handed(value) for value in one.choices]}
-    if one.step is not None:
-        return {"values": [one.point(step) for step in range(one.steps + 1)]}
-    if one.log and one.integer:
+    if range_.choices:
+        return {"values": [handed(value) for value in range_.choices]}
+    if range_.step is not None:
+        return {"values": [range_.point(step) for step in range(range_.steps + 1)]}
+    if range_.log and range_.integer:
         raise UsageError(
             f"ranges.{key}: W&B draws no whole numbers by their logarithm; write them as choices"
         )
-    kind = "log_uniform_values" if one.log else "int_uniform" if one.integer else "uniform"
-    return {"distribution": kind, "min": one.low, "max": one.high}
+    kind = "log_uniform_values" if range_.log else "int_uniform" if range_.integer else "uniform"
+    return {"distribution": kind, "min": range_.low, "max": range_.high}
 
 
 def handed(value: Any) -> Any:

@@ -40,7 +40,7 @@ def variants(study: Study) -> list[Variant]:
     What a search looks for is not among them.
     """
     names = short_names(varied_fields(study))
-    found = list(baselines(study, names))
+    listed = list(baselines(study, names))
     bases = study.base if study.search is None else ()
     for model, (axes, fields) in product(bases, combinations(study)):
         every = {key: value for key, value in study.set.items() if reads(model, key)}
@@ -50,9 +50,9 @@ def variants(study: Study) -> list[Variant]:
             shared = {key: value for key, value in axes.items() if shared_by(study, key)}
             against = label_of(study.baseline, shared, names)
         against = None if against == label else against
-        found.append(Variant(model, label, {"model": model, **axes}, {**every, **fields}, against))
+        listed.append(Variant(model, label, {"model": model, **axes}, {**every, **fields}, against))
     unique: dict[str, Variant] = {}
-    for variant in found:
+    for variant in listed:
         if not variant.label.isprintable():
             raise UsageError(f"study {study.name}: {variant.label!r} cannot be printed as a name")
         if unique.setdefault(variant.label, variant).fields != variant.fields:
@@ -90,8 +90,8 @@ def searched(study: Study, model: str) -> dict[str, Range]:
     """Where a search looks for a model's fields; for the baseline, only those that it has."""
     ranges = study.search.ranges if study.search else {}
     return {
-        key: one
-        for key, one in ranges.items()
+        key: range_
+        for key, range_ in ranges.items()
         if model != study.baseline or of_baseline(study, key)
     }
 
@@ -115,7 +115,7 @@ def draws(study: Study) -> list[Fields]:
         return [{}]
     rng = np.random.default_rng(study.random.seed)
     ranges = study.random.ranges.items()
-    return [{key: one.draw(rng) for key, one in ranges} for _ in range(study.random.draws)]
+    return [{key: range_.draw(rng) for key, range_ in ranges} for _ in range(study.random.draws)]
 
 
 def varied_fields(study: Study) -> list[str]:

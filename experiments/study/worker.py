@@ -72,8 +72,8 @@ class Worker:
         """Those without a line, as far as searches have thought of them, in their order; but
         those that processes die at go to the end."""
         known, begun = self.folder.record.lines(), self.leases.keys()
-        found = [*self.trials, *(trial for search in self.searches for trial in search.trials())]
-        left = [trial for trial in found if trial.id not in known]
+        planned = [*self.trials, *(trial for search in self.searches for trial in search.trials())]
+        left = [trial for trial in planned if trial.id not in known]
         return sorted(left, key=lambda trial: self.setbacks(trial) if trial.id in begun else 0)
 
     def setbacks(self, trial: Trial) -> int:

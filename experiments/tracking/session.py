@@ -99,9 +99,9 @@ class Session:
         import wandb
 
         options = _options(config, folder, commit)
-        found = wandb.setup(wandb.Settings(**options)).settings  # with the user's settings files
-        self.mode = resolve_mode(config.mode, found.mode if said is None else said)
-        if self.mode == "online" and (obstacle := _obstacle(found.base_url)):
+        settings = wandb.setup(wandb.Settings(**options)).settings  # with the user's settings files
+        self.mode = resolve_mode(config.mode, settings.mode if said is None else said)
+        if self.mode == "online" and (obstacle := _obstacle(settings.base_url)):
             _say(f"{obstacle}; tracking offline")
             self.mode = "offline"
         if self.mode == "online":

@@ -83,11 +83,11 @@ def with_features(task: Task, histories: Histories, spec: DatasetSpec) -> Task:
     """
     if not isinstance(task, FeatureTask) or task.weight == 0.0:
         return task
-    found = [
+    features = [
         read_features(source, task.feature_dim, histories, spec, f"contrast.{task.name}.{field}")
         for field, source in task.sources().items()
     ]
     task = copy.deepcopy(task)
-    task.take_features(found)
+    task.take_features(features)
     task.sha256 = files_sha256(task.sources(), spec, task.name)
     return task

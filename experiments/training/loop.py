@@ -89,7 +89,7 @@ def train_epoch(run: Run, optimizer: Optimizer) -> dict[str, float]:
             check_finite("gradient's norm", norm, place)
         for name, value in losses.metrics.items():
             values.setdefault(name, []).append(value)
-    means = {name: torch.stack(some).nanmean() for name, some in values.items()} | norms
+    means = {name: torch.stack(recorded).nanmean() for name, recorded in values.items()} | norms
     check_finite("mean loss", means["train/loss"], place)
     check_weights(model, place)
     seconds = time.perf_counter() - started

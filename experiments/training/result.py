@@ -54,8 +54,8 @@ def write_result(
         "targets_per_second": round(progress.targets / max(progress.train_seconds, 1e-9), 1),
         "peak_rss_mb": peak_rss_mb(),
         "users": run.histories.num_users,
-        "targets_seen": {name: found.targets_seen for name, found in splits.items()},
-        "metrics": {name: found.metrics() for name, found in splits.items()},
+        "targets_seen": {name: evaluation.targets_seen for name, evaluation in splits.items()},
+        "metrics": {name: evaluation.metrics() for name, evaluation in splits.items()},
     }
     if test is not None:
         result["groups"] = group_metrics(test, run.histories)

@@ -74,8 +74,8 @@ def restore(run: Run, optimizer: Optimizer | None, folder: RunFolder) -> None:
 def restore_weights(run: Run, folder: RunFolder) -> None:
     """Write the best weights if the run was killed between its state and them; else check them."""
     progress, file = run.progress, folder.weights
-    found = file_sha256(file) if file.exists() else ""
-    if progress.best_epoch == progress.epoch and found == progress.replaced_sha256:
+    on_disk = file_sha256(file) if file.exists() else ""
+    if progress.best_epoch == progress.epoch and on_disk == progress.replaced_sha256:
         save_weights(file, run.model)
     check_file(file, progress.weights_sha256, folder.state)
 

@@ -46,9 +46,9 @@ def resumable(config: Path, command: str, speaks: bool) -> Iterator[None]:
             signal.signal(number, stop)
         yield
     except KeyboardInterrupt as error:
-        asked = error.number if isinstance(error, Stopped) else signal.SIGINT
+        number = error.number if isinstance(error, Stopped) else signal.SIGINT
         advice = f"continue with `{command}`" if config.exists() else "nothing was written yet"
-        raise Stopped(asked, f"interrupted: {asked.name}; {advice}" if speaks else "") from None
+        raise Stopped(number, f"interrupted: {number.name}; {advice}" if speaks else "") from None
     except RunFailed as error:
         if not config.exists() or not speaks:
             raise
