@@ -28,6 +28,7 @@ from experiments.data.batches import (
 from experiments.data.catalogue import DatasetSpec, load
 from experiments.data.histories import Histories
 from experiments.errors import UsageError
+from experiments.evaluation.metric_names import SELECTION
 from experiments.evaluation.ranking import Evaluation, evaluate
 from experiments.storage.checkpoint import (
     load_state,
@@ -60,7 +61,6 @@ from models.sasrec import SASRec
 from models.shard import ALONE, Shard
 from models.tasks import FeatureTask
 
-SELECTION = "ndcg@10"  # of validation, seen items excluded
 Watch = Callable[[dict[str, float]], bool]
 """Told every epoch's record before it is written; False ends the training there."""
 
