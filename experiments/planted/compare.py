@@ -11,11 +11,11 @@ from typing import Any
 
 from experiments.config.run_config import config_from_tree
 from experiments.data.catalogue import locate
+from experiments.evaluation.metric_names import SELECTION
 from experiments.planted.cases import CASES, SETTINGS
 from experiments.planted.verdict import SASREC, Outcome, Verdict, verdict
 from experiments.planted.worlds import WORLDS
 from experiments.storage.run_folder import RunFolder
-from experiments.training.loop import SELECTION
 from experiments.training.train import train
 
 

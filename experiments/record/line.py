@@ -1,180 +1,175 @@
-"""A line of the record: all of a trial that outlives its folder."""
+"""A line of the results, the JSON object of one trial: its fields, and what they must be."""
 
 from __future__ import annotations
 
-import base64
-import time
-import zlib
-from collections.abc import Mapping
-from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any
+import json
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeGuard
 
-import numpy as np
-from numpy.typing import NDArray
+from experiments.errors import UsageError
+from experiments.evaluation.metric_names import SELECTION, TEST_NDCG10, VALID_NDCG10
 
-from experiments.errors import one_line
-
-if TYPE_CHECKING:
-    from experiments.storage.run_folder import RunFolder
-
-FloatArray = NDArray[np.float64]
 Json = dict[str, Any]
 
-LOWEST = 20  # ranks below are not kept: no metric looks further
-SELECTION = "valid/excluded/ndcg@10"
+TEXTS = ("study", "trial", "status", "variant", "dataset")
+STATUSES = ("finished", "pruned", "failed")
 COPIED = (
     "dataset", "data_sha256", "features_sha256", "model", "seed", "config_sha256", "commit",
     "dirty", "device", "best_epoch", "epochs", "parameters", "targets_per_second", "peak_rss_mb",
     "users", "processes",
 )  # fmt: skip
+"""Fields that a line has from the run's result.json, under the same names."""
+MEASURED = ("valid/", "test/")
+SECONDS = "seconds/train"
+HITS = "hits/excluded"
+GROUPED = ("from", "to", "users", f"excluded/{SELECTION}")
+LARGEST = 1e39  # beyond any number of 32 bits; its square is still finite
+UNLEARNT = ("popularity", "repeat-last")
 
 
-def encode_hits(ranks: FloatArray) -> str:
-    """Every user's rank where it is at most 20, as compact text.
+@dataclass(frozen=True)
+class Line:
+    """One trial.  values: everything that its line says."""
 
-    ranks: [users], at least 1, halves where scores tie, inf where there is none.  A byte a user:
-    twice the rank, or 0 for a rank beyond 20.
-    """
-    hit = ranks <= LOWEST
-    doubled = np.where(hit, 2 * ranks, 0).astype(np.uint8)
-    return base64.b85encode(zlib.compress(doubled.tobytes(), 9)).decode("ascii")
+    study: str
+    trial: str
+    status: str
+    variant: str
+    dataset: str
+    seed: int
+    baseline: str | None
+    axes: dict[str, Any]
+    values: dict[str, Any]
+
+    @property
+    def tested(self) -> bool:
+        """Has it looked at the test split?  Trials of a search have not."""
+        return self.status == "finished" and TEST_NDCG10 in self.values
+
+    @property
+    def loss(self) -> str | None:
+        """The name of the next-item loss; None where the configuration does not say.
+
+        A model that learns by none has one in its configuration all the same, unread; RecBole's
+        models have theirs, cross-entropy unless they are told.
+        """
+        config = self.values.get("config") or {}
+        model = str(config.get("model"))
+        if model in UNLEARNT:
+            return None
+        if model.startswith("recbole:"):
+            own = (config.get("recbole") or {}).get("loss_type", "CE")
+            return "cross_entropy" if own == "CE" else f"recbole {own}"
+        name = self.next_item.get("loss") or config.get("next_item")
+        return name if isinstance(name, str) else None
+
+    @property
+    def next_item(self) -> dict[str, Any]:
+        """The fields of the next-item loss in the configuration; none where it is a bare name."""
+        part = (self.values.get("config") or {}).get("next_item")
+        return part if isinstance(part, dict) else {}
+
+    def number(self, key: str) -> float | None:
+        value = self.values.get(key)
+        return float(value) if isinstance(value, (int, float)) else None
 
 
-def decode_hits(text: str, users: int) -> FloatArray:
-    """[users] ranks, inf beyond 20.  ValueError for a text that does not hold that many."""
+def parse(text: str | bytes, where: str) -> Line:
+    """One line of the results; `where` is named when it is not one."""
     try:
-        doubled = np.frombuffer(zlib.decompress(base64.b85decode(text)), np.uint8)
-    except (ValueError, zlib.error) as error:
-        raise ValueError(f"hits cannot be read ({error})") from None
-    if len(doubled) != users:
-        raise ValueError(f"hits are of {len(doubled)} users, not of {users}")
-    return np.where(doubled > 0, doubled / 2, np.inf)
+        values = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{where}: not a JSON object ({error})") from None
+    check_line(values, where)
+    study, trial, status, variant, dataset = (values[key] for key in TEXTS)
+    seed, baseline, axes = values["seed"], values.get("baseline"), values.get("axes") or {}
+    return Line(study, trial, status, variant, dataset, seed, baseline, axes, values)
 
 
-def finished_line(folder: RunFolder, about: Mapping[str, Any]) -> Json:
-    """The record of a finished run.
-
-    about: what the study knows of the trial: study, question, trial, variant, axes, baseline,
-    command, dataset, model, seed.  Everything else is read from the run's result.json,
-    history.jsonl, ranks.npz and config.yaml.  ValueError when there is no result.
-    """
-    result = folder.read_result()
-    if result is None:
-        raise ValueError(f"{folder.path}: the run is not finished")
-    history = folder.read_history()
-    line = {**about, "status": "finished"}
-    line |= {key: result[key] for key in COPIED if key in result}
-    for group in ("versions", "seconds", "targets_seen"):
-        line |= {f"{group}/{name}": value for name, value in result[group].items()}
-    for split, rules in result["metrics"].items():
-        line |= flat_rules(split, rules)
-    line |= best_of(history, result["best_epoch"]) | curve(history)
-    line |= {f"groups/{name}": rows for name, rows in result.get("groups", {}).items()}
-    if "test" in result["metrics"]:
-        line |= hits(folder)
-    return line | {"config": settings(folder), "finished": written(folder)}
+def is_number(value: Any) -> TypeGuard[float]:
+    """A number of moderate size; JSON has NaN, infinities and integers without end."""
+    known = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return known and math.isfinite(value if isinstance(value, float) else 0) and within(value)
 
 
-def pruned_line(folder: RunFolder, about: Mapping[str, Any]) -> Json:
-    """The record of a run that was stopped between two epochs: nothing of test.
-
-    valid/* and best/* are those of its best epoch so far; data_sha256, features_sha256 and
-    processes are those of state.pt.  ValueError when no epoch was validated.
-    """
-    from experiments.config.run_config import config_from_tree, config_sha256
-    from experiments.storage.checkpoint import load_state
-    from experiments.training.environment import commit, versions
-
-    history = folder.read_history()
-    best = max((r for r in history if SELECTION in r), key=lambda r: r[SELECTION], default=None)
-    if best is None:
-        raise ValueError(f"{folder.path}: no epoch was validated")
-    state, config = load_state(folder.state), config_from_tree(folder.read_config())
-    head, dirty = commit()
-    line = {
-        **about,
-        "status": "pruned",
-        "dataset": config.dataset,
-        **{key: state[key] for key in ("data_sha256", "features_sha256", "processes")},
-        "model": config.model,
-        "seed": config.seed,
-        "config_sha256": config_sha256(config),
-        "commit": head,
-        "dirty": dirty,
-        "best_epoch": best["epoch"],
-        "epochs": history[-1]["epoch"],
-        **{f"versions/{name}": value for name, value in versions().items()},
-        "seconds/train": round(sum(record["seconds"] for record in history), 3),
-        **{key: value for key, value in best.items() if key.startswith("valid/")},
-    }
-    line |= best_of(history, best["epoch"]) | curve(history)
-    return line | {"config": settings(folder), "finished": utc(time.time())}
+def within(value: float) -> bool:
+    return -LARGEST <= value <= LARGEST
 
 
-def failed_line(about: Mapping[str, Any], error: BaseException | str) -> Json:
-    """The record of a run that ended in an error: which one, and no metrics."""
-    text = " ".join(str(error).split())
-    if isinstance(error, BaseException):
-        text = f"{type(error).__name__}: {text}" if text else type(error).__name__
-    return {**about, "status": "failed", "error": one_line(text), "finished": utc(time.time())}
+def is_text(value: Any) -> bool:
+    return isinstance(value, str) and value.isprintable()
 
 
-def flat_rules(split: str, rules: dict[str, dict[str, float]]) -> Json:
-    """{"test/excluded/ndcg@10": ...}"""
-    return {
-        f"{split}/{rule}/{name}": value
-        for rule, metrics in rules.items()
-        for name, value in metrics.items()
-    }
+def are_numbers(value: Any) -> bool:
+    return isinstance(value, list) and all(map(is_number, value))
 
 
-def best_of(history: list[Json], epoch: int) -> Json:
-    """best/<name>: what the history has of the epoch, but for validation and counters."""
-    counters = ("epoch", "step", "seconds")
-    return {
-        f"best/{name}": rounded(value)
-        for record in history
-        if record["epoch"] == epoch
-        for name, value in record.items()
-        if name not in counters and not name.startswith("valid/")
-    }
+def are_groups(value: Any) -> bool:
+    """Buckets of users, each from a number to a number, or to None for no end."""
+    return isinstance(value, list) and all(
+        are_names(group)
+        and (group.get("to", 0) is None or is_number(group.get("to")))
+        and all(is_number(group.get(key)) for key in GROUPED if key != "to")
+        for group in value
+    )
 
 
-def curve(history: list[Json]) -> Json:
-    """curve/*: lists with an entry for every epoch that was validated."""
-    seconds = np.cumsum([record["seconds"] for record in history]).tolist()
-    points = [(r, s) for r, s in zip(history, seconds, strict=True) if SELECTION in r]
-    return {
-        "curve/epoch": [record["epoch"] for record, _ in points],
-        "curve/seconds": [rounded(elapsed) for _, elapsed in points],
-        "curve/train/loss": [rounded(record["train/loss"]) for record, _ in points],
-        f"curve/{SELECTION}": [rounded(record[SELECTION]) for record, _ in points],
-    }
+def is_plain(value: Any) -> bool:
+    """Texts, numbers, lists, and names with values; every number is one."""
+    if isinstance(value, (list, dict)):
+        parts = value if isinstance(value, list) else [*value, *value.values()]
+        return all(map(is_plain, parts))
+    if isinstance(value, str):
+        return not any("\ud800" <= character <= "\udfff" for character in value)  # half of one
+    return value is None or isinstance(value, bool) or is_number(value)
 
 
-def hits(folder: RunFolder) -> Json:
-    """hits/excluded and hits/ranked, from ranks.npz."""
-    with np.load(folder.ranks, allow_pickle=False) as ranks:
-        return {f"hits/{rule}": encode_hits(ranks[rule]) for rule in ("excluded", "ranked")}
+def are_names(value: Any) -> bool:
+    return isinstance(value, dict) and is_plain(value)
 
 
-def settings(folder: RunFolder) -> Json:
-    """The run's configuration without where it read and reported."""
-    from experiments.config.run_config import science
-
-    return science(folder.read_config())
-
-
-def rounded(value: float) -> float:
-    """To six significant digits."""
-    return float(f"{value:.6g}")
-
-
-def written(folder: RunFolder) -> str:
-    """When the run ended."""
-    return utc(folder.result.stat().st_mtime)
+EXPECTED: dict[str, tuple[Callable[[Any], bool], str]] = {
+    **dict.fromkeys(("question", "model", "device", "commit", "error"), (is_text, "a text")),
+    **dict.fromkeys(("axes", "config", "features_sha256"), (are_names, "names and values")),
+    "baseline": (lambda value: value is None or is_text(value), "a text or null"),
+    **dict.fromkeys(("users", "epochs"), (is_number, "a finite number")),
+}
+FAMILIES: dict[str, tuple[Callable[[Any], bool], str]] = {
+    **dict.fromkeys((*MEASURED, "seconds/", "best/"), (is_number, "a finite number")),
+    "curve/": (are_numbers, "a list of finite numbers"),
+    "groups/": (are_groups, "a list of groups"),
+}
 
 
-def utc(seconds: float) -> str:
-    """Seconds since 1970 as ISO 8601, to the second."""
-    return datetime.fromtimestamp(seconds, timezone.utc).isoformat(timespec="seconds")
+def check_line(values: Any, where: str) -> None:
+    """UsageError that begins with `where` for anything that is not a line of the results."""
+    if not isinstance(values, dict):
+        raise UsageError(f"{where}: not a JSON object, but {type(values).__name__}")
+    for key in TEXTS:
+        if not is_text(values.get(key)):
+            raise UsageError(f"{where}: {key!r} has to be a text, got {shown(values.get(key))}")
+    if type(values.get("seed")) is not int or not is_number(values["seed"]):
+        raise UsageError(f"{where}: 'seed' has to be an integer, got {shown(values.get('seed'))}")
+    if values["status"] not in STATUSES:
+        raise UsageError(f"{where}: 'status' is {values['status']!r}; known: {', '.join(STATUSES)}")
+    if values["status"] == "finished" and VALID_NDCG10 not in values:
+        raise UsageError(f"{where}: {VALID_NDCG10!r} is missing in a finished trial")
+    for key, value in values.items():
+        check_value(key, value, where)
+    if len({len(value) for key, value in values.items() if key.startswith("curve/")}) > 1:
+        raise UsageError(f"{where}: the lists of 'curve/' have different lengths")
+
+
+def check_value(key: str, value: Any, where: str) -> None:
+    family = next((wanted for start, wanted in FAMILIES.items() if key.startswith(start)), None)
+    fits, what = EXPECTED.get(key) or family or (is_plain, "plain text or finite numbers")
+    if not key.isprintable() or not fits(value):
+        raise UsageError(f"{where}: {key!r} has to be {what}, got {shown(value)}")
+
+
+def shown(value: Any) -> str:
+    """The beginning of what there is instead."""
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:60]}..."

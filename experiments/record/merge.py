@@ -1,15 +1,16 @@
-"""Bring a record that was made elsewhere into the committed one."""
+"""Bring results that were made elsewhere into the committed ones."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
 from experiments.errors import UsageError
-from experiments.record.check import MEASURED
-from experiments.record.read import Line, read_record
-from experiments.record.together import check_together, natural
+from experiments.record.labels import natural
+from experiments.record.line import MEASURED, Line
+from experiments.record.results_file import read_lines
 from experiments.storage.atomic import replace
 from experiments.storage.lock import lock_of, locked
 
@@ -27,17 +28,17 @@ def add(folder: Path, results: Path) -> list[tuple[str, int, int]]:
     record = folder / "record.jsonl"
     if not record.is_file():
         raise UsageError(f"--add {folder}: there is no {record.name}; give a study's --out folder")
-    for line in read_record(record):
+    for line in read_lines(record):
         given.setdefault(checked_name(line, folder), []).append(line)
     merged, counts = {}, []
     with ExitStack() as stack:
         for study, lines in sorted(given.items()):
             path = results / f"{study}.jsonl"
             stack.enter_context(locked(lock_of(path)))  # workers may be appending to it
-            before = read_record(path) if path.exists() else []
+            before = read_lines(path) if path.exists() else []
             kept = merge([*before, *lines])
             for dataset in {line.dataset for line in kept}:
-                check_together([one for one in kept if one.tested and one.dataset == dataset])
+                check_together([line for line in kept if line.tested and line.dataset == dataset])
             merged[path] = "".join(text_of(line) for line in kept)
             counts.append((study, len(before), len(kept)))
         for path, text in merged.items():
@@ -48,7 +49,7 @@ def add(folder: Path, results: Path) -> list[tuple[str, int, int]]:
 def checked_name(line: Line, folder: Path) -> str:
     """A study's name is a path below the results, such as NAME or quick/NAME, and nowhere else."""
     parts = line.study.split("/")
-    if any(one in ("", ".", "..") for one in parts) or "\\" in line.study or "\0" in line.study:
+    if any(part in ("", ".", "..") for part in parts) or "\\" in line.study or "\0" in line.study:
         raise UsageError(f"{folder / 'record.jsonl'}: {line.study!r} is no name of a study")
     return line.study
 
@@ -61,21 +62,22 @@ def merge(lines: list[Line]) -> list[Line]:
         kept[line.trial] = line if other is None else better(other, line)
     return sorted(
         kept.values(),
-        key=lambda one: (natural(one.dataset), natural(one.variant), one.seed, one.trial),
+        key=lambda line: (natural(line.dataset), natural(line.variant), line.seed, line.trial),
     )
 
 
-def better(one: Line, other: Line) -> Line:
+def better(first: Line, second: Line) -> Line:
     """Of two lines of one trial; which comes first does not matter."""
-    if one.status == other.status == "finished" and measured(one) != measured(other):
-        key = next(k for k in sorted({**measured(one), **measured(other)})
-                   if measured(one).get(k) != measured(other).get(k))  # fmt: skip
+    if first.status == second.status == "finished" and measured(first) != measured(second):
+        key = next(k for k in sorted({**measured(first), **measured(second)})
+                   if measured(first).get(k) != measured(second).get(k))  # fmt: skip
         raise UsageError(
-            f"{one.study}: trial {one.trial} ({one.variant!r}, {one.dataset}, seed {one.seed}) has "
-            f"two results: {key} is {measured(one).get(key)} and {measured(other).get(key)}; "
+            f"{first.study}: trial {first.trial} ({first.variant!r}, {first.dataset}, "
+            f"seed {first.seed}) has two results: {key} is {measured(first).get(key)} and "
+            f"{measured(second).get(key)}; "
             f"remove one of the lines"
         )
-    return max(one, other, key=lambda line: (RANK[line.status], text_of(line)))
+    return max(first, second, key=lambda line: (RANK[line.status], text_of(line)))
 
 
 def measured(line: Line) -> dict[str, object]:
@@ -83,5 +85,27 @@ def measured(line: Line) -> dict[str, object]:
 
 
 def text_of(line: Line) -> str:
-    """As the record has it: keys stay in their order."""
+    """As the file has it: keys stay in their order."""
     return json.dumps(line.values, ensure_ascii=False) + "\n"
+
+
+def check_together(lines: Sequence[Line]) -> None:
+    """The tested lines of one study and data set: one a variant and seed, all on the same data.
+
+    Errors: UsageError that names two lines which do not go together.
+    """
+    first: dict[tuple[str, int], Line] = {}
+    for line in lines:
+        other = first.setdefault((line.variant, line.seed), line)
+        if other is not line:
+            raise UsageError(
+                f"{line.study}: two trials of {line.variant!r} on {line.dataset}, seed {line.seed} "
+                f"({other.trial}, {line.trial}); remove the one that is out of date"
+            )
+    for line in lines:
+        if line.values.get("data_sha256") != lines[0].values.get("data_sha256"):
+            raise UsageError(
+                f"{line.study}: {line.variant!r} seed {line.seed} and {lines[0].variant!r} seed "
+                f"{lines[0].seed} read different data as {line.dataset} (data_sha256 differs); "
+                f"run them again on the same file"
+            )

@@ -1,19 +1,50 @@
-"""The record of a study: a line of JSON for every trial, appended by any number of workers."""
+"""The results of a study: a line of JSON for every trial, appended by any number of workers."""
 
 from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
-from experiments.record.read import parse
+from experiments.record.line import Json, Line, parse
 from experiments.storage.atomic import write_atomically, writing
+from experiments.storage.files import REPOSITORY
 from experiments.storage.lock import lock_of, locked
 
-Line = dict[str, Any]
+RESULTS = REPOSITORY / "experiments" / "results"
+
+
+def study_files(results: Path) -> dict[str, Path]:
+    """{study: its file}, by the path below `results`; files of another kind are left out."""
+    paths = sorted(results.rglob("*.jsonl"), key=lambda path: (len(path.parts), path))
+    named = {path.relative_to(results).with_suffix("").as_posix(): path for path in paths}
+    return {name: path for name, path in named.items() if is_study(path)}
+
+
+def is_study(path: Path) -> bool:
+    """Do its lines name a study?  A first line that cannot be read is reported when it is read."""
+    with path.open("rb") as file:
+        first = file.readline()
+    try:
+        value = json.loads(first) if first.strip() else None
+    except (ValueError, RecursionError):
+        return True
+    return isinstance(value, dict) and "study" in value
+
+
+def read_lines(path: Path) -> list[Line]:
+    """Every whole line, in the order of the file.  UsageError that names file and line.
+
+    A last line without its end, whose writer writes or was killed, is left out, aloud.
+    """
+    *texts, torn = path.read_bytes().split(b"\n")
+    if torn:
+        print(f"note: {path}: the last line has no end and is left out", file=sys.stderr)
+    return [parse(text, f"{path.name}:{number}") for number, text in enumerate(texts, 1)]
 
 
 class Record:
@@ -21,12 +52,12 @@ class Record:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._lines: dict[str, Line] = {}
+        self._lines: dict[str, Json] = {}
         self._file: BinaryIO | None = None  # open, so that no other file can take its number
         self._read = 0  # how far it was read
         self._last = b""  # the line that ends there
 
-    def lines(self) -> dict[str, Line]:
+    def lines(self) -> dict[str, Json]:
         """By trial; only what was added since the last call is parsed.
 
         A last line that is not whole (a writer was killed) is left out: its trial is not done.
@@ -62,7 +93,7 @@ class Record:
         self._file = self.path.open("rb") if self.path.exists() else None
         self._lines, self._read, self._last = {}, 0, b""
 
-    def append(self, line: Line) -> bool:
+    def append(self, line: Json) -> bool:
         """Add a trial's line, whole and on disk; False when it has one."""
         with self.locked():
             if line["trial"] in self.lines():
@@ -75,12 +106,12 @@ class Record:
         with self.locked():
             self._rewrite([line for line in self.lines().values() if line["trial"] not in trials])
 
-    def replace(self, lines: dict[str, Line]) -> None:
+    def replace(self, lines: dict[str, Json]) -> None:
         """Put other lines in the place of those of some trials."""
         with self.locked():
             self._rewrite([lines.get(line["trial"], line) for line in self.lines().values()])
 
-    def _rewrite(self, lines: list[Line]) -> None:
+    def _rewrite(self, lines: list[Json]) -> None:
         text = "".join(json.dumps(line) + "\n" for line in lines)
         write_atomically(self.path, lambda path: path.write_text(text, encoding="utf-8"))
 

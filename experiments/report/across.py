@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from experiments.record.check import is_number
+from experiments.evaluation.metric_names import TEST_NDCG10, metric_key
 from experiments.record.labels import in_words, short_names
-from experiments.record.read import SELECTED
+from experiments.record.line import is_number
 from experiments.report.aggregate import Group, Mean
 from experiments.report.compare import Table
 from experiments.report.style import COLOURS, LINES, MARKERS, SERIES, Plot, finish, legend, panels
@@ -14,7 +14,7 @@ from experiments.report.style import COLOURS, LINES, MARKERS, SERIES, Plot, fini
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-METRICS = {"NDCG@10": SELECTED, "HR@10": "test/excluded/hr@10"}
+METRICS = {"NDCG@10": TEST_NDCG10, "HR@10": metric_key("test", "excluded", "hr@10")}
 LABELS = {"temperature": "temperature", "weight": "weight of the contrast"}
 TICKS = 10
 Points = list[tuple[float, Group]]
@@ -54,7 +54,7 @@ def series(table: Table, axis: str) -> dict[str, Points]:
             )
     if all(len(points) == 1 for points in found.values()):
         found = {"one variant each": [points[0] for points in found.values()]}
-    best = {name: max(mean_of(one, SELECTED).mean for _, one in found[name]) for name in found}
+    best = {name: max(mean_of(one, TEST_NDCG10).mean for _, one in found[name]) for name in found}
     return {
         name: sorted(found[name], key=lambda point: point[0])
         for name in sorted(found, key=lambda name: -best[name])
@@ -144,10 +144,10 @@ def tick(panel: Axes, found: dict[str, Points]) -> None:
 
 
 def described(table: Table, found: dict[str, Points], axis: str) -> str:
-    points = [(x, mean_of(one, SELECTED).mean) for some in found.values() for x, one in some]
+    points = [(x, mean_of(one, TEST_NDCG10).mean) for some in found.values() for x, one in some]
     best, worst = max(points, key=lambda p: p[1]), min(points, key=lambda p: p[1])
     text = f"Test NDCG@10 on {table.dataset} is highest, {best[1]:.4f}, at {axis} {best[0]:g} "
     text += f"and lowest, {worst[1]:.4f}, at {worst[0]:g}"
     for group in baselines(table):
-        text += f"; baseline {group.variant} {mean_of(group, SELECTED).mean:.4f}"
+        text += f"; baseline {group.variant} {mean_of(group, TEST_NDCG10).mean:.4f}"
     return text + "."

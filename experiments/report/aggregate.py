@@ -8,17 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from experiments.record.read import FloatArray, Line
-from experiments.record.together import check_together, natural
+from experiments.record.hits import FloatArray
+from experiments.record.labels import natural
+from experiments.record.line import Line
+from experiments.record.merge import check_together
 from experiments.report.statistics import interval
-
-RULES = ("excluded", "ranked")
-CUTOFFS = (5, 10, 20)
-METRICS = tuple(
-    f"test/{rule}/{name}@{k}" for rule in RULES for name in ("hr", "ndcg", "mrr") for k in CUTOFFS
-)
-VALID = "valid/excluded/ndcg@10"
-SECONDS = "seconds/train"
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from experiments.record.read import SELECTED
+from experiments.evaluation.metric_names import TEST_NDCG10
 from experiments.report.across import axes_of, baselines, mean_of, numeric_axes
 from experiments.report.compare import Table
 from experiments.report.style import COLOURS, INK, LINES, Plot, finish, legend, panels
@@ -24,17 +24,17 @@ def draw_bars(table: Table) -> Plot:
     """The best at the top, the baseline as a line."""
     bases = {group.variant for group in baselines(table)}
     groups = [group for group in table.groups if group.variant not in bases]
-    groups = sorted(groups, key=lambda one: mean_of(one, SELECTED).mean, reverse=True)
+    groups = sorted(groups, key=lambda one: mean_of(one, TEST_NDCG10).mean, reverse=True)
     shown = groups[:BARS]
     figure, (panel,) = panels(1, width=7.5, height=1.0 + 0.24 * len(shown))
-    means = [mean_of(group, SELECTED) for group in shown]
+    means = [mean_of(group, TEST_NDCG10) for group in shown]
     half = [0.0 if one.low is None else one.mean - one.low for one in means]
     place = range(len(shown), 0, -1)
     panel.barh(list(place), [one.mean for one in means], xerr=half, color=COLOURS[0], alpha=0.75,
                error_kw={"ecolor": INK, "capsize": 2})  # fmt: skip
     panel.set_yticks(list(place), [group.variant for group in shown])
     for group, line in zip(baselines(table), LINES, strict=False):
-        base, label = mean_of(group, SELECTED).mean, f"baseline: {group.variant}"
+        base, label = mean_of(group, TEST_NDCG10).mean, f"baseline: {group.variant}"
         panel.axvline(base, color=COLOURS[1], linestyle=line, label=label)
     panel.set(xlabel="test NDCG@10, seen excluded")
     legend(figure, panel)

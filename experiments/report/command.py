@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from experiments.errors import RunFailed, UsageError, did_you_mean
 from experiments.record import merge
-from experiments.record.read import RESULTS, read_record, study_files
+from experiments.record.results_file import RESULTS, read_lines, study_files
 from experiments.report import planted, readme, speed
 from experiments.report.compare import Table, tables
 from experiments.report.findings import commands, findings, printed
@@ -50,7 +50,7 @@ class Report:
     def tables(self, study: str) -> list[Table]:
         if study not in self._tables:
             path = self.files[study]
-            lines = read_record(path)
+            lines = read_lines(path)
             for number, line in enumerate(lines, 1):
                 if line.study != study:
                     raise UsageError(f"{path.name}:{number}: is of the study {line.study!r}")

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from experiments.errors import UsageError
-from experiments.record.line import decode_hits
-from experiments.record.read import SELECTED, FloatArray, Line
-from experiments.record.together import natural
+from experiments.evaluation.metric_names import TEST_NDCG10
+from experiments.record.hits import FloatArray, decode_hits
+from experiments.record.labels import natural
+from experiments.record.line import HITS, Line
 from experiments.report.aggregate import Group, groups
 from experiments.report.statistics import RESAMPLES, bootstrap, effect_size, holm, interval
 
 LEVEL = 0.01
 SEED = 0  # of the resamples
-HITS = "hits/excluded"
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ def paired(group: Group, base: Group) -> list[tuple[Line, Line]]:
 
 def comparison(group: Group, base: Group, p: float) -> Comparison:
     pairs = paired(group, base)
-    ours, theirs = (np.array([pair[side].values[SELECTED] for pair in pairs]) for side in (0, 1))
+    ours, theirs = (np.array([pair[side].values[TEST_NDCG10] for pair in pairs]) for side in (0, 1))
     mean = float(np.mean(ours - theirs))
     before = float(np.mean(theirs))
     return Comparison(
@@ -150,7 +150,7 @@ def ndcg(line: Line, gains: dict[str, FloatArray]) -> FloatArray:
         except (KeyError, TypeError, ValueError) as error:
             raise UsageError(f"{where}: {HITS!r} cannot be read ({error})") from None
         found = np.where(ranks <= 10, 1.0 / np.log2(1.0 + ranks), 0.0)
-        if abs(float(found.mean()) - line.values[SELECTED]) > 1e-6:
-            raise UsageError(f"{where}: {HITS!r} and {SELECTED!r} do not agree")
+        if abs(float(found.mean()) - line.values[TEST_NDCG10]) > 1e-6:
+            raise UsageError(f"{where}: {HITS!r} and {TEST_NDCG10!r} do not agree")
         gains[line.trial] = found
     return gains[line.trial]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 
-from experiments.record.read import SELECTED
+from experiments.evaluation.metric_names import TEST_NDCG10, VALID_NDCG10
 from experiments.report.across import baselines, mean_of
 from experiments.report.aggregate import Group
 from experiments.report.compare import Table
 from experiments.report.style import COLOURS, LINES, MARKERS, SERIES, Plot, finish, legend, panels
 
-SECONDS, VALID = "curve/seconds", "curve/valid/excluded/ndcg@10"
+SECONDS, VALID = "curve/seconds", f"curve/{VALID_NDCG10}"
 ALIGNMENT = re.compile(r"best/contrast/(.+)/alignment")
 OTHERS = 200  # unnamed points of a scatter
 
@@ -19,7 +19,7 @@ def leading(table: Table, groups: list[Group], most: int = SERIES) -> list[Group
     """The baseline and the best by test NDCG@10, at most so many."""
     bases = [group for group in baselines(table) if group in groups][: most - 1]
     rest = [group for group in groups if group not in bases]
-    rest.sort(key=lambda one: mean_of(one, SELECTED).mean, reverse=True)
+    rest.sort(key=lambda one: mean_of(one, TEST_NDCG10).mean, reverse=True)
     return [*bases, *rest[: most - len(bases)]]
 
 
@@ -77,7 +77,7 @@ def draw_scatter(table: Table, task: str) -> Plot:
     where = {group.variant: (x, y) for group, x, y in points}
     for number, group in enumerate(named):
         x, y = where[group.variant]
-        label = f"{group.variant} ({mean_of(group, SELECTED).mean:.4f})"
+        label = f"{group.variant} ({mean_of(group, TEST_NDCG10).mean:.4f})"
         panel.scatter([x], [y], s=40, color=COLOURS[number], marker=MARKERS[number], label=label)
     panel.set(xlabel="alignment of positive pairs", ylabel="uniformity")
     legend(figure, panel)

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from experiments.evaluation.formatting import headed
-from experiments.record.read import SELECTED
-from experiments.report.aggregate import RULES
+from experiments.evaluation.metric_names import RULES, TEST_NDCG10
 from experiments.report.compare import Comparison, Table
 from experiments.report.sheet import number_text, p_text, signed
 
@@ -74,7 +73,7 @@ def subject(table: Table, compared: list[tuple[str, Comparison]]) -> str:
     shown = []
     for name in names[:LISTED]:
         group = table.group(name)
-        mean = group.mean(SELECTED) if group is not None else None
+        mean = group.mean(TEST_NDCG10) if group is not None else None
         shown.append(name if mean is None else f"{name} ({number_text(mean.mean)})")
     if len(names) > LISTED:
         shown = ["their own baselines"]

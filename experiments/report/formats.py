@@ -6,7 +6,9 @@ import csv
 import io
 import textwrap
 
-from experiments.report.aggregate import METRICS, SECONDS, VALID, Group
+from experiments.evaluation.metric_names import TEST_METRICS, VALID_NDCG10, metric_key
+from experiments.record.line import SECONDS
+from experiments.report.aggregate import Group
 from experiments.report.compare import Comparison, Table
 from experiments.report.notes import BOLD
 from experiments.report.published import Published
@@ -81,7 +83,9 @@ def plain(sheet: Sheet) -> str:
 def as_csv(tables: list[Table], others: list[Published]) -> str:
     """A row a variant and data set: every cutoff and rule, mean and standard deviation."""
     file = io.StringIO()
-    metrics = [f"{key} {part}" for key in (*METRICS, VALID, SECONDS) for part in ("mean", "sd")]
+    metrics = [
+        f"{key} {part}" for key in (*TEST_METRICS, VALID_NDCG10, SECONDS) for part in ("mean", "sd")
+    ]
     out = csv.writer(file, lineterminator="\n")
     compared = ("baseline", "pairs", "difference", "relative", "low", "high", "d_z", "p_holm",
                 "same_loss", "significant")  # fmt: skip
@@ -94,8 +98,8 @@ def as_csv(tables: list[Table], others: list[Published]) -> str:
         for one in others:
             if one.dataset == table.dataset:
                 own = {
-                    f"test/{one.seen}/hr@10 mean": one.hr,
-                    f"test/{one.seen}/ndcg@10 mean": one.ndcg,
+                    f"{metric_key('test', one.seen, 'hr@10')} mean": one.hr,
+                    f"{metric_key('test', one.seen, 'ndcg@10')} mean": one.ndcg,
                 }
                 values = [own.get(name, "") for name in metrics]
                 source = f"{one.source}; {one.protocol}"
@@ -105,7 +109,7 @@ def as_csv(tables: list[Table], others: list[Published]) -> str:
 
 
 def numbers(group: Group) -> list[object]:
-    means = [group.mean(key) for key in (*METRICS, VALID, SECONDS)]
+    means = [group.mean(key) for key in (*TEST_METRICS, VALID_NDCG10, SECONDS)]
     return [blank(part) for one in means for part in ((one.mean, one.sd) if one else ("", ""))]
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from experiments.evaluation.metric_names import SELECTION
 from experiments.report.aggregate import Group, Mean, mean_of
 from experiments.report.compare import Table, paired
 from experiments.report.curves import leading
@@ -15,7 +16,7 @@ BY = {
     "groups/length": "items in the training history",
     "groups/popularity": "training interactions of the test item",
 }
-METRIC = "excluded/ndcg@10"
+METRIC = f"excluded/{SELECTION}"
 
 
 def bucket(one: dict[str, Any]) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from experiments.record.read import Line
-from experiments.report.aggregate import VALID, tally
+from experiments.evaluation.metric_names import VALID_NDCG10
+from experiments.record.line import Line
+from experiments.report.aggregate import tally
 from experiments.report.compare import LEVEL, Table
 from experiments.report.published import Published
 from experiments.report.statistics import RESAMPLES
@@ -115,7 +116,7 @@ def origins(lines: list[Line]) -> list[str]:
 
 def searched(table: Table) -> list[str]:
     """A search chooses by validation; its trials have no row of their own."""
-    found = [(one.number(VALID) or 0.0, one.variant) for one in table.searched]
+    found = [(one.number(VALID_NDCG10) or 0.0, one.variant) for one in table.searched]
     if not found:
         return []
     best, variant = max(found)

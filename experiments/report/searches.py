@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from experiments.evaluation.metric_names import VALID_NDCG10
 from experiments.record.labels import short_names, shown
-from experiments.record.read import Line
-from experiments.report.aggregate import VALID
+from experiments.record.line import Line
 from experiments.report.compare import Table
 from experiments.report.sheet import Cell, Sheet, number_text
 
@@ -31,13 +31,13 @@ def search_sheet(table: Table) -> Sheet:
 
 
 def place(line: Line) -> tuple[bool, float]:
-    return line.status == "pruned", -(line.number(VALID) or 0.0)
+    return line.status == "pruned", -(line.number(VALID_NDCG10) or 0.0)
 
 
 def row(line: Line, axes: list[str]) -> tuple[Cell, ...]:
     """Cells of a trial; blank for a field that its model does not have."""
     values = [shown(line.axes[key]) if key in line.axes else "" for key in axes]
-    valid = line.number(VALID)
+    valid = line.number(VALID_NDCG10)
     epochs = f"{line.number('epochs') or 0:.0f}{', pruned' * (line.status == 'pruned')}"
     texts = [line.variant, *values, "" if valid is None else number_text(valid), epochs]
     return tuple(Cell(text) for text in texts)

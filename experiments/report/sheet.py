@@ -5,17 +5,19 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from experiments.report.aggregate import SECONDS, VALID, Group, Mean
+from experiments.evaluation.metric_names import TEST_NDCG10, VALID_NDCG10, metric_key
+from experiments.record.line import SECONDS
+from experiments.report.aggregate import Group, Mean
 from experiments.report.compare import Comparison, Table
 from experiments.report.notes import notes, published_notes
 from experiments.report.published import Published
 from experiments.training.device_name import is_cpu
 
 SHOWN = {
-    "HR@10": "test/excluded/hr@10",
-    "NDCG@10": "test/excluded/ndcg@10",
-    "HR@10, seen ranked": "test/ranked/hr@10",
-    "NDCG@10, seen ranked": "test/ranked/ndcg@10",
+    "HR@10": metric_key("test", "excluded", "hr@10"),
+    "NDCG@10": TEST_NDCG10,
+    "HR@10, seen ranked": metric_key("test", "ranked", "hr@10"),
+    "NDCG@10, seen ranked": metric_key("test", "ranked", "ndcg@10"),
 }
 """Test metrics of a table; seen items are excluded where nothing is said."""
 UNCHANGED = "views unchanged"
@@ -99,7 +101,7 @@ def row(group: Group, best: dict[str, float | None]) -> tuple[Cell, ...]:
         mean = group.mean(key)
         is_best = mean is not None and mean.mean == best[column]
         cells.append(Cell(mean_text(mean), best=is_best))
-    cells += [Cell(mean_text(group.mean(VALID))), Cell(seconds_text(group))]
+    cells += [Cell(mean_text(group.mean(VALID_NDCG10))), Cell(seconds_text(group))]
     return tuple(cells)
 
 

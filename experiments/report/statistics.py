@@ -10,7 +10,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from experiments.record.read import FloatArray
+from experiments.record.hits import FloatArray
 
 RESAMPLES = 10_000
 CELLS = 200_000  # counts drawn at once: they stay in a processor's cache

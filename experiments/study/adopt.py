@@ -13,7 +13,8 @@ from pathlib import Path
 
 from experiments.config.run_config import config_from_tree, config_sha256, config_tree, science
 from experiments.errors import UsageError
-from experiments.record.results_file import Line, Record
+from experiments.record.line import Json as Line
+from experiments.record.results_file import Record
 from experiments.study.plan import Trial, about, identity
 from experiments.study.spec import Study
 

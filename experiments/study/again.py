@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from experiments.errors import RunFailed, UsageError
-from experiments.record.line import finished_line
-from experiments.record.results_file import Line
+from experiments.record.from_run import finished_line
+from experiments.record.line import Json as Line
 from experiments.storage.files import REPOSITORY
 from experiments.storage.run_folder import RunFolder, as_yaml
 from experiments.study.launch import pinned

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from experiments.errors import RunFailed, UsageError
-from experiments.record.read import RESULTS, study_files
-from experiments.record.results_file import Line
+from experiments.record.line import Json as Line
+from experiments.record.results_file import RESULTS, study_files
 from experiments.report.command import Report, write
 from experiments.report.style import slug
 from experiments.storage.atomic import put

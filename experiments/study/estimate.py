@@ -8,9 +8,9 @@ from statistics import median
 
 import torch
 
-from experiments.record.check import is_number
-from experiments.record.read import read_record, study_files
-from experiments.record.results_file import Line
+from experiments.record.line import Json as Line
+from experiments.record.line import is_number
+from experiments.record.results_file import read_lines, study_files
 from experiments.study.plan import Trial
 from experiments.training.device_name import is_cpu
 
@@ -25,7 +25,7 @@ def timings(results: Path, own: dict[str, Line]) -> Seconds:
     lack what they are found by, or a time.
     """
     on_cpu = not torch.cuda.is_available()
-    committed = [line for path in study_files(results).values() for line in read_record(path)]
+    committed = [line for path in study_files(results).values() for line in read_lines(path)]
     by_key: dict[str, list[tuple[float, float]]] = defaultdict(list)
     for line in [*own.values(), *(line.values for line in committed)]:
         protocol = (line.get("config") or {}).get("protocol")

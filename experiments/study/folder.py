@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.errors import UsageError
-from experiments.record.read import RESULTS
-from experiments.record.results_file import Record
+from experiments.record.results_file import RESULTS, Record
 from experiments.storage.atomic import write_json, writing
 from experiments.storage.files import REPOSITORY
 from experiments.storage.run_folder import RunFolder

@@ -14,8 +14,8 @@ from typing import Any
 
 from experiments.config.typed import build
 from experiments.errors import UsageError
-from experiments.record.line import SELECTION
-from experiments.record.results_file import Line
+from experiments.evaluation.metric_names import VALID_NDCG10
+from experiments.record.line import Json as Line
 from experiments.storage.atomic import write_json, writing
 from experiments.storage.lock import locked
 from experiments.study.folder import StudyFolder
@@ -144,8 +144,8 @@ class Searching:
         if line is None:
             history = self.folder.run(trial.id).read_history()
             return Known(drawn, "running", None, curve_of(history), self.notes(number))
-        pairs = zip(line.get("curve/epoch", []), line.get(f"curve/{SELECTION}", []), strict=True)
-        score = line[SELECTION] if line["status"] == "finished" else None
+        pairs = zip(line.get("curve/epoch", []), line.get(f"curve/{VALID_NDCG10}", []), strict=True)
+        score = line[VALID_NDCG10] if line["status"] == "finished" else None
         return Known(drawn, line["status"], score, dict(pairs), self.notes(number))
 
     def notes(self, number: int, before: float = math.inf) -> dict[str, Any]:
@@ -171,7 +171,12 @@ class Searching:
         attempts, epoch = self.attempts(), int(record["epoch"])
         number = next((n for n, attempt in attempts.items() if attempt.id == trial.id), None)
         last = epoch >= trial.epochs
-        if number is None or SELECTION not in record or last or self.search.rules.pruner == "none":
+        if (
+            number is None
+            or VALID_NDCG10 not in record
+            or last
+            or self.search.rules.pruner == "none"
+        ):
             return True
         known = [self.known(n, attempt) for n, attempt in attempts.items()]
         place = list(attempts).index(number)
@@ -193,7 +198,7 @@ class Searching:
         """The best that was finished; the earlier of two that are equal; None without any."""
         lines = self.folder.record.lines()
         scores = [
-            (lines[trial.id][SELECTION], trial)
+            (lines[trial.id][VALID_NDCG10], trial)
             for trial in self.attempts().values()
             if trial.id in lines and lines[trial.id]["status"] == "finished"
         ]
@@ -249,7 +254,7 @@ class Searching:
 
 def curve_of(history: list[dict[str, Any]]) -> dict[int, float]:
     """Validation by epoch."""
-    return {int(r["epoch"]): r[SELECTION] for r in history if SELECTION in r}
+    return {int(r["epoch"]): r[VALID_NDCG10] for r in history if VALID_NDCG10 in r}
 
 
 def searches_in(folder: StudyFolder, data_dir: Path | None) -> list[Searching]:

@@ -12,8 +12,8 @@ from pathlib import Path
 from experiments.config.run_config import Config, config_sha256
 from experiments.data.catalogue import DatasetSpec
 from experiments.errors import RunFailed, UsageError
-from experiments.record.line import failed_line, finished_line, pruned_line
-from experiments.record.results_file import Line
+from experiments.record.from_run import failed_line, finished_line, pruned_line
+from experiments.record.line import Json as Line
 from experiments.storage.atomic import FULL_OR_FAILING, NotWritable, cannot_write, writing
 from experiments.storage.hashing import cached_file_sha256
 from experiments.storage.lock import Busy

@@ -13,7 +13,7 @@ import torch
 from torch import Generator, Tensor
 from tqdm import tqdm
 
-from experiments.evaluation.ranking import Evaluation
+from experiments.evaluation.metric_names import VALID_NDCG10, flat, metric_key
 from experiments.storage.run_folder import RunFolder
 from experiments.tracking.tracker import Tracker
 from experiments.training.environment import give_memory_back, products_in
@@ -24,7 +24,6 @@ from experiments.training.run import Run
 from models.baselines import Popularity, RepeatLast
 from models.tasks import Batch
 
-SELECTION = "ndcg@10"  # of validation, seen items excluded
 Watch = Callable[[dict[str, float]], bool]
 """Told every epoch's record before it is written; False ends the training there."""
 
@@ -46,8 +45,8 @@ def fit(
         last = progress.epoch == config.epochs
         if last or progress.epoch % config.train.evaluate_every == 0:
             valid = run.validate()
-            record |= flat_metrics("valid", valid)
-            improved = progress.improves(valid.metrics()["excluded"][SELECTION])
+            record |= flat("valid", valid.metrics())
+            improved = progress.improves(record[VALID_NDCG10])
         goes_on = watch is None or watch(record)
         save_epoch(run, optimizer, folder, record, improved)
         tracker.epoch(record)
@@ -129,20 +128,9 @@ def seed_everything(seed: int) -> None:
     np.random.seed(seed)  # noqa: NPY002
 
 
-def flat_metrics(split: str, evaluation: Evaluation) -> dict[str, float]:
-    """{"valid/excluded/ndcg@10": ...}"""
-    return {
-        f"{split}/{rule}/{name}": value
-        for rule, some in evaluation.metrics().items()
-        for name, value in some.items()
-    }
-
-
 def epoch_line(record: dict[str, float], improved: bool) -> str:
     line = f"epoch {record['epoch']:3d}  loss {record['train/loss']:.4f}"
-    if f"valid/excluded/{SELECTION}" in record:
-        line += (
-            f"  valid HR@10 {record['valid/excluded/hr@10']:.4f}"
-            f"  NDCG@10 {record['valid/excluded/ndcg@10']:.4f}"
-        )
+    if VALID_NDCG10 in record:
+        line += f"  valid HR@10 {record[metric_key('valid', 'excluded', 'hr@10')]:.4f}"
+        line += f"  NDCG@10 {record[VALID_NDCG10]:.4f}"
     return f"{line}  {record['seconds']:.1f} s{'  best' if improved else ''}"

@@ -6,13 +6,14 @@ from typing import Any
 
 from experiments.config.run_config import Config, config_tree, tree_sha256
 from experiments.data.catalogue import DatasetSpec
+from experiments.evaluation.metric_names import flat
 from experiments.storage.checkpoint import load_weights, save_weights
 from experiments.storage.lock import sole_writer
 from experiments.storage.run_folder import RunFolder
 from experiments.tracking.tracker import Identity, Tracker
 from experiments.training.environment import commit
 from experiments.training.integrity import check_file
-from experiments.training.loop import Watch, fit, flat_metrics
+from experiments.training.loop import Watch, fit
 from experiments.training.optimizer import Optimizer
 from experiments.training.result import write_result
 from experiments.training.resume import restore
@@ -75,7 +76,7 @@ def train_prepared(
         test = run.evaluate("test") if config.evaluate.test else None
         result = write_result(folder, run, identity, origins(run), valid, test)
         if test is not None:
-            tracker.test(flat_metrics("test", test))
+            tracker.test(flat("test", test.metrics()))
             tracker.ranks(test.ranked, test.excluded)
         where = tracker.finish()
     if where:

@@ -10,13 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiments.record.line import (
-    decode_hits,
-    encode_hits,
-    failed_line,
-    finished_line,
-    pruned_line,
-)
+from experiments.record.from_run import failed_line, finished_line, pruned_line
+from experiments.record.hits import decode_hits, encode_hits
 from experiments.storage.run_folder import RunFolder
 from tests.experiments.small_data import FAST, planted, read_json, train, write_text
 

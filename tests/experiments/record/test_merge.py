@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from experiments.errors import UsageError
+from experiments.evaluation.metric_names import TEST_NDCG10
 from experiments.record.merge import add
-from experiments.record.read import SELECTED, study_files
+from experiments.record.results_file import study_files
 from experiments.storage.lock import lock_of, locked
 from tests.experiments.report.made_record import Values, made_study, write_record
 
@@ -87,8 +88,9 @@ def test_adding_twice_changes_nothing(tmp_path: Path) -> None:
 
 def test_two_results_of_one_trial_are_refused_and_nothing_is_written(tmp_path: Path) -> None:
     before = merged(tmp_path, FINISHED)
-    other = {**FINISHED[0], SELECTED: 0.9}
-    with pytest.raises(UsageError, match=f"'sasrec', beauty, seed 0.* two results: {SELECTED} is"):
+    other = {**FINISHED[0], TEST_NDCG10: 0.9}
+    told = f"'sasrec', beauty, seed 0.* two results: {TEST_NDCG10} is"
+    with pytest.raises(UsageError, match=told):
         merged(tmp_path, [*RECORD[-2:], other])
     assert (tmp_path / "results" / "temperature.jsonl").read_text() == before
 

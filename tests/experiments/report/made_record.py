@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.record.line import encode_hits
+from experiments.record.hits import encode_hits
 
 FloatArray = NDArray[np.float64]
 Values = dict[str, Any]

@@ -12,8 +12,10 @@ import pytest
 from scipy import stats
 
 from experiments.errors import UsageError
-from experiments.record.line import encode_hits
-from experiments.record.read import SELECTED, UNLEARNT, Line, parse, read_record, study_files
+from experiments.evaluation.metric_names import TEST_NDCG10
+from experiments.record.hits import encode_hits
+from experiments.record.line import UNLEARNT, Line, parse
+from experiments.record.results_file import read_lines, study_files
 from experiments.report.compare import Table, same_loss, tables
 from experiments.report.notes import notes
 from models.baselines import BASELINES
@@ -34,9 +36,9 @@ def test_a_variant_has_mean_and_deviation_over_its_seeds() -> None:
     record = made_study()
     group = beauty(record).group(BETTER)
     assert group is not None
-    values = [one[SELECTED] for one in record if one["dataset"] == "beauty"
+    values = [one[TEST_NDCG10] for one in record if one["dataset"] == "beauty"
               and one["variant"] == BETTER and one["status"] == "finished"]  # fmt: skip
-    mean = group.mean(SELECTED)
+    mean = group.mean(TEST_NDCG10)
     assert mean is not None
     assert (mean.n, mean.mean) == (3, pytest.approx(np.mean(values)))
     assert mean.sd == pytest.approx(np.std(values, ddof=1))
@@ -60,7 +62,7 @@ def test_comparisons_are_paired_by_seed() -> None:
     assert any(note.startswith("Variants with seeds that their") for note in notes(table))
     found = table.comparisons[BETTER]
     ours, theirs = (
-        np.array([one[SELECTED] for one in record if one["dataset"] == "beauty"
+        np.array([one[TEST_NDCG10] for one in record if one["dataset"] == "beauty"
                   and one["variant"] == name and one["seed"] in (0, 2)])
         for name in (BETTER, "sasrec")
     )  # fmt: skip
@@ -209,15 +211,15 @@ def test_versions_of_the_code_are_told_where_they_differ() -> None:
         ('{"study": 3}', "'study' has to be a text, got 3"),
         (json.dumps({**made_study(users=5)[0], "seed": "0"}), "'seed' has to be an integer"),
         (json.dumps({**made_study(users=5)[0], "status": "lost"}), "known: finished, pruned"),
-        (json.dumps({**made_study(users=5)[0], SELECTED: None}), "has to be a finite number"),
-        (json.dumps({**made_study(users=5)[0], SELECTED: float("nan")}), "a finite number"),
+        (json.dumps({**made_study(users=5)[0], TEST_NDCG10: None}), "has to be a finite number"),
+        (json.dumps({**made_study(users=5)[0], TEST_NDCG10: float("nan")}), "a finite number"),
     ],
 )
 def test_a_line_that_is_none_is_named(tmp_path: Path, text: str, message: str) -> None:
     path = write_record(tmp_path / "bad.jsonl", made_study(users=5)[:1])
     path.write_text(path.read_text() + text + "\n")
     with pytest.raises(UsageError, match=r"^bad.jsonl:2: ") as error:
-        read_record(path)
+        read_lines(path)
     assert message in str(error.value)
 
 

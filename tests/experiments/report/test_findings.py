@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from experiments.record.read import parse
+from experiments.record.line import parse
 from experiments.report.compare import Table, tables
 from experiments.report.findings import commands, findings, printed
 from tests.experiments.report.made_record import FloatArray, Values, finished

@@ -10,8 +10,8 @@ import re
 import numpy as np
 import pytest
 
-from experiments.record.read import SELECTED, parse
-from experiments.report.aggregate import SECONDS, VALID
+from experiments.evaluation.metric_names import TEST_NDCG10, VALID_NDCG10
+from experiments.record.line import SECONDS, parse
 from experiments.report.compare import Table, tables
 from experiments.report.formats import as_csv, latex, markdown, plain
 from experiments.report.published import Published, published
@@ -131,7 +131,7 @@ def test_csv_has_every_cutoff_of_both_rules(found: list[Table]) -> None:
         for k in (5, 10, 20)
         for rule in ("excluded", "ranked")
     ]
-    for key in (*tested, VALID, SECONDS):
+    for key in (*tested, VALID_NDCG10, SECONDS):
         values = [line.number(key) or 0.0 for line in group.lines]
         assert float(ours[f"{key} mean"]) == pytest.approx(np.mean(values))
         assert float(ours[f"{key} sd"]) == pytest.approx(np.std(values, ddof=1))
@@ -147,7 +147,7 @@ def test_csv_has_every_cutoff_of_both_rules(found: list[Table]) -> None:
         assert float(ours[column]) == pytest.approx(value), column
     assert (ours["baseline"], ours["pairs"], ours["significant"]) == ("sasrec", "3", "True")
     other = rows[5]
-    assert (other["variant"], other[f"{SELECTED} mean"]) == ("DuoRec", "")
+    assert (other["variant"], other[f"{TEST_NDCG10} mean"]) == ("DuoRec", "")
     assert other["test/ranked/ndcg@10 mean"] == "0.0443"
 
 

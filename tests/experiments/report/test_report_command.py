@@ -14,7 +14,7 @@ import pytest
 import experiments.report.command as command
 from experiments.cli.main import main
 from experiments.errors import RunFailed, UsageError
-from experiments.record.read import RESULTS
+from experiments.record.results_file import RESULTS
 from experiments.report.planted import planted_block
 from experiments.storage.files import REPOSITORY
 from tests.experiments.report.made_record import made_study, write_record

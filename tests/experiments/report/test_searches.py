@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from experiments.record.read import Line
-from experiments.report.aggregate import VALID
+from experiments.evaluation.metric_names import VALID_NDCG10
+from experiments.record.line import Line
 from experiments.report.compare import table
 from experiments.report.searches import search_sheet
 
 
 def trial(number: int, status: str, valid: float, **drawn: Any) -> Line:
     axes = {"model": "m", "encoder.dropout": 0.3, **{f"contrast.{k}": v for k, v in drawn.items()}}
-    values = {VALID: valid, "epochs": 9, "question": "?"}
+    values = {VALID_NDCG10: valid, "epochs": 9, "question": "?"}
     return Line("s", str(number), status, f"m search {number}", "beauty", 0, None, axes, values)
 
 

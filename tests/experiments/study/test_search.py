@@ -14,7 +14,7 @@ from optuna.storages.journal import JournalFileBackend
 from experiments.cli.main import main
 from experiments.config.run_config import Config
 from experiments.errors import RunFailed, UsageError
-from experiments.record.results_file import Line
+from experiments.record.line import Json as Line
 from experiments.storage.run_folder import RunFolder
 from experiments.study import searching
 from experiments.study.command import finish, left
