@@ -34,11 +34,12 @@ from models.tasks.contrast_fields import ContrastFields
 PAGE = REPOSITORY / "experiments" / "docs" / "configuration.md"
 START, END = "<!-- fields -->", "<!-- end fields -->"
 GROUPS = {"train": TrainConfig, "evaluate": EvaluateConfig, "track": TrackConfig}
-CHOICES: dict[str, tuple[Any, dict[str, Any], str]] = {  # group: the class that its kinds share, their catalogue, what the fields of all are
+CHOICES: dict[str, tuple[Any, dict[str, Any], str]] = {
     "encoder": (EncoderConfig, ENCODERS, "every encoder"),
     "next_item": (NextItemLoss, NEXT_ITEM_LOSSES, "every loss"),
     "contrast.N": (Task, TASKS, "every task"),
 }
+"""Groups with several kinds: the class that these share, their catalogue, whose its fields are."""
 EVERYWHERE = (EncoderConfig, NextItemLoss, Task, ContrastFields)
 """Classes whose fields stand in a table of their own, not in that of each subclass."""
 
@@ -49,7 +50,8 @@ def field_reference() -> str:
     for group, (shared, catalogue, whose) in CHOICES.items():
         parts += choice(group, shared, catalogue, whose)
     parts += section("`augment.`", AugmentConfig, owner_fields(AugmentConfig))
-    parts += section("`correlation.` of `augment` and of `augmented_views`", Correlation, owner_fields(Correlation))
+    title = "`correlation.` of `augment` and of `augmented_views`"
+    parts += section(title, Correlation, owner_fields(Correlation))
     for name, operator in OPERATORS.items():
         parts += section(f"Operator `{name}`", operator, owner_fields(operator))
     for group, cls in GROUPS.items():
