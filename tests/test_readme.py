@@ -1,4 +1,4 @@
-"""README's examples are run as they stand."""
+"""README and the other pages: examples run as they stand, commands exist, links lead somewhere."""
 
 from __future__ import annotations
 
@@ -7,14 +7,33 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 
-from experiments.cli.main import main
+from experiments.cli.main import main, overrides, parser
 from tests.experiments.small_data import planted, write_text
+from tests.histories import padded
 
 ROOT = Path(__file__).parent.parent
-BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
+README = ROOT / "README.md"
+DOCS = ROOT / "experiments" / "docs"
+PAGES = [
+    README,
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "augment" / "README.md",
+    ROOT / "models" / "README.md",
+    *sorted(DOCS.glob("*.md")),
+]
+LINKING = [*PAGES, ROOT / "CHANGELOG.md", ROOT / "experiments" / "BENCHMARK.md"]
+GENERATED = re.compile(r"<!-- report: .*?<!-- end report -->", re.S)
+FENCED = re.compile(r"^```.*?^```", re.S | re.M)
+OLD = re.compile(
+    r"left_out|same_as\b|one_a_user|`?rows: all|--protocol\b|protocol: (?:prefix|sequence)"
+    r"|`prefix`|`sequence` training|short: \d|dropout_twin|recent_self|OwnState|ItemVectors"
+    r"|\bWanted\b|def pair\b|models[./]sasrec\b|\bclaim"
+)
 TINY = [
     "--track.mode=disabled",
     "--epochs=1",
@@ -26,51 +45,80 @@ TINY = [
 ]
 
 
+def name_of(page: Path) -> str:
+    return page.relative_to(ROOT).as_posix()
+
+
+every_page = pytest.mark.parametrize("page", PAGES, ids=name_of)
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    """The fenced blocks of a page that are of this language."""
+    fenced = re.findall(r"^```(\w*)\n(.*?)^```$", page.read_text(), re.S | re.M)
+    return [code for kind, code in fenced if kind == language]
+
+
+def written_by_hand(page: Path) -> str:
+    return GENERATED.sub("", page.read_text())
+
+
+def plugin_of_readme(folder: Path) -> Path:
+    plugin = folder / "my_tasks.py"
+    code = next(block for block in blocks(README, "python") if block.startswith("# my_tasks.py"))
+    plugin.write_text(code)
+    return plugin
+
+
+def commands(page: Path) -> list[list[str]]:
+    """The words behind run.py of each command that stands in a fenced block."""
+    text = "".join(blocks(page, "")).replace("\\\n", " ")
+    found = re.findall(r"^(?:python|torchrun \S+) run\.py (.*(?:\n {4,}.*)*)", text, re.M)
+    return [shlex.split(command, comments=True) for command in found]
+
+
+ALL_COMMANDS = [
+    pytest.param(words, id=f"{name_of(page)}: {' '.join(words)[:60]}")
+    for page in PAGES
+    for words in commands(page)
+]
+
+
+# The examples ----------------------------------------------------------------------------------
+
+
 @pytest.mark.parametrize("dataset", ["planted", pytest.param("ml-100k", marks=pytest.mark.slow)])
-def test_the_task_from_outside_the_repository_trains(dataset: str, tmp_path: Path) -> None:
+def test_the_plug_in_of_readme_trains(dataset: str, tmp_path: Path) -> None:
     from augment import OPERATORS
     from models.tasks import TASKS
 
-    plugin = tmp_path / "my_tasks.py"
-    plugin.write_text(next(block for block in BLOCKS if block.startswith("# my_tasks.py")))
-    text = (ROOT / "README.md").read_text()
-    contrast = re.search(r"--plugin my_tasks.py .*?--contrast='(.*?)'", text, re.S)
-    assert contrast is not None
+    plugin = plugin_of_readme(tmp_path)
+    words = next(words for words in commands(README) if "--contrast" in " ".join(words))
+    contrast = next(word for word in words if word.startswith("--contrast="))
     command = ["train", "--plugin", str(plugin), "--model", "sasrec", "--out", str(tmp_path / "o")]
     if dataset == "planted":
         write_text(tmp_path, "planted", planted())
         command += ["--dataset", "planted", "--data-dir", str(tmp_path)]
     try:
-        assert main([*command, f"--contrast={contrast[1]}", *TINY]) == 0
+        assert main([*command, contrast, *TINY]) == 0
     finally:
-        OPERATORS.pop("drop_first", None)
-        TASKS.pop("earlier_self", None)
+        OPERATORS.pop("forget", None)
+        TASKS.pop("first_half", None)
     history = (tmp_path / "o" / "history.jsonl").read_text()
-    assert "contrast/earlier_self/accuracy" in history
-    assert "contrast/augmented_views/identity_rate/drop_first" in history
+    assert "contrast/first_half/accuracy" in history
+    assert "contrast/augmented_views/identity_rate/forget" in history
 
 
-def method_commands() -> list[str]:
-    """The commands under Methods that train or inspect, as they stand."""
-    text = (ROOT / "README.md").read_text().split("## Methods")[1].split("## Speed")[0]
-    block = re.findall(r"```\n(.*?)```", text, re.S)[0]
-    return [line.removeprefix("python run.py ") for line in block.splitlines()]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("command", method_commands())
-def test_every_command_under_methods_runs(command: str, tmp_path: Path) -> None:
-    out = [] if command.startswith("inspect") else ["--out", str(tmp_path / "run"), *TINY]
-    assert main([*shlex.split(command), *out]) == 0
+def test_the_plug_in_of_readme_is_short() -> None:
+    code = next(block for block in blocks(README, "python") if block.startswith("# my_tasks.py"))
+    assert len(code.splitlines()) <= 35
 
 
 @pytest.mark.slow
-def test_the_contract_tests_run_on_the_task_from_outside(tmp_path: Path) -> None:
-    plugin = tmp_path / "my_tasks.py"
-    plugin.write_text(next(block for block in BLOCKS if block.startswith("# my_tasks.py")))
+def test_the_contract_tests_run_on_the_plug_in_of_readme(tmp_path: Path) -> None:
+    plugin = plugin_of_readme(tmp_path)
     contract = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/contract"]
     done = subprocess.run(
-        [*contract, "--plugin", str(plugin), "-k", "drop_first or earlier_self", "-v"],
+        [*contract, "--plugin", str(plugin), "-k", "forget or first_half", "-v"],
         cwd=ROOT, capture_output=True, text=True, timeout=600,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-3000:]
@@ -83,17 +131,120 @@ def test_the_model_trains_in_recboles_own_pipeline(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    block = next(block for block in BLOCKS if "data_preparation" in block)
+    block = next(block for block in blocks(README, "python") if "data_preparation" in block)
+    short = block.replace('"epochs": 2', '"epochs": 1').replace('"ml-100k", 50,', '"ml-100k", 5,')
+    assert short.count('"ml-100k", 5,') == 1  # histories of 5 items: RecBole makes 97,171 rows
     scope: dict[str, object] = {}
-    short = block.replace('"epochs": 2', '"epochs": 1').replace("    50,\n", "    5,\n")
-    assert short.count("    5,\n") == 1  # histories of 5 items: RecBole makes 97,171 rows
     exec(compile(short, "README.md", "exec"), scope)
     assert "trainer" in scope
 
 
-def test_every_command_of_the_table_exists() -> None:
-    commands = set(re.findall(r"run\.py (\w+)", (ROOT / "README.md").read_text()))
-    for command in commands:
+def run_block(page: Path, word: str) -> dict[str, Any]:
+    """What the Python block of a page that holds this word defines."""
+    block = next(block for block in blocks(page, "python") if word in block)
+    scope: dict[str, Any] = {"__name__": __name__}  # dataclasses look their module up
+    exec(compile(block, page.name, "exec"), scope)
+    return scope
+
+
+def test_the_operator_of_extending_forgets_the_oldest_items() -> None:
+    operator = run_block(DOCS / "extending.md", "DropFirst")["OPERATORS"]["drop_first"](count=2)
+    after = operator(padded([[1, 2, 3, 4], [5, 6], [7]]), torch.Generator())
+    assert after.items.tolist() == [[3, 4, 0, 0], [6, 0, 0, 0], [7, 0, 0, 0]]
+    assert after.lengths.tolist() == [2, 1, 1]
+
+
+def test_the_encoder_of_extending_reads_no_later_item() -> None:
+    config = run_block(DOCS / "extending.md", "RunningMean")["RunningMeanConfig"](dim=4)
+    encoder = config.build()
+    x, lengths = torch.randn(2, 5, 4), torch.tensor([5, 3])
+    states = encoder(x, lengths, False)  # [2, 5, 4]
+    assert torch.allclose(states[:, :3], encoder(x[:, :3], lengths.clamp(max=3), False))
+    assert torch.allclose(encoder(x, lengths, True), states[[0, 1], lengths - 1])
+
+
+@pytest.mark.parametrize("page", [README, DOCS / "studies.md"], ids=name_of)
+def test_the_study_of_a_page_can_be_planned(
+    page: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "my_ablation.yaml"
+    file.write_text(blocks(page, "yaml")[0])
+    assert main(["study", str(file), "--out", str(tmp_path / "o"), "--dry-run"]) == 0
+    count = int(re.findall(r"my_ablation: (\d+) trials", capsys.readouterr().out)[0])
+    if page == README:
+        assert f"runs {count} trainings" in README.read_text()
+
+
+@pytest.mark.parametrize("words", ALL_COMMANDS)
+def test_a_command_of_the_pages_is_understood(words: list[str]) -> None:
+    """Its options exist, and the fields that it sets can be set."""
+    from experiments.config.resolve import resolve
+
+    arguments, rest = parser().parse_known_args(words)
+    fields = overrides(arguments, rest)
+    named = {"--plugin", "--config", "--resume"} & set(words)
+    if arguments.fields is True and not named and arguments.data_dir is None:
+        resolve(None, fields)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "words", commands(DOCS / "configuration.md")[:6], ids=lambda words: " ".join(words)[:60]
+)
+def test_a_command_of_configuration_runs(words: list[str], tmp_path: Path) -> None:
+    tiny = [one for one in TINY if "inner" not in one or "gru" not in " ".join(words)]
+    out = [] if words[0] == "inspect" else ["--out", str(tmp_path / "run"), *tiny]
+    assert main([*words, *out]) == 0
+
+
+@every_page
+def test_every_command_that_a_page_names_exists(page: Path) -> None:
+    for command in set(re.findall(r"run\.py ([a-z]+)", page.read_text())):
         with pytest.raises(SystemExit) as stop:
             main([command, "--help"])
         assert stop.value.code == 0
+
+
+# The pages -------------------------------------------------------------------------------------
+
+
+def test_readme_is_read_in_five_minutes() -> None:
+    text = README.read_text()
+    assert len(text.splitlines()) <= 250
+    assert len(text.split()) <= 1600
+
+
+def anchors(page: Path) -> set[str]:
+    """What GitHub calls the headings of a page."""
+    headings = re.findall(r"^#+ (.*)", FENCED.sub("", page.read_text()), re.M)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in headings}
+
+
+@pytest.mark.parametrize("page", LINKING, ids=name_of)
+def test_every_relative_link_leads_somewhere(page: Path) -> None:
+    dead = []
+    for target in re.findall(r"\]\(([^)\s]+)\)", FENCED.sub("", page.read_text())):
+        name, _, anchor = target.partition("#")
+        if "://" in target:
+            continue
+        there = (page.parent / name).resolve() if name else page
+        if not there.exists() or (anchor and anchor not in anchors(there)):
+            dead.append(target)
+    assert dead == []
+
+
+@every_page
+def test_a_page_says_no_old_names(page: Path) -> None:
+    assert OLD.findall(written_by_hand(page)) == []
+
+
+@every_page
+def test_what_looks_like_a_file_of_the_repository_is_one(page: Path) -> None:
+    named = re.findall(r"`((?:augment|models|experiments|tests)/[\w./-]+\w/?)`", page.read_text())
+    real = [name for name in named if not re.search(r"\b(?:NAME|STUDY)\b", name)]
+    assert [name for name in real if not (ROOT / name).exists()] == []
+
+
+def test_every_page_of_the_docs_is_reached_from_readme() -> None:
+    text = README.read_text() + "".join(page.read_text() for page in PAGES[1:])
+    assert [page.name for page in DOCS.glob("*.md") if f"{page.name}" not in text] == []
