@@ -109,6 +109,12 @@ def test_only_tracking_imports_wandb() -> None:
     assert using == {"experiments.tracking"}
 
 
+def test_only_the_plug_knows_recbole_below_experiments() -> None:
+    below = [*modules("augment"), *modules("models")]
+    using = {dotted(path) for path in below if "recbole" in imported(path)}
+    assert using == {"models.recbole_plug"}
+
+
 def test_the_command_line_answers_before_anything_heavy_is_imported() -> None:
     code = (
         "import sys, experiments.cli.main; "

@@ -18,7 +18,7 @@ from experiments.data.histories import Histories
 from experiments.errors import UsageError
 from experiments.recbole.models import RecBoleModel
 from models.baselines import BASELINES, Popularity, RepeatLast
-from models.sasrec import Catalogue, SASRec
+from models.recbole_plug import Catalogue, SASRec
 from models.tasks import FeatureTask, Task
 
 RECBOLE_FIELDS = {

@@ -56,7 +56,7 @@ from experiments.training.nan_check import Place, check_finite, check_weights
 from experiments.training.optimizer import Optimizer, gradient_norms, rate_at
 from experiments.training.result import write_result
 from models.baselines import Popularity, RepeatLast
-from models.sasrec import SASRec
+from models.recbole_plug import SASRec
 from models.shard import ALONE, Shard
 from models.tasks import FeatureTask
 
@@ -146,7 +146,7 @@ def prepare(config: Config, spec: DatasetSpec, shard: Shard = ALONE) -> Run:
     if isinstance(model, SASRec):
         model.shard = shard
         model.sparse_rows = config.train.lazy_rows
-        model.bfloat16 = config.train.precision == "bfloat16"
+        model.bfloat16_products = config.train.precision == "bfloat16"
     elif config.train.precision != "float32" and trained(model):
         raise UsageError(f"train.precision: {config.model} is trained in float32")
     if shard.count > 1 and config.train.lazy_rows:

@@ -17,7 +17,7 @@ from experiments.training.build import RECBOLE_FIELDS
 from models.augmented_input import AugmentConfig
 from models.encoders import ENCODERS, EncoderConfig
 from models.losses.next_item import CrossEntropy, NextItemLoss
-from models.sasrec import Catalogue, SASRec
+from models.recbole_plug import Catalogue, SASRec
 from models.tasks import Batch, FeatureTask, ItemFeatures, Task
 from tests.histories import generator, padded
 

@@ -18,7 +18,7 @@ from experiments.cli.main import main
 from experiments.config.run_config import Config, config_tree
 from experiments.data.batches import TrainingBatches
 from experiments.evaluation.ranking import Evaluation, metrics
-from models.sasrec import SASRec
+from models.recbole_plug import SASRec
 from tests.experiments.small_data import (
     FAST,
     ITEMS,
