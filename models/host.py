@@ -14,6 +14,7 @@ from torch import Generator, Tensor, nn
 from torch.profiler import record_function
 
 from augment import MASK, Sequences, TrainHistories, identity_rate
+from augment.correlation import CountNeighbours, counted_neighbours
 from models.augmented_input import AugmentConfig, AugmentedInput
 from models.diagnostics import task_metrics
 from models.encoders import EncoderConfig
@@ -51,6 +52,7 @@ class Host(nn.Module):
     contrast: tasks; those of weight 0 are left out.  Their names are unique.
     augment:  what is done to the input of the next-item loss.
     train:    the training split, the only data given.
+    count_neighbours: how items are compared by it; whoever keeps files may hand in one that does.
 
     Item 0 is padding, items 1..num_items are real, the table's last row is [mask]; only real
     items are scored.
@@ -68,6 +70,7 @@ class Host(nn.Module):
         augment: AugmentConfig,
         train: TrainHistories,
         device: torch.device,
+        count_neighbours: CountNeighbours = counted_neighbours,
     ) -> None:
         nn.Module.__init__(self)  # and not what comes next where there are two base classes
         self.next_item = copy.deepcopy(next_item)
@@ -82,11 +85,12 @@ class Host(nn.Module):
         self.own = Generator(device=device)  # negatives of one of several processes
         self.mined = train
         self.next_item.fit(train)
-        sizes = Sizes(encoder.dim, encoder.max_length, self.num_items, len(train.offsets) - 1)
+        users = len(train.offsets) - 1
+        sizes = Sizes(encoder.dim, encoder.max_length, self.num_items, users, count_neighbours)
         for task in self.contrastive_tasks():
             task.prepare(sizes)
             task.fit(train)
-        self.augment = AugmentedInput(augment, encoder.max_length)
+        self.augment = AugmentedInput(augment, encoder.max_length, count_neighbours)
         self.augment.fit(train)
 
     def contrastive_tasks(self) -> list[Task]:

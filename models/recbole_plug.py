@@ -13,6 +13,7 @@ from recbole.utils import InputType
 from torch import Generator, Tensor
 
 from augment import Sequences, TrainHistories
+from augment.correlation import counted_neighbours
 from models.augmented_input import AugmentConfig
 from models.host import Host
 from models.tasks import Batch
@@ -37,7 +38,8 @@ class SASRec(Host, SequentialRecommender):  # type: ignore[misc]  # RecBole is n
 
     config:  maps RecBole's field names, `seed`, and objects of ours: `encoder`
              (EncoderConfig), `next_item` (NextItemLoss), `contrast` (a sequence of Task) and,
-             where the input is to be augmented, `augment` (AugmentConfig).
+             where the input is to be augmented, `augment` (AugmentConfig); where neighbours
+             of items are kept, `count_neighbours` (CountNeighbours).
     dataset: a RecBole SequentialDataset of the training split, or a Catalogue.
     """
 
@@ -45,6 +47,7 @@ class SASRec(Host, SequentialRecommender):  # type: ignore[misc]  # RecBole is n
 
     def __init__(self, config: Mapping[str, Any], dataset: Any) -> None:
         SequentialRecommender.__init__(self, config, dataset)  # names of fields, no parameters
+        counts = "count_neighbours" in config  # RecBole's Config has no `get`
         Host.__init__(
             self,
             config["encoder"],
@@ -53,6 +56,7 @@ class SASRec(Host, SequentialRecommender):  # type: ignore[misc]  # RecBole is n
             config["augment"] if "augment" in config else AugmentConfig(),
             train_histories(dataset),
             config["device"],
+            config["count_neighbours"] if counts else counted_neighbours,
         )
         self.max_length = config["MAX_ITEM_LIST_LENGTH"]  # RecBole may be told to read fewer
         self.rng = Generator(device=config["device"]).manual_seed(config["seed"])

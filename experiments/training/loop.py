@@ -17,14 +17,9 @@ import torch
 from torch import Generator, Tensor, nn
 from tqdm import tqdm
 
+from augment.examples import prefix_rows, window_rows
 from experiments.config.run_config import Config, config_tree, settings_sha256, tree_sha256
-from experiments.data.batches import (
-    Split,
-    TrainingBatches,
-    prefix_rows,
-    sequence_rows,
-    train_split,
-)
+from experiments.data.batches import Split, TrainingBatches, train_split
 from experiments.data.catalogue import DatasetSpec, load
 from experiments.data.histories import Histories
 from experiments.errors import UsageError
@@ -130,7 +125,7 @@ def prepare(config: Config, spec: DatasetSpec, shard: Shard = ALONE) -> Run:
     check_precision(config.train.precision, device)
     histories = load(spec, config.ties)
     train_items = train_split(histories)
-    make_rows = prefix_rows if config.protocol == "prefix" else sequence_rows
+    make_rows = prefix_rows if config.protocol == "prefix" else window_rows
     rows = make_rows(train_items, config.encoder.max_length)
     model = build_model(config, histories, train_items, spec, device)
     repeat_exactly(device, or_say=not isinstance(model, SASRec))
