@@ -8,8 +8,12 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from augment.correlation import Counted, embedding_neighbours
-from augment.neighbour_cache import cached_neighbours
+from augment.correlation import (
+    Counted,
+    CountNeighbours,
+    counted_neighbours,
+    embedding_neighbours,
+)
 from augment.neighbours import Neighbours, better_of
 from augment.operator import CorrelatedOperator, Operator, bind
 from augment.sequences import TrainHistories
@@ -51,11 +55,16 @@ class CorrelatedItems:
     """
 
     def __init__(
-        self, correlation: Correlation, operators: tuple[Operator, ...], max_length: int
+        self,
+        correlation: Correlation,
+        operators: tuple[Operator, ...],
+        max_length: int,
+        count_neighbours: CountNeighbours = counted_neighbours,
     ) -> None:
         self.correlation = correlation
         self.operators = operators
         self.max_length = max_length
+        self.count_neighbours = count_neighbours
         self.needed = any(isinstance(one, CorrelatedOperator) for one in operators)
         self.known: Tensor | None = None
         self.counted: Neighbours | None = None
@@ -67,7 +76,7 @@ class CorrelatedItems:
             return
         counted = COUNTED[self.correlation.similar]
         self.known = torch.unique(train.items)
-        self.counted = cached_neighbours(train, self.correlation.neighbours, counted)
+        self.counted = self.count_neighbours(train, self.correlation.neighbours, counted)
         self.table = self.counted
 
     def start_epoch(self, epoch: int, vectors: Tensor) -> None:

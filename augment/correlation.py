@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
 import numpy as np
@@ -18,6 +18,9 @@ from augment.sequences import TrainHistories
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Counted = Literal["cooccurrence", "cosine", "cosine_iuf"]
+CountNeighbours = Callable[[TrainHistories, int, Counted], Neighbours]
+"""How items are compared by the histories that they share: `counted_neighbours`, or what gives
+the same."""
 BLOCK = 4_194_304  # pairs of items held at once, at most: a few hundred MB of work space
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, NoReturn, Protocol, runtime_checkable
 
@@ -86,3 +86,16 @@ def check_share(field: str, share: float) -> None:
     """A share of a history lies in [0, 1]; anything else is a ValueError."""
     if not 0.0 <= share <= 1.0:
         raise ValueError(f"{field} must lie in [0, 1], got {share}")
+
+
+def operator_names(
+    operators: Iterable[Operator], catalogue: Mapping[str, type[Operator]]
+) -> tuple[str, ...]:
+    """Catalogue names, numbered where one occurs again: ("crop", "mask", "mask.2")."""
+    known = {cls: name for name, cls in catalogue.items()}
+    names: list[str] = []
+    for operator in operators:
+        name = known.get(type(operator), type(operator).__name__)
+        count = sum(other.split(".")[0] == name for other in names)
+        names.append(f"{name}.{count + 1}" if count else name)
+    return tuple(names)

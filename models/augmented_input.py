@@ -8,11 +8,20 @@ from typing import Literal
 import torch
 from torch import Generator, Tensor
 
-from augment import CorrelatedItems, Correlation, Crop, Mask, Operator, Reorder, TrainHistories
-from augment.operator import moving
+from augment import (
+    OPERATORS,
+    CorrelatedItems,
+    Correlation,
+    Crop,
+    Mask,
+    Operator,
+    Reorder,
+    TrainHistories,
+)
+from augment.correlation import CountNeighbours, counted_neighbours
+from augment.operator import moving, operator_names
 from augment.sequences import Sequences, random_below
 from augment.views import apply_chosen, either
-from models.tasks.augmented_views import operator_names
 from models.tasks.task import Batch
 
 
@@ -44,7 +53,7 @@ class AugmentConfig:
         """ValueError where items would move away from the labels of their positions."""
         moved = moving(self.operators) if self.probability > 0.0 else ()
         if moved:
-            names = ", ".join(operator_names(moved))
+            names = ", ".join(operator_names(moved, OPERATORS))
             raise ValueError(
                 f"augment.operators: {names} may move items, and protocol sequence trains what "
                 "follows each position; keep positions (mask, substitute) or use prefix"
@@ -54,9 +63,16 @@ class AugmentConfig:
 class AugmentedInput:
     """Changes some rows of a batch by a randomly drawn operator, as configured."""
 
-    def __init__(self, config: AugmentConfig, max_length: int) -> None:
+    def __init__(
+        self,
+        config: AugmentConfig,
+        max_length: int,
+        count_neighbours: CountNeighbours = counted_neighbours,
+    ) -> None:
         self.config = config
-        self.correlated = CorrelatedItems(config.correlation, config.operators, max_length)
+        self.correlated = CorrelatedItems(
+            config.correlation, config.operators, max_length, count_neighbours
+        )
 
     def fit(self, train: TrainHistories) -> None:
         """Mine the training split, if there is anything to do with it."""

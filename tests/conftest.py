@@ -32,7 +32,7 @@ def own_neighbours(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Tables that were counted by another version of the code are not looked at."""
     with pytest.MonkeyPatch.context() as patch:
         folder = tmp_path_factory.mktemp("neighbours")
-        patch.setattr("augment.neighbour_cache.FOLDER", folder)
+        patch.setattr("experiments.data.neighbour_cache.FOLDER", folder)
         yield
 
 

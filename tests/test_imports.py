@@ -35,8 +35,8 @@ def modules(folder: str) -> list[Path]:
     return sorted((ROOT / folder).rglob("*.py"))
 
 
-def imported(path: Path) -> set[str]:
-    """The top-level packages a file imports, anywhere in it."""
+def imported(path: Path, everything: bool = False) -> set[str]:
+    """The top-level packages a file imports, anywhere in it; Python's own where asked for."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
@@ -44,7 +44,7 @@ def imported(path: Path) -> set[str]:
         if isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: a relative import"
             found.add(str(node.module).partition(".")[0])
-    return found - sys.stdlib_module_names
+    return found if everything else found - sys.stdlib_module_names
 
 
 @pytest.mark.parametrize("package", ALLOWED)
@@ -102,11 +102,23 @@ def test_run_py_imports_only_experiments() -> None:
     assert imported(ROOT / "run.py") == {"experiments"}
 
 
+def test_neither_operators_nor_models_touch_files() -> None:
+    files = {"os", "pathlib", "shutil", "tempfile", "zipfile"}
+    below = [*modules("augment"), *modules("models")]
+    assert {dotted(path) for path in below if files & imported(path, everything=True)} == set()
+
+
 def test_only_tracking_imports_wandb() -> None:
     using = {
         module.rpartition(".")[0] for module, path in MODULES.items() if "wandb" in imported(path)
     }
     assert using == {"experiments.tracking"}
+
+
+def test_only_the_plug_knows_recbole_below_experiments() -> None:
+    below = [*modules("augment"), *modules("models")]
+    using = {dotted(path) for path in below if "recbole" in imported(path)}
+    assert using == {"models.recbole_plug"}
 
 
 def test_the_command_line_answers_before_anything_heavy_is_imported() -> None:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import torch
 
 if TYPE_CHECKING:
+    from augment.examples import Rows
     from experiments.config.run_config import Config
-    from experiments.data.batches import Rows
 
 BACKWARD = 3  # a product, and the products of its two gradients
 SIDE = 1024  # of the square matrices whose product is timed

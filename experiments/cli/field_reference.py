@@ -24,7 +24,7 @@ from experiments.config.run_config import Config, EvaluateConfig, TrainConfig
 from experiments.config.typed import CATALOGUES, PLAIN, hints_of, required, to_tree
 from experiments.storage.atomic import replace
 from experiments.storage.files import REPOSITORY
-from experiments.tracking.track import TrackConfig
+from experiments.tracking.config import TrackConfig
 from models.augmented_input import AugmentConfig
 from models.encoders import ENCODERS, EncoderConfig
 from models.losses.next_item import NEXT_ITEM_LOSSES, NextItemLoss

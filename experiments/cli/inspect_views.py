@@ -12,7 +12,8 @@ from experiments.data.histories import Histories, IntArray
 from experiments.errors import UsageError
 from experiments.training.loop import epoch_seeds
 from experiments.training.run import Run
-from models.sasrec import SASRec, identity_rates
+from models.diagnostics import identity_rates
+from models.recbole_plug import SASRec
 from models.tasks import Batch, ItemVectors, OwnState, Task, View, Wanted
 
 SAMPLE = 4096  # training examples that identity rates are taken over

@@ -15,7 +15,7 @@ from experiments.data.vectors import Vectors, ids_file
 from experiments.errors import UsageError
 from experiments.evaluation.ranking import Scorer
 from experiments.storage.new_files import Writer, text_of, write_new
-from models.sasrec import SASRec
+from models.recbole_plug import SASRec
 from models.snapshot import Snapshot
 
 What = Literal["items", "users"]

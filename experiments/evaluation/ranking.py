@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from augment import Sequences
+from augment.examples import Rows
 from augment.sequences import cut
-from experiments.data.batches import HELD_OUT, Rows, Split, evaluation_rows
+from experiments.data.batches import HELD_OUT, Split, evaluation_rows
 from experiments.data.histories import Histories, IntArray
 from models.shard import ALONE, Shard
 

@@ -26,7 +26,7 @@ from experiments.data.histories import Histories
 from experiments.errors import UsageError, unknown
 from experiments.recbole.config import RecBoleConfig, quiet, recbole_config, write_atomic_file
 from models.baselines import blocks
-from models.sasrec import Losses
+from models.host import Losses
 from models.tasks import Batch
 
 FOLDER = Path(str(importlib.util.find_spec("recbole").origin)).parent  # type: ignore[union-attr]

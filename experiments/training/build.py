@@ -15,10 +15,11 @@ from experiments.config.run_config import Config
 from experiments.data.catalogue import DatasetSpec
 from experiments.data.features import files_sha256, read_features
 from experiments.data.histories import Histories
+from experiments.data.neighbour_cache import cached_neighbours
 from experiments.errors import UsageError
 from experiments.recbole.models import RecBoleModel
 from models.baselines import BASELINES, Popularity, RepeatLast
-from models.sasrec import Catalogue, SASRec
+from models.recbole_plug import Catalogue, SASRec
 from models.tasks import FeatureTask, Task
 
 RECBOLE_FIELDS = {
@@ -55,6 +56,7 @@ def build_model(
         "next_item": config.next_item,
         "contrast": [with_features(task, histories, spec) for task in config.contrast],
         "augment": config.augment,
+        "count_neighbours": cached_neighbours,
     }
     try:
         with fitting_in_memory():

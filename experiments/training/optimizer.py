@@ -12,7 +12,7 @@ from torch.profiler import record_function
 
 from experiments.config.run_config import TrainConfig
 from experiments.errors import UsageError
-from models.sasrec import SASRec
+from models.recbole_plug import SASRec
 from models.shard import ALONE, Shard
 
 

@@ -9,8 +9,9 @@ from typing import Any
 import torch
 from torch import nn
 
+from augment.examples import prefix_rows, window_rows
 from experiments.config.run_config import Config, settings_sha256
-from experiments.data.batches import Split, TrainingBatches, prefix_rows, sequence_rows, train_split
+from experiments.data.batches import Split, TrainingBatches, train_split
 from experiments.data.catalogue import DatasetSpec, load
 from experiments.data.histories import Histories
 from experiments.errors import UsageError
@@ -23,7 +24,7 @@ from experiments.training.environment import (
     repeat_exactly,
 )
 from models.baselines import Popularity, RepeatLast
-from models.sasrec import SASRec
+from models.recbole_plug import SASRec
 from models.shard import ALONE, Shard
 from models.tasks.item_features import FeatureTask
 
@@ -97,7 +98,7 @@ def prepare(config: Config, spec: DatasetSpec, shard: Shard = ALONE) -> Run:
     check_precision(config.train.precision, device)
     histories = load(spec, config.ties)
     train_items = train_split(histories)
-    make_rows = prefix_rows if config.protocol == "prefix" else sequence_rows
+    make_rows = prefix_rows if config.protocol == "prefix" else window_rows
     rows = make_rows(train_items, config.encoder.max_length)
     model = build_model(config, histories, train_items, spec, device)
     repeat_exactly(device, or_say=not isinstance(model, SASRec))
@@ -113,7 +114,7 @@ def prepare(config: Config, spec: DatasetSpec, shard: Shard = ALONE) -> Run:
     if isinstance(model, SASRec):
         model.shard = shard
         model.sparse_rows = config.train.lazy_rows
-        model.bfloat16 = config.train.precision == "bfloat16"
+        model.bfloat16_products = config.train.precision == "bfloat16"
     elif config.train.precision != "float32" and trained(model):
         raise UsageError(f"train.precision: {config.model} is trained in float32")
     if shard.count > 1 and config.train.lazy_rows:

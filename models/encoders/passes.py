@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from torch import Tensor
 from augment import Sequences
 from models.encoders.encoder import Encoder
 
+Name = TypeVar("Name", bound=Hashable)
 GROUP_OVERHEAD = 1500
 """Padded positions whose arithmetic costs as much as running one more group (measured)."""
 
@@ -36,29 +37,34 @@ class Request:
 
 
 def encode_together(
-    encoder: Encoder, embed: Callable[[Tensor], Tensor], requests: list[Request]
-) -> list[Tensor]:
-    """Encode the rows of all requests in one pass; one tensor for each request, in order.
+    encoder: Encoder, embed: Callable[[Tensor], Tensor], requests: Mapping[Name, Request]
+) -> dict[Name, Tensor]:
+    """Encode the rows of all requests in one pass; one tensor for each request, by its name.
 
     Rows are sorted by length and cut into few groups, each padded to its own longest row
     only, and the embeddings of the whole pass are looked up at once.  Rows of which only the
     last state is wanted form groups of their own: they cost the encoder less.
     """
-    if not requests:
-        return []
-    stacks = {
-        last_only: stack([r.sequences for r in requests if (r.want == "last") == last_only])
+    kinds = {
+        last_only: {name: r for name, r in requests.items() if (r.want == "last") == last_only}
         for last_only in (True, False)
-        if any((r.want == "last") == last_only for r in requests)
     }
+    stacks = {
+        last_only: stack([request.sequences for request in kind.values()])
+        for last_only, kind in kinds.items()
+        if kind
+    }
+    if not stacks:
+        return {}
     groups = {last_only: length_groups(rows) for last_only, rows in stacks.items()}
-    vectors = embed_groups(embed, [group for some in groups.values() for group in some])
-    pieces: dict[bool, Iterator[Tensor]] = {}
-    for last_only, some in groups.items():
-        states = [encoder(next(vectors), group.rows.lengths, last_only) for group in some]
-        sizes = [len(r.sequences) for r in requests if (r.want == "last") == last_only]
-        pieces[last_only] = iter(torch.split(merge(some, states, stacks[last_only].width), sizes))
-    return [finish(r, next(pieces[r.want == "last"])) for r in requests]
+    vectors = embed_groups(embed, [group for parts in groups.values() for group in parts])
+    states: dict[Name, Tensor] = {}
+    for last_only, parts in groups.items():
+        encoded = [encoder(next(vectors), group.rows.lengths, last_only) for group in parts]
+        sizes = [len(request.sequences) for request in kinds[last_only].values()]
+        pieces = torch.split(merge(parts, encoded, stacks[last_only].width), sizes)
+        states |= zip(kinds[last_only], pieces, strict=True)
+    return {name: finish(request, states[name]) for name, request in requests.items()}
 
 
 def stack(sequences: list[Sequences]) -> Sequences:

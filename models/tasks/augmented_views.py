@@ -18,6 +18,7 @@ from augment import (
     TrainHistories,
     draw_two_views,
 )
+from augment.operator import operator_names
 from augment.views import Draw, ShortHistories
 from models.snapshot import Snapshot
 from models.tasks.contrastive import ContrastiveTask
@@ -81,7 +82,9 @@ class AugmentedViews(ContrastiveTask):
 
     def prepare(self, sizes: Sizes) -> None:
         super().prepare(sizes)
-        self.correlated = CorrelatedItems(self.correlation, self.operators, sizes.max_length)
+        self.correlated = CorrelatedItems(
+            self.correlation, self.operators, sizes.max_length, sizes.count_neighbours
+        )
 
     def fit(self, train: TrainHistories) -> None:
         super().fit(train)
@@ -102,21 +105,10 @@ class AugmentedViews(ContrastiveTask):
         return replace(view, made_from=histories)
 
     def draw_pair(self, histories: Sequences, rng: Generator) -> list[View]:
-        names = operator_names(self.operators)
+        names = operator_names(self.operators, OPERATORS)
         short = ShortHistories(self.short, self.for_short()) if self.short else None
         operators = self.operators
         if self.correlated is not None:
             operators = self.correlated.bound(histories.device)
         drawn = draw_two_views(histories, operators, self.draw, rng, short)
         return [View(v.sequences, self.pooling, names, v.operator) for v in drawn]
-
-
-def operator_names(operators: tuple[Operator, ...]) -> tuple[str, ...]:
-    """Catalogue names, numbered where one occurs again: ("crop", "mask", "mask.2")."""
-    known = {cls: name for name, cls in OPERATORS.items()}
-    names: list[str] = []
-    for operator in operators:
-        name = known.get(type(operator), type(operator).__name__)
-        count = sum(other.split(".")[0] == name for other in names)
-        names.append(f"{name}.{count + 1}" if count else name)
-    return tuple(names)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Generator, Tensor
 
 from augment import Sequences, TrainHistories
+from augment.correlation import CountNeighbours, counted_neighbours
 from models.configured import ConfiguredModule
 from models.snapshot import Pooling, Snapshot
 
@@ -88,12 +89,13 @@ Wanted = View | OwnState | ItemVectors
 
 @dataclass(frozen=True)
 class Sizes:
-    """What a task's parameters depend on."""
+    """What a task's parameters depend on, and how it has neighbours of items counted."""
 
     dim: int
     max_length: int
     num_items: int
     num_users: int
+    count_neighbours: CountNeighbours = counted_neighbours
 
     def pooled(self, pooling: Pooling) -> int:
         """The size of a history's representation."""

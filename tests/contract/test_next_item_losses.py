@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from models.losses.next_item import NEXT_ITEM_LOSSES, CrossEntropy, Items, NextItemLoss, NoNextItem
-from models.sasrec import SASRec
+from models.recbole_plug import SASRec
 from tests.histories import generator
 from tests.models.tiny import (
     Protocol,

@@ -14,7 +14,7 @@ from torch import Tensor
 from augment import PADDING, Sequences
 from experiments.data.batches import make_batch
 from models.encoders import ENCODERS
-from models.sasrec import SASRec
+from models.recbole_plug import SASRec
 from models.tasks import (
     TASKS,
     Batch,

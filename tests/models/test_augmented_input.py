@@ -14,7 +14,7 @@ from torch import Generator
 
 from augment import Correlation, Crop, Insert, Mask, Operator, Reorder, Sequences, Substitute
 from models.augmented_input import AugmentConfig, AugmentedInput
-from models.sasrec import SASRec
+from models.recbole_plug import SASRec
 from models.tasks import AugmentedViews, Batch, View
 from tests.histories import counting, generator, histories, real_items, seeds
 from tests.models.tiny import (

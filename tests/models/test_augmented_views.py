@@ -22,8 +22,8 @@ from augment import (
     draw_two_views,
 )
 from augment.views import Draw
+from models.diagnostics import identity_rates
 from models.losses import info_nce
-from models.sasrec import identity_rates
 from models.tasks import AugmentedViews, Batch, Pooling, View
 from tests.histories import counting, generator, real_items
 from tests.models.tiny import (

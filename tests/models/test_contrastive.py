@@ -15,7 +15,7 @@ from augment import MASK, Mask, TrainHistories
 from experiments.storage.checkpoint import load_weights, save_weights
 from models.losses import info_nce, uniformity
 from models.losses.negatives import in_batch
-from models.sasrec import SASRec
+from models.recbole_plug import SASRec
 from models.tasks import (
     AugmentedViews,
     Batch,

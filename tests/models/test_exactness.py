@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from augment import MASK, Sequences
 from models.encoders.self_attention import Block, SelfAttention
-from models.sasrec import SASRec
+from models.recbole_plug import SASRec
 from models.tasks import TASKS, Batch, View
 from tests.histories import generator
 from tests.models.tiny import (

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from models.losses.info_nce import Similarity
-from models.sasrec import SASRec
+from models.recbole_plug import SASRec
 from models.tasks import Batch, Intents, Sizes
 from models.tasks.intents import Prototypes
 from tests.histories import counting, generator, padded

@@ -94,9 +94,9 @@ def alone(encoder: Encoder, request: Request) -> Tensor:
 def test_together_is_as_alone(kind: str, overhead: int, some: list[Request]) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(passes, "GROUP_OVERHEAD", overhead)
-        together = encode_together(ENCODER[kind], Embedding(), some)
-    assert len(together) == len(some)
-    for request, states in zip(some, together, strict=True):
+        together = encode_together(ENCODER[kind], Embedding(), dict(enumerate(some)))
+    assert list(together) == list(range(len(some)))
+    for request, states in zip(some, together.values(), strict=True):
         if request.want == "all":  # states at padding mean nothing
             assert states.shape == (*request.sequences.items.shape, 8)
             states = states * request.sequences.real()[:, :, None]
@@ -143,7 +143,7 @@ def test_the_embedding_is_asked_once_and_padding_is_not_encoded(
         (counting([2, 3]), "mean"),
         (counting([5]), "last"),
     ]
-    encode_together(recorder, embed, [Request(seqs, want) for seqs, want in views])
+    encode_together(recorder, embed, {n: Request(*view) for n, view in enumerate(views)})
     assert embed.calls == 1
     assert recorder.padded_positions == 0
     assert recorder.called == [(1, 2, True), (2, 5, True), (1, 2, False), (1, 3, False)]
@@ -152,7 +152,7 @@ def test_the_embedding_is_asked_once_and_padding_is_not_encoded(
 def test_the_mean_is_over_real_positions_only() -> None:
     embed = Embedding()
     seqs = counting([1, 3], width=6)
-    (mean,) = encode_together(Recorder(), embed, [Request(seqs, "mean")])
+    mean = encode_together(Recorder(), embed, {"it": Request(seqs, "mean")})["it"]
     torch.testing.assert_close(mean[0], embed.weight[2])
     torch.testing.assert_close(mean[1], embed.weight[2:5].mean(dim=0))
 
@@ -160,7 +160,7 @@ def test_the_mean_is_over_real_positions_only() -> None:
 def test_concat_is_right_aligned_behind_zeros() -> None:
     embed = Embedding()
     request = Request(counting([1, 3], width=6), "concat", max_length=4)
-    (found,) = encode_together(Recorder(), embed, [request])
+    found = encode_together(Recorder(), embed, {"it": request})["it"]
     zero = torch.zeros(8)
     assert torch.equal(found[0], torch.cat([zero, zero, zero, embed.weight[2]]))
     assert torch.equal(found[1], torch.cat([zero, *embed.weight[2:5]]))
@@ -175,8 +175,8 @@ def test_the_vector_of_padding_does_not_matter(
     request = Request(counting([4, 1, 2], width=9), want, max_length=9)
     embed, other = Embedding(), Embedding()
     other.weight[1] = -7.0
-    (before,) = encode_together(ENCODER[kind], embed, [request])
-    (after,) = encode_together(ENCODER[kind], other, [request])
+    before = encode_together(ENCODER[kind], embed, {"it": request})["it"]
+    after = encode_together(ENCODER[kind], other, {"it": request})["it"]
     torch.testing.assert_close(after, before)
 
 
@@ -187,7 +187,7 @@ def test_gradients_flow_to_every_request(kind: str) -> None:
     wants: list[Literal["last", "mean", "all"]] = ["last", "mean", "all"]
     for want in wants:
         states = encode_together(
-            ENCODER[kind], embed, [Request(counting([3, 2]), w) for w in wants]
-        )[wants.index(want)]
+            ENCODER[kind], embed, {w: Request(counting([3, 2]), w) for w in wants}
+        )[want]
         (grad,) = torch.autograd.grad(states.square().sum() + states.sum(), embed.weight)
         assert (grad[2:4].abs().sum(dim=1) > 0).all()

@@ -11,7 +11,7 @@ from augment import TrainHistories
 from models.encoders import GRUConfig
 from models.losses import info_nce
 from models.losses.next_item import NoNextItem
-from models.sasrec import SASRec
+from models.recbole_plug import SASRec
 from models.tasks import Batch, SameUser, Sizes
 from tests.histories import Rows, could_be_uniform, counting, generator, real_items, seeds
 from tests.models.tiny import build_model, train_steps

@@ -12,12 +12,13 @@ import torch
 from torch import Tensor
 
 from augment import TrainHistories
-from experiments.data.batches import Rows, make_batch, prefix_rows, sequence_rows
+from augment.examples import Rows, prefix_rows, window_rows
+from experiments.data.batches import make_batch
 from experiments.training.build import RECBOLE_FIELDS
 from models.augmented_input import AugmentConfig
 from models.encoders import ENCODERS, EncoderConfig
 from models.losses.next_item import CrossEntropy, NextItemLoss
-from models.sasrec import Catalogue, SASRec
+from models.recbole_plug import Catalogue, SASRec
 from models.tasks import Batch, FeatureTask, ItemFeatures, Task
 from tests.histories import generator, padded
 
@@ -87,7 +88,7 @@ def cyclic_histories(users: int, num_items: int, longest: int, seed: int = 0) ->
 
 
 def training_rows(train: TrainHistories, protocol: Protocol, max_length: int = 10) -> Rows:
-    make = prefix_rows if protocol == "prefix" else sequence_rows
+    make = prefix_rows if protocol == "prefix" else window_rows
     return make(train, max_length)
 
 

@@ -12,14 +12,12 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from augment import TrainHistories
+from augment.examples import Rows, prefix_rows, window_rows
 from experiments.config.resolve import resolve
 from experiments.data.batches import (
-    Rows,
     TrainingBatches,
     evaluation_rows,
     make_batch,
-    prefix_rows,
-    sequence_rows,
     train_split,
 )
 from experiments.training.run import prepare
@@ -73,32 +71,9 @@ def test_the_training_split_lacks_the_last_two_items_of_each_user():
     assert train.num_items == 6
 
 
-def test_a_history_of_six_has_five_prefixes_of_at_most_three_items():
-    train = train_of([[11, 12, 13, 14, 15, 16]])
-    assert examples(train.items, prefix_rows(train, 3)) == [
-        (0, [11], 12),
-        (0, [11, 12], 13),
-        (0, [11, 12, 13], 14),
-        (0, [12, 13, 14], 15),
-        (0, [13, 14, 15], 16),
-    ]
-
-
-@given(users=users_of(shortest=0), max_length=max_lengths)
-def test_prefix_rows_equal_a_plain_loop(users, max_length):
-    users = [*users, [1]]
-    expected = []
-    for user, items in enumerate(users):
-        for place in range(1, len(items)):
-            expected.append((user, items[:place][-max_length:], items[place]))
-    train, rows = train_of(users), prefix_rows(train_of(users), max_length)
-    assert examples(train.items, rows) == expected
-    assert len(rows) == rows.targets == len(expected)
-
-
 def test_a_history_of_eight_is_covered_by_three_windows_that_overlap_by_half():
     train = train_of([list(range(11, 19))])
-    rows = sequence_rows(train, 4)
+    rows = window_rows(train, 4)
     batch = make_batch(train.items, rows, np.arange(len(rows)), CPU)
     assert batch.histories.items.tolist() == [
         [11, 12, 13, 14],
@@ -113,37 +88,10 @@ def test_a_history_of_eight_is_covered_by_three_windows_that_overlap_by_half():
     ]
 
 
-@given(lengths=st.lists(st.integers(0, 40), min_size=1, max_size=5), max_length=max_lengths)
-def test_windows_score_every_target_exactly_once(lengths, max_length):
-    lengths = [*lengths, 2]
-    train = train_of([list(range(1, n + 1)) for n in lengths])
-    rows = sequence_rows(train, max_length)
-    scored = []
-    for i in range(len(rows)):
-        last = rows.start[i] + rows.length[i]
-        scored += [(rows.user[i], p) for p in range(rows.start[i] + rows.scored_from[i], last)]
-    offsets = train.offsets.tolist()
-    expected = [
-        (user, offsets[user] + place) for user, n in enumerate(lengths) for place in range(n - 1)
-    ]
-    assert sorted(scored) == expected
-    assert rows.targets == len(expected)
-
-
-@given(length=st.integers(2, 60), max_length=max_lengths)
-def test_windows_fit_and_later_ones_have_half_a_window_of_context(length, max_length):
-    rows = sequence_rows(train_of([list(range(1, length + 1))]), max_length)
-    assert rows.length.max() <= max_length
-    assert rows.length.min() >= 1
-    assert rows.start[0] == rows.scored_from[0] == 0
-    assert (rows.scored_from[1:] >= max_length // 2).all()
-    assert (rows.start + rows.length <= length - 1).all()
-
-
 @given(users=users_of(shortest=2), max_length=max_lengths)
 def test_labels_are_the_items_one_place_later(users, max_length):
     train = train_of(users)
-    rows = sequence_rows(train, max_length)
+    rows = window_rows(train, max_length)
     batch = make_batch(train.items, rows, np.arange(len(rows)), CPU)
     assert batch.labels is not None
     for i, labels in enumerate(batch.labels.tolist()):

@@ -12,7 +12,7 @@ from experiments.cli.main import main
 from experiments.data.histories import Histories
 from experiments.evaluation.export import export
 from models.encoders import GRUConfig
-from models.sasrec import SASRec
+from models.recbole_plug import SASRec
 from tests.experiments.small_data import FAST, histories_of, planted, read_json, train, write_text
 from tests.histories import padded
 from tests.models.tiny import build_model, cyclic_histories

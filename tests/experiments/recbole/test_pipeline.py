@@ -18,7 +18,7 @@ from experiments.evaluation.ranking import evaluate
 from experiments.recbole.config import recbole_config, write_atomic_file
 from models.encoders import EncoderConfig, GRUConfig, SelfAttentionConfig
 from models.losses.next_item import CrossEntropy
-from models.sasrec import SASRec, train_histories
+from models.recbole_plug import SASRec, train_histories
 from models.tasks import AugmentedViews, SameUser, Task
 from tests.experiments.small_data import histories_of, planted
 

@@ -17,7 +17,8 @@ from experiments.config.resolve import resolve
 from experiments.storage.checkpoint import load_state
 from experiments.training.nan_check import batch_sha256
 from experiments.training.run import prepare
-from models.sasrec import Losses, SASRec
+from models.host import Losses
+from models.recbole_plug import SASRec
 from models.tasks import Batch
 from tests.experiments.small_data import (
     HOSTED,

@@ -16,7 +16,7 @@ from experiments.training.optimizer import Optimizer
 from experiments.training.run import prepare
 from models.losses import cross_entropy
 from models.losses.next_item import SampledSoftmax
-from models.sasrec import SASRec
+from models.recbole_plug import SASRec
 from models.tasks import AugmentedViews
 from tests.experiments.small_data import FAST, SMALL, planted, read_history, train, write_text
 from tests.histories import generator

@@ -20,7 +20,7 @@ from experiments.evaluation.ranking import Evaluation, metrics
 from experiments.training import loop, resume
 from experiments.training import run as a_run
 from experiments.training import train as training
-from models.sasrec import SASRec
+from models.recbole_plug import SASRec
 from tests.experiments.small_data import (
     FAST,
     ITEMS,

@@ -15,8 +15,9 @@ import torch
 from augment.correlation import Counted, counted_neighbours
 from augment.neighbours import Neighbours
 from augment.sequences import TrainHistories
+from experiments.storage.files import REPOSITORY
 
-FOLDER = Path(__file__).parent.parent / ".cache"
+FOLDER = REPOSITORY / ".cache"
 VERSION = b"1"  # of what is counted, and how: another one finds none of the older files
 NAMES = tuple(field.name for field in fields(Neighbours))
 

@@ -16,7 +16,8 @@ from models.encoders import ENCODERS, EncoderConfig, GRUConfig, SelfAttentionCon
 from models.encoders.passes import Request, encode_together
 from models.losses.next_item import NoNextItem
 from models.losses.pairwise import BinaryCrossEntropy
-from models.sasrec import OwnStates, SASRec
+from models.one_pass import OwnStates
+from models.recbole_plug import SASRec
 from models.shard import Shard
 from models.tasks import (
     TASKS,
@@ -93,6 +94,11 @@ def test_a_task_may_have_any_name(name: str) -> None:
     assert losses.parts.keys() == {"next_item", name}
 
 
+def test_two_tasks_of_one_name_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"^contrast: two tasks are named 'it'"):
+        small_model("gru", augmented(name="it"), DropoutTwin(name="it"))
+
+
 def test_models_do_not_share_a_task() -> None:
     task = augmented()
     first, second = small_model("gru", task), small_model("gru", task)
@@ -158,7 +164,7 @@ def test_the_loss_is_next_item_plus_weighted_tasks(kind: str, protocol: Protocol
     rng, expected = generator(4), []
     for task in model.contrastive_tasks():
         views = [Request(v.sequences, v.pooling) for v in task.views(batch, rng)]
-        encoded = [encode_together(model.encoder, model.embed, [view])[0] for view in views]
+        encoded = list(encode_together(model.encoder, model.embed, dict(enumerate(views))).values())
         expected.append(task.weight * task.loss(encoded, batch).value.item())
     assert [losses.parts[name].item() for name in "ab"] == pytest.approx(expected, rel=1e-4)
     total = losses.parts["next_item"].item() + sum(expected)

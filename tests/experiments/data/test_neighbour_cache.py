@@ -8,10 +8,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from augment import TrainHistories, neighbour_cache
+from augment import TrainHistories
 from augment.correlation import counted_neighbours
-from augment.neighbour_cache import cached_neighbours, key
 from augment.neighbours import Neighbours
+from experiments.config.resolve import resolve
+from experiments.data import neighbour_cache
+from experiments.data.neighbour_cache import cached_neighbours, key
+from experiments.training.loop import prepare
+from tests.experiments.small_data import planted, write_text
 
 TRAIN = TrainHistories(torch.tensor([1, 2, 3, 1, 2, 4, 2, 5]), torch.tensor([0, 3, 6, 8]), 6)
 
@@ -35,6 +39,16 @@ def test_what_is_kept_is_what_was_counted(folder: Path, monkeypatch: pytest.Monk
     assert len(list(folder.iterdir())) == 1
     monkeypatch.setattr(neighbour_cache, "counted_neighbours", None)  # nothing is counted again
     assert_equal(cached_neighbours(TRAIN, 2, "cosine_iuf"), counted)
+
+
+def test_a_run_keeps_what_its_operators_and_its_augmented_input_read(
+    folder: Path, tmp_path: Path
+) -> None:
+    write_text(tmp_path, "planted", planted())
+    for model in ("coserec", "augment-only"):
+        fields = [("model", model), ("dataset", "planted"), ("data_dir", str(tmp_path))]
+        prepare(*resolve(None, fields))
+    assert len(list(folder.iterdir())) == 1  # both count the same
 
 
 def test_other_data_or_another_question_has_a_file_of_its_own() -> None:

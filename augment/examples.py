@@ -1,0 +1,101 @@
+"""Training examples of histories: every prefix, or windows that cover each history."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from augment.sequences import TrainHistories
+
+IntArray = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Examples as slices of one flat array of items: nothing is copied before a batch is made.
+
+    Example i reads items[start[i] : start[i] + length[i]] and predicts the item after it.
+    A window's positions from scored_from[i] on predict the item after them.
+    """
+
+    start: IntArray
+    length: IntArray
+    user: IntArray
+    scored_from: IntArray | None = None
+
+    def __len__(self) -> int:
+        return len(self.start)
+
+    @cached_property
+    def final(self) -> NDArray[np.bool_]:
+        """[N]: which rows are their user's last; rows stand user after user."""
+        last: NDArray[np.bool_] = np.diff(self.user, append=-1) != 0
+        return last
+
+    def to(self, device: torch.device) -> DeviceRows:
+        """The same rows as tensors there."""
+
+        def there(array: NDArray[Any]) -> Tensor:
+            return torch.from_numpy(array).to(device)
+
+        scored_from = None if self.scored_from is None else there(self.scored_from)
+        start, length, user = there(self.start), there(self.length), there(self.user)
+        return DeviceRows(start, length, user, there(self.final), scored_from)
+
+    @property
+    def targets(self) -> int:
+        """Items predicted in one epoch."""
+        if self.scored_from is None:
+            return len(self)
+        return int((self.length - self.scored_from).sum())
+
+
+@dataclass(frozen=True)
+class DeviceRows:
+    """Rows as tensors on the device that trains: [N] each."""
+
+    start: Tensor
+    length: Tensor
+    user: Tensor
+    final: Tensor
+    scored_from: Tensor | None
+
+
+def prefix_rows(train: TrainHistories, max_length: int) -> Rows:
+    """One example for every item that has one before it; the latest max_length items are read.
+
+    The training rows of RecBole's sequential data augmentation.
+    """
+    offsets = train.offsets.numpy()
+    targets = np.maximum(np.diff(offsets) - 1, 0)  # [U] examples of each user
+    user = np.repeat(np.arange(len(targets)), targets)
+    first = np.concatenate([[0], np.cumsum(targets)[:-1]])
+    before = np.arange(len(user)) - first[user] + 1  # items in front of the target
+    length = np.minimum(before, max_length)
+    return Rows(offsets[:-1][user] + before - length, length, user)
+
+
+def window_rows(train: TrainHistories, max_length: int) -> Rows:
+    """One example for every window of max_length inputs; every target is scored exactly once.
+
+    A history of more inputs than that is covered by windows that overlap by half: a later
+    window scores only what its predecessor did not, so each of its targets has at least
+    max_length // 2 items of context.
+    """
+    offsets = train.offsets.numpy()
+    inputs = np.maximum(np.diff(offsets) - 1, 0)  # [U] scored positions of each user
+    stride = max_length - max_length // 2
+    more = np.maximum(inputs - max_length, 0)
+    windows = np.where(inputs > 0, 1 + -(-more // stride), 0)  # [U]
+    user = np.repeat(np.arange(len(windows)), windows)
+    first = np.concatenate([[0], np.cumsum(windows)[:-1]])
+    shift = (np.arange(len(user)) - first[user]) * stride
+    length = np.minimum(inputs[user] - shift, max_length)
+    scored_from = np.where(shift > 0, max_length // 2, 0)
+    return Rows(offsets[:-1][user] + shift, length, user, scored_from)

@@ -1,0 +1,47 @@
+"""What is recorded of a task beside its loss."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from augment import Sequences, identity_rate
+from augment.views import unchanged
+from models.tasks import Batch, Task, TaskLoss, View
+
+
+@torch.no_grad()
+def task_metrics(
+    task: Task,
+    result: TaskLoss,
+    views: Sequence[View],
+    encoded: list[Tensor],
+    batch: Batch,
+    diagnose: bool,
+) -> dict[str, Tensor]:
+    """contrast/<task>/<name> for every scalar of a task; those that cost extra with `diagnose`."""
+    scalars = {"loss": result.value.detach(), **result.metrics}
+    if diagnose:
+        scalars["weight"] = torch.tensor(task.weight)
+        scalars |= task.diagnose(encoded, batch)
+        scalars |= identity_rates(batch.histories, views)
+    return {f"contrast/{task.name}/{name}": value for name, value in scalars.items()}
+
+
+def identity_rates(histories: Sequences, views: Sequence[View]) -> dict[str, Tensor]:
+    """Share of views equal to their input: over all, and for each operator that drew some."""
+    views = [v for v in views if v.sequences is not (v.made_from or histories)]  # meant to differ
+    if not views:
+        return {}
+    each = [identity_rate(v.made_from or histories, v.sequences) for v in views]
+    rates = {"identity_rate": torch.stack(each).mean()}
+    drawn = [v for v in views if v.drawn is not None]
+    if drawn:
+        same = torch.cat([unchanged(v.made_from or histories, v.sequences) for v in drawn]).double()
+        operator = torch.cat([v.drawn for v in drawn if v.drawn is not None])
+        for index, name in enumerate(drawn[0].operators):
+            made = operator == index
+            rates[f"identity_rate/{name}"] = (same * made).sum() / made.sum()
+    return rates

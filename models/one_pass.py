@@ -1,0 +1,78 @@
+"""What one pass over a batch and all views of it has to encode, and what it gave, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import Tensor
+
+from augment import Sequences
+from models.encoders.encoder import at_last
+from models.encoders.passes import Request, mean_over_real
+from models.tasks import Batch, OwnState, View, Wanted
+
+Name = tuple[str, int] | Literal["input", "histories"]
+"""Of what a task asks for: the task's name, and the place in what its `views` gave.  input: what
+the next-item loss reads.  histories: the batch itself, where that is something else."""
+
+
+@dataclass(frozen=True)
+class OwnStates:
+    """States of the batch's own rows: [B, d] at the last items, or [B, L, d]."""
+
+    states: Tensor
+    histories: Sequences
+
+    def last(self) -> Tensor:
+        """[B, d]: the state at each history's last item."""
+        return (
+            at_last(self.states, self.histories.lengths) if self.states.dim() == 3 else self.states
+        )
+
+    def mean(self) -> Tensor:
+        """[B, d]: the mean over real items."""
+        return mean_over_real(self.states, self.histories)
+
+
+def to_encode(
+    batch: Batch, read: Batch | None, wanted: Mapping[Name, Wanted], max_length: int
+) -> dict[Name, Request]:
+    """States of `read`, states of `batch` where a task wants them, and every view.
+
+    read: what the next-item loss reads; None where there is none.  Where it is the batch itself,
+          its states are the tasks' too.
+    """
+    poolings = {one.pooling for one in wanted.values() if isinstance(one, OwnState)}
+    states: Literal["all", "last"] = "last"
+    if batch.labels is not None or "mean" in poolings:
+        states = "all"
+    requests: dict[Name, Request] = {}
+    if read is not None:
+        requests["input"] = Request(read.histories, states)
+    if poolings and read is not batch:
+        requests["histories"] = Request(batch.histories, states)
+    for name, view in wanted.items():
+        if isinstance(view, View):
+            positions = view.positions or max_length
+            requests[name] = Request(view.sequences, view.pooling, positions)
+    return requests
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """The tensors of one pass, and the requests that they answer, by the same names."""
+
+    tensors: Mapping[Name, Tensor]
+    requests: Mapping[Name, Request]
+
+    def input(self) -> OwnStates:
+        """Of what the next-item loss reads."""
+        return OwnStates(self.tensors["input"], self.requests["input"].sequences)
+
+    def histories(self) -> OwnStates:
+        """Of the batch itself."""
+        if "histories" not in self.requests:
+            return self.input()
+        return OwnStates(self.tensors["histories"], self.requests["histories"].sequences)
