@@ -14,7 +14,7 @@ from augment.neighbours import Neighbours
 from experiments.config.resolve import resolve
 from experiments.data import neighbour_cache
 from experiments.data.neighbour_cache import cached_neighbours, key
-from experiments.training.loop import prepare
+from experiments.training.run import prepare
 from tests.experiments.small_data import planted, write_text
 
 TRAIN = TrainHistories(torch.tensor([1, 2, 3, 1, 2, 4, 2, 5]), torch.tensor([0, 3, 6, 8]), 6)
