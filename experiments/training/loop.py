@@ -100,7 +100,7 @@ def train_epoch(run: Run, optimizer: Optimizer) -> dict[str, float]:
         "step": progress.step,
         "seconds": round(seconds, 3),
         "train/learning_rate": optimizer.rate,
-        **{name: float(value) for name, value in means.items() if not math.isnan(value)},
+        **{name: float(value) for name, value in means.items() if math.isfinite(value)},
     }
 
 

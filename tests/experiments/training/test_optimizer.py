@@ -12,7 +12,7 @@ from torch import Tensor
 from experiments.cli.main import main
 from experiments.config.resolve import resolve
 from experiments.config.run_config import TrainConfig
-from experiments.training.optimizer import Optimizer
+from experiments.training.optimizer import Optimizer, gradient_norms
 from experiments.training.run import prepare
 from models.losses import cross_entropy
 from models.losses.next_item import SampledSoftmax
@@ -149,3 +149,11 @@ def test_bfloat16_training_is_near_float32(
         first.append(losses.total.item())
     assert first[1] == pytest.approx(first[0], rel=0.02)
     assert first[1] != first[0]
+
+
+def test_a_gradient_too_long_for_float32_has_a_finite_norm() -> None:
+    """Its square is beyond float32: a line of results holds finite numbers only."""
+    layer = torch.nn.Linear(2, 1, bias=False)
+    loss = (layer(torch.full((1, 2), 1e15)) * 1e15).sum()
+    norms = gradient_norms({"next_item": loss}, layer)
+    assert float(norms["train/gradient_norm"]) == pytest.approx(2**0.5 * 1e30, rel=1e-6)
