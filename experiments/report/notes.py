@@ -25,7 +25,7 @@ CAPTION = (
 METHOD = (
     *CAPTION,
     "smallest detectable difference: the true difference that the interval would show in "
-    f"{POWER:.0%} of all repetitions, (t.975 + t.8) s sqrt(2 / n) with t of n - 1 degrees of "
+    f"{100 * POWER:.0f} % of all repetitions, (t.975 + t.8) s sqrt(2 / n) with t of n - 1 degrees of "
     "freedom, n paired seeds, and s the baseline's standard deviation over seeds, taken for the "
     "variant's as well (minimum detectable effect: Bloom, Evaluation Review 19(5), 1995). A table "
     "that shows no difference says nothing about smaller ones.",
