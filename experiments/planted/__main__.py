@@ -1,4 +1,4 @@
-"""Make the record: python -m experiments.planted --to experiments/results/planted.jsonl"""
+"""Make the results: python -m experiments.planted --to experiments/results/planted.jsonl"""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from experiments.planted.verdict import Outcome, as_record, table
 
 
 def main() -> None:
-    """Train everything, a line of the record for each training, and print the table."""
+    """Train everything, a line of the results for each training, and print the table."""
     parser = argparse.ArgumentParser(prog="python -m experiments.planted", description=__doc__)
-    parser.add_argument("--to", type=Path, required=True, help="the record: one JSON line each")
+    parser.add_argument("--to", type=Path, required=True, help="the results: one JSON line each")
     parser.add_argument("--tasks", nargs="+", choices=list(CASES), default=list(CASES))
     parser.add_argument("--seeds", nargs="+", type=int, default=list(range(5)))
     given = parser.parse_args()

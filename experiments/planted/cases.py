@@ -1,7 +1,7 @@
 """In which world, and with which fields, each task is compared with SASRec.
 
-Worlds and fields were chosen on seeds 100 to 104, by both splits of those worlds; the record in
-experiments/results/planted.jsonl is of seeds 0 to 4, which nothing was chosen on.  The seed
+Worlds and fields were chosen on seeds 100 to 104, by both splits of those worlds; the results in
+experiments/results/planted.jsonl are of seeds 0 to 4, which nothing was chosen on.  The seed
 decides world and training alike, so a pair shares its data, initial weights and batches.
 
 The loss is SASRec's original one, one negative a target.  Under the full softmax, same_user and

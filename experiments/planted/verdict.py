@@ -1,4 +1,4 @@
-"""What was found with and without a task, as the record has it, and whether it differs."""
+"""What was found with and without a task, as the results have it, and whether it differs."""
 
 from __future__ import annotations
 
@@ -63,6 +63,6 @@ def table(verdicts: list[Verdict]) -> str:
 
 
 def as_record(outcome: Outcome) -> dict[str, Any]:
-    """One line of the record."""
+    """One line of the results."""
     tree = asdict(outcome)
     return {**{key: tree[key] for key in tree if key != "environment"}, **outcome.environment}

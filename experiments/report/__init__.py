@@ -1,1 +1,1 @@
-"""Tables, tests of significance, plots and a page, from the committed record alone."""
+"""Tables, tests of significance, plots and a page, from the committed results alone."""

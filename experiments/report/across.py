@@ -9,6 +9,7 @@ from experiments.record.labels import in_words, short_names
 from experiments.record.line import is_number
 from experiments.report.aggregate import Group, Mean
 from experiments.report.compare import Table
+from experiments.report.statistics import LEAST_SEEDS
 from experiments.report.style import COLOURS, LINES, MARKERS, SERIES, Plot, finish, legend, panels
 
 if TYPE_CHECKING:
@@ -44,20 +45,23 @@ def series(table: Table, axis: str) -> dict[str, Points]:
     """
     others = [name for name in axes_of(table) if name != axis]
     names = short_names(others)
-    found: dict[str, Points] = {}
+    by_label: dict[str, Points] = {}
     for group in table.groups:
         axes = group.lines[0].axes
         if axis in axes:
             rest = " ".join(in_words({key: axes[key] for key in others if key in axes}, names))
-            found.setdefault(rest or axes.get("model", "variants"), []).append(
+            by_label.setdefault(rest or axes.get("model", "variants"), []).append(
                 (float(axes[axis]), group)
             )
-    if all(len(points) == 1 for points in found.values()):
-        found = {"one variant each": [points[0] for points in found.values()]}
-    best = {name: max(mean_of(one, TEST_NDCG10).mean for _, one in found[name]) for name in found}
+    if all(len(points) == 1 for points in by_label.values()):
+        by_label = {"one variant each": [points[0] for points in by_label.values()]}
+    best = {
+        name: max(mean_of(group, TEST_NDCG10).mean for _, group in by_label[name])
+        for name in by_label
+    }
     return {
-        name: sorted(found[name], key=lambda point: point[0])
-        for name in sorted(found, key=lambda name: -best[name])
+        name: sorted(by_label[name], key=lambda point: point[0])
+        for name in sorted(by_label, key=lambda name: -best[name])
     }
 
 
@@ -74,53 +78,48 @@ def short(axis: str) -> str:
 
 def draw_across(table: Table, axis: str) -> Plot:
     """One panel a metric."""
-    found = series(table, axis)
-    drawn = list(found)[:SERIES]
-    connected = "one variant each" not in found
+    by_label = series(table, axis)
+    drawn = list(by_label)[:SERIES]
+    connected = "one variant each" not in by_label
     figure, both = panels(len(METRICS))
     for panel, (name, key) in zip(both, METRICS.items(), strict=True):
         bands(panel, table, key)
         for number, label in enumerate(drawn):
-            draw_points(panel, found[label], key, label, number, connected)
+            draw_points(panel, by_label[label], key, label, number, connected)
         label = LABELS.get(short(axis), axis)
-        panel.set(xlabel=label, ylabel=f"test {name}, seen excluded", xscale=scale(found, axis))
-        tick(panel, found)
+        panel.set(xlabel=label, ylabel=f"test {name}, seen excluded", xscale=scale(by_label, axis))
+        tick(panel, sorted({x for points in by_label.values() for x, _ in points}))
     legend(figure, both[0])
-    hidden = len(found) - len(drawn)
-    caption = "Mean over seeds with its 95 % t-interval where there are two seeds or more."
+    hidden = len(by_label) - len(drawn)
+    caption = "Mean over seeds with its 95 % t-interval where there are three seeds or more."
     caption += " The band is the baseline's interval." if has_band(table) else ""
-    caption += f" The best {SERIES} of {len(found)} series." if hidden else ""
+    caption += f" The best {SERIES} of {len(by_label)} series." if hidden else ""
     title = f"{table.dataset}: test NDCG@10 and HR@10 against {axis}"
-    return finish(figure, f"{table.dataset}-{axis}", title, caption, described(table, found, axis))
+    return finish(
+        figure, f"{table.dataset}-{axis}", title, caption, described(table, by_label, axis)
+    )
 
 
 def draw_points(
     panel: Axes, points: Points, key: str, label: str, number: int, connected: bool
 ) -> None:
     means = [mean_of(group, key) for _, group in points]
-    below = [0.0 if one.low is None else one.mean - one.low for one in means]
+    below = [0.0 if mean.low is None else mean.mean - mean.low for mean in means]
     panel.errorbar(
-        [x for x, _ in points], [one.mean for one in means], yerr=below, label=label, capsize=2,
+        [x for x, _ in points], [mean.mean for mean in means], yerr=below, label=label, capsize=2,
         color=COLOURS[number], marker=MARKERS[number], markersize=4.5,
         linestyle=LINES[number] if connected else "none",
     )  # fmt: skip
 
 
-def baselines(table: Table) -> list[Group]:
-    """The variants that others are compared with."""
-    names = dict.fromkeys(group.baseline for group in table.groups if group.baseline)
-    return [group for name in names if (group := table.group(name)) is not None]
-
-
 def has_band(table: Table) -> bool:
     """Is there one baseline only, with an interval?"""
-    found = baselines(table)
-    return len(found) == 1 and len(found[0].lines) > 1
+    return len(table.baselines) == 1 and len(table.baselines[0].lines) >= LEAST_SEEDS
 
 
 def bands(panel: Axes, table: Table, key: str) -> None:
     """A line for each baseline; with its interval where there is one only."""
-    for group, line in zip(baselines(table), LINES, strict=False):
+    for group, line in zip(table.baselines, LINES, strict=False):
         mean = mean_of(group, key)
         label = f"baseline: {group.variant}"
         panel.axhline(mean.mean, color="#8c8c8c", linestyle=line, linewidth=1.2, label=label)
@@ -128,26 +127,29 @@ def bands(panel: Axes, table: Table, key: str) -> None:
             panel.axhspan(mean.low, mean.high, color="#8c8c8c", alpha=0.2, linewidth=0)
 
 
-def scale(found: dict[str, Points], axis: str) -> str:
+def scale(by_label: dict[str, Points], axis: str) -> str:
     """Logarithmic where positive values span more than a decade, and for a temperature."""
-    values = [x for points in found.values() for x, _ in points]
+    values = [x for points in by_label.values() for x, _ in points]
     wide = max(values) > 10.0 * min(values) or short(axis) == "temperature"
     return "log" if min(values) > 0.0 and wide else "linear"
 
 
-def tick(panel: Axes, found: dict[str, Points]) -> None:
+def tick(panel: Axes, values: list[float]) -> None:
     """At the values themselves, where they are few."""
-    values = sorted({x for points in found.values() for x, _ in points})
     if len(values) <= TICKS:
         panel.set_xticks(values, [f"{x:g}" for x in values])
         panel.minorticks_off()
 
 
-def described(table: Table, found: dict[str, Points], axis: str) -> str:
-    points = [(x, mean_of(one, TEST_NDCG10).mean) for some in found.values() for x, one in some]
+def described(table: Table, by_label: dict[str, Points], axis: str) -> str:
+    points = [
+        (x, mean_of(group, TEST_NDCG10).mean)
+        for of_label in by_label.values()
+        for x, group in of_label
+    ]
     best, worst = max(points, key=lambda p: p[1]), min(points, key=lambda p: p[1])
     text = f"Test NDCG@10 on {table.dataset} is highest, {best[1]:.4f}, at {axis} {best[0]:g} "
     text += f"and lowest, {worst[1]:.4f}, at {worst[0]:g}"
-    for group in baselines(table):
+    for group in table.baselines:
         text += f"; baseline {group.variant} {mean_of(group, TEST_NDCG10).mean:.4f}"
     return text + "."

@@ -12,12 +12,15 @@ from experiments.record.hits import FloatArray
 from experiments.record.labels import natural
 from experiments.record.line import Line
 from experiments.record.merge import check_together
-from experiments.report.statistics import interval
+from experiments.report.statistics import LEAST_SEEDS, interval
 
 
 @dataclass(frozen=True)
 class Mean:
-    """Over `n` seeds.  sd: with n - 1, None for one seed; low, high: the 95 % t-interval."""
+    """Over `n` seeds.  sd: with n - 1, None for one seed.
+
+    low, high: the 95 % t-interval, None for fewer seeds than a test needs.
+    """
 
     mean: float
     sd: float | None
@@ -39,15 +42,15 @@ class Group:
 
     def mean(self, key: str) -> Mean | None:
         """None where no line has the number."""
-        found = [line.number(key) for line in self.lines]
-        return mean_of(np.array([value for value in found if value is not None]))
+        values = [line.number(key) for line in self.lines]
+        return mean_of(np.array([value for value in values if value is not None]))
 
 
 def mean_of(values: FloatArray) -> Mean | None:
     if not len(values):
         return None
     sd = float(np.std(values, ddof=1)) if len(values) > 1 else None
-    low, high = interval(values) or (None, None)
+    low, high = (interval(values) if len(values) >= LEAST_SEEDS else None) or (None, None)
     return Mean(float(np.mean(values)), sd, low, high, len(values))
 
 
@@ -60,11 +63,12 @@ def groups(lines: Iterable[Line]) -> list[Group]:
     for line in lines:
         if line.tested:
             by_variant.setdefault(line.variant, []).append(line)
-    compared = {line.baseline for some in by_variant.values() for line in some}
+    check_together([line for of_variant in by_variant.values() for line in of_variant])
+    compared = {line.baseline for of_variant in by_variant.values() for line in of_variant}
     order = sorted(by_variant, key=lambda name: (name not in compared, natural(name)))
-    found = [Group(v, tuple(sorted(by_variant[v], key=lambda one: one.seed))) for v in order]
-    check_together([line for group in found for line in group.lines])
-    return found
+    return [
+        Group(name, tuple(sorted(by_variant[name], key=lambda line: line.seed))) for name in order
+    ]
 
 
 def tally(values: Iterable[str]) -> list[tuple[str, int]]:

@@ -12,7 +12,14 @@ from experiments.record.hits import FloatArray, decode_hits
 from experiments.record.labels import natural
 from experiments.record.line import HITS, Line
 from experiments.report.aggregate import Group, groups
-from experiments.report.statistics import RESAMPLES, bootstrap, effect_size, holm, interval
+from experiments.report.statistics import (
+    LEAST_SEEDS,
+    RESAMPLES,
+    bootstrap,
+    effect_size,
+    holm,
+    interval,
+)
 
 LEVEL = 0.01
 SEED = 0  # of the resamples
@@ -22,8 +29,9 @@ SEED = 0  # of the resamples
 class Comparison:
     """Test NDCG@10, seen items excluded: variant minus baseline over the seeds that both have.
 
-    interval: 95 %, over seeds, None for one seed.  p: over users, corrected by Holm within the
-    table.  loss: both have the same next-item loss.
+    interval: 95 %, over seeds; effect: Cohen's d_z, None without spread; p: over users, corrected
+    by Holm within the table.  All three are None where there are too few seeds to test.
+    loss: both have the same next-item loss.
     """
 
     baseline: str
@@ -32,13 +40,18 @@ class Comparison:
     relative: float | None
     interval: tuple[float, float] | None
     effect: float | None
-    p: float
+    p: float | None
     loss: bool
 
     @property
+    def exploratory(self) -> bool:
+        """Too few paired seeds for any statement but the difference itself."""
+        return len(self.seeds) < LEAST_SEEDS
+
+    @property
     def significant(self) -> bool:
-        """May it be claimed that the variant differs from its baseline?"""
-        if self.interval is None or not self.loss or self.p >= LEVEL:
+        """Do seeds and users both say that the variant differs, and may only the variant be why?"""
+        if self.interval is None or self.p is None or not self.loss or self.p >= LEVEL:
             return False
         low, high = self.interval
         return low > 0.0 or high < 0.0
@@ -58,7 +71,13 @@ class Table:
     pruned: tuple[Line, ...]
 
     def group(self, variant: str) -> Group | None:
-        return next((one for one in self.groups if one.variant == variant), None)
+        return next((group for group in self.groups if group.variant == variant), None)
+
+    @property
+    def baselines(self) -> list[Group]:
+        """The variants that others are compared with."""
+        names = dict.fromkeys(group.baseline for group in self.groups if group.baseline)
+        return [group for name in names if (group := self.group(name)) is not None]
 
 
 def tables(lines: list[Line]) -> list[Table]:
@@ -69,36 +88,43 @@ def tables(lines: list[Line]) -> list[Table]:
 
 def table(lines: list[Line]) -> Table:
     """lines: of one study and data set, one or more."""
-    found = groups(lines)
+    variants = groups(lines)
     return Table(
         study=lines[0].study,
         question=str(lines[0].values.get("question") or ""),
         dataset=lines[0].dataset,
-        groups=tuple(found),
-        comparisons=compare(found),
-        searched=tuple(one for one in lines if one.status == "finished" and not one.tested),
-        failed=tuple(one for one in lines if one.status == "failed"),
-        pruned=tuple(one for one in lines if one.status == "pruned"),
+        groups=tuple(variants),
+        comparisons=compare(variants),
+        searched=tuple(line for line in lines if line.status == "finished" and not line.tested),
+        failed=tuple(line for line in lines if line.status == "failed"),
+        pruned=tuple(line for line in lines if line.status == "pruned"),
     )
 
 
-def compare(found: list[Group]) -> dict[str, Comparison]:
-    """All comparisons of one data set share the resamples of users."""
-    by_name = {group.variant: group for group in found}
+def compare(variants: list[Group]) -> dict[str, Comparison]:
+    """All comparisons of one data set share the resamples of users and Holm's correction.
+
+    Those of too few seeds are not tested, so they do not count in the correction either.
+    """
+    by_name = {group.variant: group for group in variants}
     pairs = []
-    for group in found:
+    for group in variants:
         base = by_name.get(group.baseline or "")
         if base is not None and base is not group and paired(group, base):
             pairs.append((group, base))
+    tested = [pair for pair in pairs if len(paired(*pair)) >= LEAST_SEEDS]
+    p = dict(zip([group.variant for group, _ in tested], p_values(tested), strict=True))
+    return {group.variant: comparison(group, base, p.get(group.variant)) for group, base in pairs}
+
+
+def p_values(pairs: list[tuple[Group, Group]]) -> list[float]:
+    """Of the paired bootstrap over users, corrected by Holm."""
     if not pairs:
-        return {}
+        return []
     gains: dict[str, FloatArray] = {}
     differences = np.stack([user_differences(*pair, gains) for pair in pairs])  # [C, U]
     p = holm(bootstrap(differences, RESAMPLES, np.random.default_rng(SEED)))
-    return {
-        group.variant: comparison(group, base, float(one))
-        for (group, base), one in zip(pairs, p, strict=True)
-    }
+    return [float(value) for value in p]
 
 
 def paired(group: Group, base: Group) -> list[tuple[Line, Line]]:
@@ -107,7 +133,8 @@ def paired(group: Group, base: Group) -> list[tuple[Line, Line]]:
     return [(line, by_seed[line.seed]) for line in group.lines if line.seed in by_seed]
 
 
-def comparison(group: Group, base: Group, p: float) -> Comparison:
+def comparison(group: Group, base: Group, p: float | None) -> Comparison:
+    """p: None where it was not tested."""
     pairs = paired(group, base)
     ours, theirs = (np.array([pair[side].values[TEST_NDCG10] for pair in pairs]) for side in (0, 1))
     mean = float(np.mean(ours - theirs))
@@ -117,27 +144,27 @@ def comparison(group: Group, base: Group, p: float) -> Comparison:
         seeds=tuple(line.seed for line, _ in pairs),
         difference=mean,
         relative=mean / before if before > 0.0 else None,
-        interval=interval(ours - theirs),
-        effect=effect_size(ours - theirs),
+        interval=None if p is None else interval(ours - theirs),
+        effect=None if p is None else effect_size(ours - theirs),
         p=p,
         loss=same_loss(group.lines[0], base.lines[0]),
     )
 
 
-def same_loss(one: Line, other: Line) -> bool:
+def same_loss(line: Line, other: Line) -> bool:
     """Do both learn with one next-item loss, of the same fields?
 
     A field that only one configuration has did not exist when the other was written.
     """
-    if one.loss is None or one.loss != other.loss:
+    if line.loss is None or line.loss != other.loss:
         return False
-    ours, theirs = (line.next_item for line in (one, other))
+    ours, theirs = line.next_item, other.next_item
     return all(ours[key] == theirs[key] for key in ours.keys() & theirs.keys())
 
 
 def user_differences(group: Group, base: Group, gains: dict[str, FloatArray]) -> FloatArray:
     """[U] NDCG@10 of each user, averaged over the seeds, variant minus baseline."""
-    parts = [ndcg(one, gains) - ndcg(other, gains) for one, other in paired(group, base)]
+    parts = [ndcg(ours, gains) - ndcg(theirs, gains) for ours, theirs in paired(group, base)]
     return np.asarray(np.mean(parts, axis=0))
 
 
@@ -149,8 +176,8 @@ def ndcg(line: Line, gains: dict[str, FloatArray]) -> FloatArray:
             ranks = decode_hits(line.values[HITS], int(line.values["users"]))
         except (KeyError, TypeError, ValueError) as error:
             raise UsageError(f"{where}: {HITS!r} cannot be read ({error})") from None
-        found = np.where(ranks <= 10, 1.0 / np.log2(1.0 + ranks), 0.0)
-        if abs(float(found.mean()) - line.values[TEST_NDCG10]) > 1e-6:
+        of_user = np.where(ranks <= 10, 1.0 / np.log2(1.0 + ranks), 0.0)
+        if abs(float(of_user.mean()) - line.values[TEST_NDCG10]) > 1e-6:
             raise UsageError(f"{where}: {HITS!r} and {TEST_NDCG10!r} do not agree")
-        gains[line.trial] = found
+        gains[line.trial] = of_user
     return gains[line.trial]

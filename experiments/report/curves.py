@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from experiments.evaluation.metric_names import TEST_NDCG10, VALID_NDCG10
-from experiments.report.across import baselines, mean_of
+from experiments.report.across import mean_of
 from experiments.report.aggregate import Group
 from experiments.report.compare import Table
 from experiments.report.style import COLOURS, LINES, MARKERS, SERIES, Plot, finish, legend, panels
@@ -17,9 +17,9 @@ OTHERS = 200  # unnamed points of a scatter
 
 def leading(table: Table, groups: list[Group], most: int = SERIES) -> list[Group]:
     """The baseline and the best by test NDCG@10, at most so many."""
-    bases = [group for group in baselines(table) if group in groups][: most - 1]
+    bases = [group for group in table.baselines if group in groups][: most - 1]
     rest = [group for group in groups if group not in bases]
-    rest.sort(key=lambda one: mean_of(one, TEST_NDCG10).mean, reverse=True)
+    rest.sort(key=lambda group: mean_of(group, TEST_NDCG10).mean, reverse=True)
     return [*bases, *rest[: most - len(bases)]]
 
 
@@ -59,12 +59,12 @@ def tasks_measured(table: Table) -> list[str]:
 
 def measured(table: Table, task: str) -> list[tuple[Group, float, float]]:
     """Each variant with its alignment and uniformity, averaged over seeds."""
-    found = []
+    points = []
     for group in table.groups:
         parts = [group.mean(f"best/contrast/{task}/{name}") for name in ("alignment", "uniformity")]
         if parts[0] is not None and parts[1] is not None:
-            found.append((group, parts[0].mean, parts[1].mean))
-    return found
+            points.append((group, parts[0].mean, parts[1].mean))
+    return points
 
 
 def draw_scatter(table: Table, task: str) -> Plot:

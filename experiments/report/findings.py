@@ -1,4 +1,4 @@
-"""What a study found, in sentences: what helps, by how much, at what confidence."""
+"""What a study found, in sentences: what helps, by how much, and whether that is significant."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 from experiments.evaluation.formatting import headed
 from experiments.evaluation.metric_names import RULES, TEST_NDCG10
 from experiments.report.compare import Comparison, Table
-from experiments.report.sheet import number_text, p_text, signed
+from experiments.report.numbers import number_text, p_text, signed
 
 LISTED = 4  # variants that a sentence names
 
@@ -25,7 +25,7 @@ def findings(table: Table) -> list[str]:
     if len(compared) == 1:
         return [*said, f"The difference: {amount(compared[0][1])}."]
     alike = [pair for pair in compared if pair[1].loss] or compared
-    ends = [("Best", alike[0]), ("Worst", alike[-1])][: len(alike)]
+    ends = [("Highest", alike[0]), ("Lowest", alike[-1])][: len(alike)]
     return said + [f"{end}: {name}, {amount(one)}." for end, (name, one) in ends]
 
 
@@ -51,24 +51,33 @@ def metrics_of(values: dict[str, Any], start: str) -> dict[str, float]:
 
 
 def verdict(table: Table, compared: list[tuple[str, Comparison]]) -> str:
-    """How many are above or below their baseline, and of how many that may be claimed."""
-    above = [name for name, one in compared if one.significant and one.difference > 0.0]
-    below = [name for name, one in compared if one.significant and one.difference < 0.0]
-    rest = len(compared) - len(above) - len(below)
+    """How many differ significantly from their baseline, how many do not, how many are untested."""
+    tested = [pair for pair in compared if not pair[1].exploratory]
+    if not tested:
+        counts = sorted({len(one.seeds) for _, one in compared})
+        return f"{subject(table, compared)}: exploratory ({counted(counts)}), nothing is tested."
+    above = [name for name, one in tested if one.significant and one.difference > 0.0]
+    below = [name for name, one in tested if one.significant and one.difference < 0.0]
+    rest = len(tested) - len(above) - len(below)
     parts = [
-        f"{len(some)} {is_are(len(some))} claimed to be {side} ({listed(some)})"
-        if len(compared) > 1
-        else f"claimed to be {side}"
-        for side, some in (("above", above), ("below", below))
-        if some
+        f"{len(names)} significantly {side} ({listed(names)})"
+        if len(tested) > 1
+        else f"significantly {side}"
+        for side, names in (("above", above), ("below", below))
+        if names
     ]
     if rest:
-        parts.append(f"of {rest} no difference is claimed" if parts else "no difference is claimed")
-    return f"{subject(table, compared)}: {'; '.join(parts)}."
+        parts.append(
+            f"no significant difference for {rest}" if parts else "no significant difference"
+        )
+    if len(tested) < len(compared):
+        parts.append(f"{len(compared) - len(tested)} exploratory")
+    counts = sorted({len(one.seeds) for _, one in tested})
+    return f"{subject(table, compared)}, {counted(counts)}: {'; '.join(parts)}."
 
 
 def subject(table: Table, compared: list[tuple[str, Comparison]]) -> str:
-    """Who is compared with what: `11 variants against sasrec (.0572) over 2 seeds`."""
+    """Who is compared with what: `11 variants against sasrec (.0572)`."""
     names = list(dict.fromkeys(one.baseline for _, one in compared))
     shown = []
     for name in names[:LISTED]:
@@ -77,28 +86,31 @@ def subject(table: Table, compared: list[tuple[str, Comparison]]) -> str:
         shown.append(name if mean is None else f"{name} ({number_text(mean.mean)})")
     if len(names) > LISTED:
         shown = ["their own baselines"]
-    counts = sorted({len(one.seeds) for _, one in compared})
-    seeds = " to ".join(str(count) for count in dict.fromkeys((counts[0], counts[-1])))
     count = f"{len(compared)} variants" if len(compared) > 1 else compared[0][0]
-    return f"{count} against {' and '.join(shown)}, {seeds} seed{'s' * (counts[-1] > 1)}"
+    return f"{count} against {' and '.join(shown)}"
 
 
-def amount(one: Comparison) -> str:
+def counted(seeds: list[int]) -> str:
+    """`3 seeds`, `2 to 3 seeds`."""
+    ends = " to ".join(str(count) for count in dict.fromkeys((seeds[0], seeds[-1])))
+    return f"{ends} seed{'s' * (seeds[-1] > 1)}"
+
+
+def amount(comparison: Comparison) -> str:
     """`+.0012 (+2.1 %; 95 % interval -.0003 to +.0027; p .030)`."""
-    parts = [] if one.relative is None else [f"{100 * one.relative:+.1f} %"]
-    if one.interval is not None:
-        parts.append(f"95 % interval {' to '.join(map(signed, one.interval))}")
-    parts.append(f"p {p_text(one.p)}")
-    if not one.loss:
+    relative = comparison.relative
+    parts = [] if relative is None else [f"{100 * relative:+.1f} %"]
+    if comparison.interval is None or comparison.p is None:
+        parts.append(f"exploratory, {counted([len(comparison.seeds)])}")
+    else:
+        parts.append(f"95 % interval {' to '.join(map(signed, comparison.interval))}")
+        parts.append(f"p {p_text(comparison.p)}")
+    if not comparison.loss:
         parts.append("another next-item loss")
-    return f"{signed(one.difference)} ({'; '.join(parts)})"
+    return f"{signed(comparison.difference)} ({'; '.join(parts)})"
 
 
 def listed(names: list[str]) -> str:
     shown = names[:LISTED]
     more = [f"{len(names) - LISTED} more"] if len(names) > LISTED else []
     return ", ".join([*shown, *more])
-
-
-def is_are(count: int) -> str:
-    return "is" if count == 1 else "are"

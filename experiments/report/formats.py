@@ -6,11 +6,11 @@ import csv
 import io
 import textwrap
 
-from experiments.evaluation.metric_names import TEST_METRICS, VALID_NDCG10, metric_key
+from experiments.evaluation.metric_names import RULES, TEST_METRICS, VALID_NDCG10, metric_key
 from experiments.record.line import SECONDS
 from experiments.report.aggregate import Group
 from experiments.report.compare import Comparison, Table
-from experiments.report.notes import BOLD
+from experiments.report.notes import CAPTION
 from experiments.report.published import Published
 from experiments.report.sheet import Cell, Sheet
 
@@ -27,7 +27,7 @@ def escaped(text: str, marks: dict[str, str]) -> str:
 
 
 def markdown(sheet: Sheet) -> str:
-    """A pipe table and its notes; the best in bold, a claim with a star."""
+    """A pipe table and its notes; the best in bold, what is significant with a star."""
 
     def shown(cell: Cell) -> str:
         text = escaped(cell.text, MARKDOWN)
@@ -37,7 +37,7 @@ def markdown(sheet: Sheet) -> str:
     rows = ["| " + " | ".join(map(shown, cells)) + " |" for cells in sheet.rows]
     head = "| " + " | ".join(escaped(name, MARKDOWN) for name in sheet.columns) + " |"
     lines = [head, "|---" * len(sheet.columns) + "|", *rows]
-    said = [escaped(note, MARKDOWN) for note in sheet.notes]
+    said = [escaped(note, MARKDOWN) for note in (*sheet.notes, *sheet.origins)]
     return "\n".join([f"**{escaped(sheet.title, MARKDOWN)}**", "", *lines, "", *said]).rstrip()
 
 
@@ -56,7 +56,8 @@ def latex(sheet: Sheet) -> str:
 
     rows = [" & ".join(map(shown, cells)) + r" \\" for cells in sheet.rows]
     head = " & ".join(escaped(name, LATEX) for name in sheet.columns) + r" \\"
-    caption = " ".join(escaped(text, LATEX) for text in (f"{sheet.title}.", *sheet.notes))
+    said = (f"{sheet.title}.", *CAPTION, *sheet.notes, *sheet.origins)
+    caption = " ".join(escaped(text, LATEX) for text in said)
     body = "\n".join([r"\toprule", head, r"\midrule", *rows, r"\bottomrule"])
     columns = "l" + "r" * (len(sheet.columns) - 1)
     return (
@@ -67,7 +68,7 @@ def latex(sheet: Sheet) -> str:
 
 
 def plain(sheet: Sheet) -> str:
-    """Aligned columns; a star for a claim; the best is not marked, as text has no bold."""
+    """Aligned columns, a star for what is significant; text has no bold for the best."""
     texts = [[cell.text + "*" * cell.significant for cell in cells] for cells in sheet.rows]
     grid = [list(sheet.columns), *texts]
     widths = [max(map(len, column)) for column in zip(*grid, strict=True)]
@@ -76,7 +77,7 @@ def plain(sheet: Sheet) -> str:
         "  ".join(f"{text:{side}{w}}" for text, side, w in zip(row, align, widths, strict=True))
         for row in grid
     ]
-    said = [textwrap.fill(note, 100) for note in sheet.notes if note != BOLD]
+    said = [textwrap.fill(note, 100) for note in (*sheet.notes, *sheet.origins)]
     return "\n".join([sheet.title, "", *(line.rstrip() for line in lines), "", *said])
 
 
@@ -92,17 +93,17 @@ def as_csv(tables: list[Table], others: list[Published]) -> str:
     out.writerow(["study", "dataset", "variant", "source", "seeds", *metrics, *compared])
     for table in tables:
         for group in table.groups:
-            start = [table.study, table.dataset, group.variant, "record", len(group.lines)]
+            start = [table.study, table.dataset, group.variant, "results", len(group.lines)]
             found = table.comparisons.get(group.variant)
-            out.writerow([*start, *numbers(group), *comparison(found)])
+            out.writerow([*start, *numbers(group), *cells_of(found)])
         for one in others:
-            if one.dataset == table.dataset:
+            if one.dataset == table.dataset and one.seen in RULES:
                 own = {
                     f"{metric_key('test', one.seen, 'hr@10')} mean": one.hr,
                     f"{metric_key('test', one.seen, 'ndcg@10')} mean": one.ndcg,
                 }
                 values = [own.get(name, "") for name in metrics]
-                source = f"{one.source}; {one.protocol}"
+                source = f"{one.source}, {one.where}; {one.protocol}"
                 start = [table.study, table.dataset, one.method, source, ""]
                 out.writerow([*start, *values, *[""] * len(compared)])
     return file.getvalue()
@@ -113,13 +114,13 @@ def numbers(group: Group) -> list[object]:
     return [blank(part) for one in means for part in ((one.mean, one.sd) if one else ("", ""))]
 
 
-def comparison(found: Comparison | None) -> list[object]:
-    if found is None:
+def cells_of(comparison: Comparison | None) -> list[object]:
+    if comparison is None:
         return [""] * 10
-    low, high = found.interval or (None, None)
-    parts = (found.difference, found.relative, low, high, found.effect, found.p)
-    start: list[object] = [found.baseline, len(found.seeds)]
-    return [*start, *map(blank, parts), found.loss, found.significant]
+    low, high = comparison.interval or (None, None)
+    parts = (comparison.difference, comparison.relative, low, high, comparison.effect, comparison.p)
+    start: list[object] = [comparison.baseline, len(comparison.seeds)]
+    return [*start, *map(blank, parts), comparison.loss, comparison.significant]
 
 
 def blank(value: object) -> object:

@@ -19,9 +19,9 @@ BY = {
 METRIC = f"excluded/{SELECTION}"
 
 
-def bucket(one: dict[str, Any]) -> str:
+def bucket(group: dict[str, Any]) -> str:
     """ "1-4", "5", "21+"."""
-    low, high = one["from"], one["to"]
+    low, high = group["from"], group["to"]
     if high is None:
         return f"{low}+"
     return str(low) if low == high else f"{low}-{high}"
@@ -31,13 +31,14 @@ def gains(table: Table, group: Group, key: str) -> dict[str, Mean]:
     """{bucket: variant minus baseline over paired seeds}; empty where either has no groups."""
     base = table.group(table.comparisons[group.variant].baseline)
     assert base is not None
-    found: dict[str, list[float]] = {}
+    differences: dict[str, list[float]] = {}
     for ours, theirs in paired(group, base):
-        before = {bucket(one): one[METRIC] for one in theirs.values.get(key) or []}
-        for one in ours.values.get(key) or []:
-            if bucket(one) in before and one["users"]:
-                found.setdefault(bucket(one), []).append(one[METRIC] - before[bucket(one)])
-    return {name: mean for name, some in found.items() if (mean := mean_of(np.array(some)))}
+        before = {bucket(row): row[METRIC] for row in theirs.values.get(key) or []}
+        for row in ours.values.get(key) or []:
+            if bucket(row) in before and row["users"]:
+                differences.setdefault(bucket(row), []).append(row[METRIC] - before[bucket(row)])
+    means = {name: mean_of(np.array(values)) for name, values in differences.items()}
+    return {name: mean for name, mean in means.items() if mean is not None}
 
 
 def with_groups(table: Table) -> list[Group]:
@@ -54,22 +55,22 @@ def draw_gains(table: Table) -> Plot:
     for panel, (key, label) in zip(both, BY.items(), strict=True):
         panel.axhline(0.0, color="#8c8c8c", linewidth=1.2)
         for number, group in enumerate(shown):
-            found = gains(table, group, key)
-            half = [0.0 if one.low is None else one.mean - one.low for one in found.values()]
-            where = np.arange(len(found)) + 0.04 * (number - (len(shown) - 1) / 2)
+            gain = gains(table, group, key)
+            half = [0.0 if mean.low is None else mean.mean - mean.low for mean in gain.values()]
+            where = np.arange(len(gain)) + 0.04 * (number - (len(shown) - 1) / 2)
             panel.errorbar(
-                where, [one.mean for one in found.values()], yerr=half, capsize=2,
+                where, [mean.mean for mean in gain.values()], yerr=half, capsize=2,
                 label=group.variant, color=COLOURS[number], marker=MARKERS[number],
                 markersize=4.5, linestyle=LINES[number],
             )  # fmt: skip
             if number == 0:
-                panel.set_xticks(range(len(found)), list(found))
-                parts = [f"{name}: {one.mean:+.4f}" for name, one in found.items()]
+                panel.set_xticks(range(len(gain)), list(gain))
+                parts = [f"{name}: {mean.mean:+.4f}" for name, mean in gain.items()]
                 said.append(f"{group.variant} by {label}: {', '.join(parts)}")
         panel.set(xlabel=label, ylabel="NDCG@10 minus baseline's")
     legend(figure, both[0])
     caption = "Difference of test NDCG@10, seen excluded, from the baseline of the same seed; mean "
-    caption += "over seeds with its 95 % t-interval where there are two or more."
+    caption += "over seeds with its 95 % t-interval where there are three or more."
     caption += f" The best {SERIES} of {len(groups)} variants." if len(groups) > SERIES else ""
     title = f"{table.dataset}: gain by length of history and by popularity of the item"
     return finish(figure, f"{table.dataset}-gains", title, caption, "; ".join(said) + ".")

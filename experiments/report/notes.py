@@ -1,82 +1,97 @@
-"""What stands under a table: how to read it, and what is not in it."""
+"""How tables are to be read, once for all of them, and what holds for one of them alone."""
 
 from __future__ import annotations
 
-from experiments.evaluation.metric_names import VALID_NDCG10
+from experiments.evaluation.metric_names import TEST_NDCG10, VALID_NDCG10
 from experiments.record.line import Line
 from experiments.report.aggregate import tally
 from experiments.report.compare import LEVEL, Table
-from experiments.report.published import Published
-from experiments.report.statistics import RESAMPLES
-from experiments.training.device_name import is_cpu
+from experiments.report.numbers import number_text
+from experiments.report.statistics import LEAST_SEEDS, POWER, RESAMPLES, smallest_detectable
 
-BOLD = "Bold: the best mean of a column."
 ERRORS = 5  # different errors that are listed
+CAPTION = (
+    "Mean ± standard deviation over seeds; bold: the best mean of a column.",
+    "difference: test NDCG@10, seen items excluded, minus the baseline's of the same seed; "
+    "95 % interval: Student's t over paired seeds; d_z: mean over standard deviation of the paired "
+    f"differences; p: paired bootstrap over users ({RESAMPLES:,} resamples) of NDCG@10 averaged "
+    "over seeds, corrected by Holm within the table.",
+    f"* significant: at least {LEAST_SEEDS} paired seeds, the interval excludes 0, "
+    f"p < {LEVEL:.2f}, and variant and baseline have the same next-item loss.",
+    f"exploratory: fewer than {LEAST_SEEDS} paired seeds; nothing is tested, so there is no star, "
+    "no interval, no d_z and no p.",
+)
+"""What a table that stands alone has to say."""
+METHOD = (
+    *CAPTION,
+    "smallest detectable difference: the true difference that the interval would show in "
+    f"{100 * POWER:.0f} % of all repetitions, (t.975 + t.8) s sqrt(2 / n) with t of n - 1 degrees "
+    "of freedom, n paired seeds, and s the baseline's standard deviation over seeds, taken for the "
+    "variant's as well (minimum detectable effect: Bloom, Evaluation Review 19(5), 1995). A table "
+    "that shows no difference says nothing about smaller ones.",
+    "other loss: variant and baseline do not learn with the same next-item loss, so no difference "
+    "is called significant.",
+    "views unchanged: the share of augmented views that equal their input; logs and result lines "
+    "call it identity_rate.",
+    "seen ranked: items that a user has seen compete like all others; in all other columns they "
+    "leave the ranking.",
+    "A published row stands under the seen-item rule that it was measured with and names its "
+    "next-item loss; it was not run again here. score 0: seen items stay in the ranking with the "
+    "score 0.",
+    "(GPU): seconds of a share of a GPU. For the same seed a GPU draws other dropout and views "
+    "than a CPU; initial weights and batches are the same.",
+)
 
 
 def notes(table: Table) -> list[str]:
-    """Sentences, each of them true of this table."""
+    """Sentences that hold for this table: what its comparisons can and cannot show."""
     lines = [line for group in table.groups for line in group.lines]
-    return [
-        *reading(table),
-        *seen(lines),
-        *origins(lines),
-        *searched(table),
-        *unfinished(table),
-    ]
+    return [*detectable(table), *untested(table), *seen(lines)]
 
 
-def published_notes(others: list[Published]) -> list[str]:
-    """Under whose protocol the numbers of others stand."""
-    if not others:
-        return []
-    sources = dict.fromkeys(f"{one.method} with {one.next_item}: {one.source}" for one in others)
-    said = [
-        "Published rows stand under the seen-item rule that they were measured with, and name "
-        f"their next-item loss; they were not run again here. Sources: {'; '.join(sources)}."
-    ]
-    if any("score 0" in one.notes for one in others):
-        said.append("score 0: seen items are not taken out of the ranking, but get the score 0.")
-    return said
+def origin_notes(table: Table) -> list[str]:
+    """Sentences on what its lines come from, and on what has no row."""
+    lines = [line for group in table.groups for line in group.lines]
+    return [*origins(lines), *searched(table), *unfinished(table)]
 
 
-def reading(table: Table) -> list[str]:
-    """How the numbers were made."""
+def detectable(table: Table) -> list[str]:
+    """The smallest difference from each baseline that the table could have shown."""
     said = []
-    if any(len(group.lines) > 1 for group in table.groups):
-        said.append("Mean ± standard deviation over seeds.")
-    if len(table.groups) > 1:
-        said.append(BOLD)
-    if table.comparisons:
-        said.append(
-            "Differences of test NDCG@10, seen items excluded, from the baseline of the same seed, "
-            "with 95 % t-interval and Cohen's d_z over seeds; p: paired bootstrap over users "
-            f"({RESAMPLES:,} resamples) of NDCG@10 averaged over seeds, corrected by Holm."
-        )
-        said.append(
-            f"* marks a claim: the interval excludes 0, p < {LEVEL:.2f}, and both have the same "
-            "next-item loss."
-        )
-    compared = list(table.comparisons.values())
-    if any(one.interval is None for one in compared):
-        said.append("One seed: no interval, and no claim is made.")
-    if any(not one.loss for one in compared):
-        said.append(
-            "Other loss: variant and baseline do not learn with the same next-item loss; no claim."
-        )
-    fewer = [
-        group
+    for base in table.baselines:
+        compared = [one for one in table.comparisons.values() if one.baseline == base.variant]
+        seeds = max((len(one.seeds) for one in compared), default=0)
+        mean = base.mean(TEST_NDCG10)
+        if not compared or mean is None:
+            continue
+        if seeds < LEAST_SEEDS or mean.sd is None:
+            said.append(f"none from {base.variant}, which has fewer than {LEAST_SEEDS} seeds")
+        else:
+            smallest = number_text(smallest_detectable(mean.sd, seeds))
+            said.append(f"{smallest} from {base.variant} ({seeds} seeds)")
+    return [f"Smallest detectable difference: {'; '.join(said)}."] if said else []
+
+
+def untested(table: Table) -> list[str]:
+    """Which rows have no test, or one over fewer seeds than they have."""
+    said = []
+    few = sum(one.exploratory for one in table.comparisons.values())
+    if few:
+        said.append(f"Exploratory rows: {few} of {len(table.comparisons)}.")
+    fewer = sum(
+        found is not None and len(found.seeds) < len(group.lines)
         for group in table.groups
-        if (found := table.comparisons.get(group.variant)) is not None
-        and len(found.seeds) < len(group.lines)
-    ]
+        for found in [table.comparisons.get(group.variant)]
+    )
     if fewer:
         said.append(
-            f"Variants with seeds that their baseline lacks: {len(fewer)}; differences are over "
-            "the seeds that both have."
+            f"Variants with seeds that their baseline lacks: {fewer}; differences are over the "
+            "seeds that both have."
         )
-    lost = [one for one in table.groups if one.baseline and one.variant not in table.comparisons]
-    for name, count in tally(str(one.baseline) for one in lost):
+    lost = [
+        group for group in table.groups if group.baseline and group.variant not in table.comparisons
+    ]
+    for name, count in tally(str(group.baseline) for group in lost):
         said.append(f"Variants without comparison: {count}, as {name} has none of their seeds.")
     return said
 
@@ -106,22 +121,17 @@ def origins(lines: list[Line]) -> list[str]:
     if len(devices) > 1:
         parts = ", ".join(f"{name} ({count})" for name, count in devices)
         said.append(f"Trained on different devices, whose seconds differ: {parts}.")
-    if len({is_cpu(name) for name, _ in devices}) > 1:
-        said.append(
-            "Of the same seed a GPU draws other dropout and views than a CPU; initial weights and "
-            "batches are the same. What the device itself adds to a difference is not separated."
-        )
     return said
 
 
 def searched(table: Table) -> list[str]:
     """A search chooses by validation; its trials have no row of their own."""
-    found = [(one.number(VALID_NDCG10) or 0.0, one.variant) for one in table.searched]
-    if not found:
+    trials = [(line.number(VALID_NDCG10) or 0.0, line.variant) for line in table.searched]
+    if not trials:
         return []
-    best, variant = max(found)
+    best, variant = max(trials)
     return [
-        f"Trials of a search, which looked at validation alone: {len(found)}; the best has "
+        f"Trials of a search, which looked at validation alone: {len(trials)}; the best has "
         f"NDCG@10 {best:.4f} there ({variant})."
     ]
 

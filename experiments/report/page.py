@@ -7,6 +7,7 @@ from html import escape
 from pathlib import Path
 from string import Template
 
+from experiments.report.notes import METHOD
 from experiments.report.sheet import Cell, Sheet
 from experiments.report.style import Plot, inline
 
@@ -23,14 +24,18 @@ class Chapter:
 
 
 def page(chapters: list[Chapter]) -> str:
-    """HTML; everything that the record says is escaped, every id occurs once."""
+    """HTML; everything that the results say is escaped, every id occurs once."""
     links = [
         f'<li><a href="#study-{number}">{escape(one.study)}</a>: {escape(one.question)}</li>'
         for number, one in enumerate(chapters, 1)
     ]
     sections = [section(one, number) for number, one in enumerate(chapters, 1)]
     frame = Template(FRAME.read_text(encoding="utf-8"))
-    return frame.substitute(links="\n".join(links), sections="\n".join(sections))
+    return frame.substitute(
+        links="\n".join(links),
+        method="\n".join(f"<li>{escape(sentence)}</li>" for sentence in METHOD),
+        sections="\n".join(sections),
+    )
 
 
 def section(chapter: Chapter, number: int) -> str:
@@ -52,7 +57,8 @@ def table(sheet: Sheet) -> str:
     title = escape(sheet.title)
     heads = "".join(f'<th scope="col">{escape(name)}</th>' for name in sheet.columns)
     rows = "\n".join(row(cells) for cells in sheet.rows)
-    notes = "".join(f"<p>{escape(note)}</p>" for note in sheet.notes)
+    said = (*sheet.notes, *sheet.origins)
+    notes = "".join(f"<p>{escape(note)}</p>" for note in said)
     return (
         f'<h3>{title}</h3>\n<div class="wide" role="region" tabindex="0" aria-label="{title}">\n'
         f"<table>\n<caption>Metrics, and differences from the baseline</caption>\n"

@@ -1,4 +1,4 @@
-"""README's table of the made-up data, from its own record (experiments/planted)."""
+"""The table of the made-up data, from its own results (experiments/planted)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from experiments.errors import UsageError
 from experiments.planted.verdict import SASREC, Outcome, Verdict, verdict
-from experiments.report.sheet import number_text, signed
+from experiments.report.numbers import number_text, signed
 
 FILE = "planted.jsonl"
 NAME = "planted"
@@ -20,32 +20,39 @@ WORLDS = {
 
 
 def outcomes(path: Path) -> list[Outcome]:
-    """The record without what made it.  UsageError that names file and line."""
-    names = [one.name for one in fields(Outcome) if one.name != "environment"]
-    found = []
+    """The lines without what made them.  UsageError that names file and line."""
+    names = [field.name for field in fields(Outcome) if field.name != "environment"]
+    read = []
     with path.open(encoding="utf-8") as file:
         for number, text in enumerate(file, 1):
             try:
                 line = json.loads(text)
-                found.append(Outcome(**{name: line[name] for name in names}))
+                read.append(Outcome(**{name: line[name] for name in names}))
             except (KeyError, TypeError, ValueError) as error:
                 raise UsageError(
-                    f"{path.name}:{number}: not a line of this record ({error!r})"
+                    f"{path.name}:{number}: not a line of these results ({error!r})"
                 ) from None
-    return found
+    return read
 
 
-def verdicts(found: list[Outcome]) -> list[Verdict]:
-    """One for each task, in the order of the record, paired by seed."""
+def verdicts(read: list[Outcome]) -> list[Verdict]:
+    """One for each task, in the order of the lines, paired by seed."""
     made = []
-    pairs = dict.fromkeys((one.world, one.task) for one in found if one.task != SASREC)
+    pairs = dict.fromkeys(
+        (outcome.world, outcome.task) for outcome in read if outcome.task != SASREC
+    )
     for world, task in pairs:
-        ours, base = (sorted((one for one in found if one.world == world and one.task == name),
-                             key=lambda one: one.seed) for name in (task, SASREC))  # fmt: skip
-        if [one.seed for one in ours] != [one.seed for one in base]:
+        ours, base = (of_task(read, world, name) for name in (task, SASREC))
+        if [outcome.seed for outcome in ours] != [outcome.seed for outcome in base]:
             raise UsageError(f"{FILE}: {task} and {SASREC} have different seeds in {world}")
         made.append(verdict(task, world, base, ours))
     return made
+
+
+def of_task(read: list[Outcome], world: str, task: str) -> list[Outcome]:
+    """By seed."""
+    chosen = [outcome for outcome in read if (outcome.world, outcome.task) == (world, task)]
+    return sorted(chosen, key=lambda outcome: outcome.seed)
 
 
 def planted_block(path: Path) -> str:
@@ -54,8 +61,8 @@ def planted_block(path: Path) -> str:
         "| task | what is planted | SASRec | with the task | difference | p |",
         "|---|---|---|---|---|---|",
     ]
-    for one in verdicts(outcomes(path)):
-        numbers = [number_text(one.sasrec), number_text(one.with_task), signed(one.difference)]
-        cells = [f"`{one.task}`", WORLDS.get(one.world, one.world), *numbers, number_text(one.p)]
+    for row in verdicts(outcomes(path)):
+        numbers = [number_text(row.sasrec), number_text(row.with_task), signed(row.difference)]
+        cells = [f"`{row.task}`", WORLDS.get(row.world, row.world), *numbers, number_text(row.p)]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)

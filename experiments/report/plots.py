@@ -1,4 +1,4 @@
-"""Which plots a record has the numbers for."""
+"""Which plots the results have the numbers for."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ def plots(table: Table) -> list[Plot]:
     if not table.groups:
         return []
     with styled():
-        found = [draw_across(table, axis) for axis in numeric_axes(table)[:AXES]]
-        found += [draw_bars(table)] if has_bars(table) else []
-        found += [draw_curves(table)] if with_curves(table) else []
-        found += [draw_scatter(table, task) for task in tasks_measured(table)]
-        found += [draw_gains(table)] if with_groups(table) else []
-    return found
+        drawn = [draw_across(table, axis) for axis in numeric_axes(table)[:AXES]]
+        drawn += [draw_bars(table)] if has_bars(table) else []
+        drawn += [draw_curves(table)] if with_curves(table) else []
+        drawn += [draw_scatter(table, task) for task in tasks_measured(table)]
+        drawn += [draw_gains(table)] if with_groups(table) else []
+    return drawn

@@ -11,11 +11,16 @@ from experiments.storage.files import REPOSITORY
 from experiments.storage.yaml_file import parse
 
 PUBLISHED = REPOSITORY / "experiments" / "results" / "published.yaml"
+SEEN = (*RULES, "unstated")
 
 
 @dataclass(frozen=True)
 class Published:
-    """One row: seen is our rule that it is comparable with, "excluded" or "ranked"."""
+    """One row.
+
+    seen: our rule that it is comparable with, or "unstated".  source: the paper or the GitHub
+    repository, where: the table or file of it.
+    """
 
     dataset: str
     method: str
@@ -24,6 +29,7 @@ class Published:
     ndcg: float
     next_item: str
     source: str
+    where: str
     notes: str = ""
 
     @property
@@ -34,14 +40,37 @@ class Published:
 
 def published(path: Path = PUBLISHED) -> list[Published]:
     """Every row of the file, in its order."""
-    rows = parse(path.read_bytes(), path.name)
-    found = []
-    for number, row in enumerate(rows, 1):
+    rows: list[Published] = []
+    for number, fields in enumerate(parse(path.read_bytes(), path.name), 1):
         try:
-            hr, ndcg = float(row.pop("hr@10")), float(row.pop("ndcg@10"))
-            found.append(Published(hr=hr, ndcg=ndcg, **row))
+            hr, ndcg = float(fields.pop("hr@10")), float(fields.pop("ndcg@10"))
+            row = Published(hr=hr, ndcg=ndcg, **fields)
         except (KeyError, TypeError, ValueError) as error:
             raise UsageError(f"{path.name}: row {number}: {error}") from None
-        if found[-1].seen not in RULES:
-            raise UsageError(f"{path.name}: row {number}: seen is {' or '.join(RULES)}")
-    return found
+        if row.seen not in SEEN:
+            raise UsageError(f"{path.name}: row {number}: seen is {' or '.join(SEEN)}")
+        if not (row.source and row.where):
+            raise UsageError(f"{path.name}: row {number}: has no source, or not where in it")
+        rows.append(row)
+    return rows
+
+
+def published_table(rows: list[Published]) -> str:
+    """All of them as a pipe table, each with where it is from."""
+    lines = [
+        "| data set | method | HR@10 | NDCG@10 | seen items | loss and notes | source |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        numbers = f"{row.hr:.4f} | {row.ndcg:.4f}".replace("0.", ".")
+        source = f"{source_link(row.source)}: {row.where}"
+        cells = f"{row.dataset} | {row.method} | {numbers} | {row.seen} | {row.protocol} | {source}"
+        lines.append(f"| {cells} |")
+    return "\n".join(lines)
+
+
+def source_link(source: str) -> str:
+    """[arXiv:2110.05730](...) or [owner/name](...)."""
+    number = source.removeprefix("arXiv:")
+    url = f"https://arxiv.org/abs/{number}" if number != source else f"https://github.com/{source}"
+    return f"[{source}]({url})"

@@ -1,4 +1,4 @@
-"""Blocks of README, and of other pages, that the record decides."""
+"""Blocks of pages that the results decide, between two markers."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def blocks(text: str, file: str, known: Iterable[str], options: Sequence[str]) -
     options: what a block may ask for besides its name.
     """
     names = list(known)
-    found = []
+    placed = []
     for match in START.finditer(text):
         name, option = match[1], match[2]
         end = text.find(END, match.end())
@@ -40,25 +40,25 @@ def blocks(text: str, file: str, known: Iterable[str], options: Sequence[str]) -
             raise UsageError(f"{file}: the block {name!r} has no {END}")
         if name not in names:
             near = did_you_mean(name, names)
-            raise UsageError(f"{file}: no record of {name!r}{near}; known: {', '.join(names)}")
+            raise UsageError(f"{file}: no results of {name!r}{near}; known: {', '.join(names)}")
         if option is not None and option not in options:
             raise UsageError(
                 f"{file}: the block {name!r} has the unknown option {option!r}; "
                 f"known: {', '.join(options)}"
             )
-        found.append(Block(name, option, match.end(), end))
-    return found
+        placed.append(Block(name, option, match.end(), end))
+    return placed
 
 
 def rewritten(
-    text: str, found: list[Block], writers: Mapping[str, Writer]
+    text: str, placed: list[Block], writers: Mapping[str, Writer]
 ) -> tuple[str, list[str]]:
-    """The file as the record wants it, and the names of the blocks that differ.
+    """The file as the results want it, and the names of the blocks that differ.
 
     writers: what fills each block, told its option; blocks of others stay.
     """
     stale = []
-    for block in reversed(found):  # from the end, so that earlier places stay true
+    for block in reversed(placed):  # from the end, so that earlier places stay true
         if block.name not in writers:
             continue
         wanted = f"\n\n{writers[block.name](block.option)}\n\n"
@@ -79,12 +79,12 @@ def mended(
     options: Sequence[str],
     writers: Mapping[str, Writer],
 ) -> Mended:
-    """Each file that the record wants otherwise: its new text, and the names of the blocks."""
+    """Each file that the results want otherwise: its new text, and the names of the blocks."""
     names = list(known)
-    found = {}
+    changed = {}
     for file in files:
         before = read_text(file)
         after, stale = rewritten(before, blocks(before, file.name, names, options), writers)
         if stale:
-            found[file] = (after, stale)
-    return found
+            changed[file] = (after, stale)
+    return changed

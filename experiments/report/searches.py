@@ -6,7 +6,8 @@ from experiments.evaluation.metric_names import VALID_NDCG10
 from experiments.record.labels import short_names, shown
 from experiments.record.line import Line
 from experiments.report.compare import Table
-from experiments.report.sheet import Cell, Sheet, number_text
+from experiments.report.numbers import number_text
+from experiments.report.sheet import Cell, Sheet
 
 ENDS = ("valid NDCG@10", "epochs")
 

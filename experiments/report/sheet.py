@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from experiments.evaluation.metric_names import TEST_NDCG10, VALID_NDCG10, metric_key
+from experiments.evaluation.metric_names import RULES, TEST_NDCG10, VALID_NDCG10, metric_key
 from experiments.record.line import SECONDS
-from experiments.report.aggregate import Group, Mean
+from experiments.report.aggregate import Group
 from experiments.report.compare import Comparison, Table
-from experiments.report.notes import notes, published_notes
+from experiments.report.notes import notes, origin_notes
+from experiments.report.numbers import mean_text, number_text, p_text, signed
 from experiments.report.published import Published
 from experiments.training.device_name import is_cpu
 
@@ -32,7 +33,7 @@ BRIEF = (
 
 @dataclass(frozen=True)
 class Cell:
-    """best: the best mean of its column.  significant: a difference that may be claimed."""
+    """best: the best mean of its column.  significant: a difference that is."""
 
     text: str
     best: bool = False
@@ -41,23 +42,22 @@ class Cell:
 
 @dataclass(frozen=True)
 class Sheet:
-    """rows: as many cells as columns each, the first names the row."""
+    """rows: as many cells as columns each, the first names the row.
+
+    notes: what the table can show.  origins: what its lines come from.
+    """
 
     title: str
     columns: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
-    own_notes: tuple[str, ...]
-    published_notes: tuple[str, ...] = ()
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        return self.own_notes + self.published_notes
+    notes: tuple[str, ...]
+    origins: tuple[str, ...] = ()
 
 
 def sheet(table: Table, others: list[Published]) -> Sheet:
     """Our rows, then what was published on the data set, under the rule that it used."""
     best = {column: best_of(table, key) for column, key in SHOWN.items()}
-    shown = [one for one in others if one.dataset == table.dataset]
+    shown = [row for row in others if row.dataset == table.dataset and row.seen in RULES]
     views = [unchanged(group) for group in table.groups]
     extra = (UNCHANGED,) if len({*filter(None, views)}) > 1 else ()
     rows = [
@@ -68,29 +68,29 @@ def sheet(table: Table, others: list[Published]) -> Sheet:
         )
         for group, text in zip(table.groups, views, strict=True)
     ]
-    rows += [foreign(one, len(extra)) for one in shown]
+    rows += [foreign(row, len(extra)) for row in shown]
     columns = ("variant", "seeds", *SHOWN, "valid NDCG@10", "training s", *extra, *COMPARED)
     return Sheet(
         f"{table.study}: {table.dataset}",
         columns,
         tuple(rows),
         tuple(notes(table)),
-        tuple(published_notes(shown)),
+        tuple(origin_notes(table)),
     )
 
 
 def brief(full: Sheet) -> Sheet:
-    """The columns that matter most; published rows are those that have no seeds, and go."""
+    """The columns that matter most; published rows, which have no seeds, and origins go."""
     columns = tuple(column for column in BRIEF if column in full.columns)
     kept = [full.columns.index(column) for column in columns]
     seeds = full.columns.index("seeds")
-    rows = [tuple(one[i] for i in kept) for one in full.rows if one[seeds].text]
-    return Sheet(full.title, columns, tuple(rows), full.own_notes)
+    rows = [tuple(cells[i] for i in kept) for cells in full.rows if cells[seeds].text]
+    return Sheet(full.title, columns, tuple(rows), full.notes)
 
 
 def best_of(table: Table, key: str) -> float | None:
     """None where there is nothing to compare with."""
-    means = [found.mean for group in table.groups if (found := group.mean(key)) is not None]
+    means = [mean.mean for group in table.groups if (mean := group.mean(key)) is not None]
     return max(means) if len(means) > 1 else None
 
 
@@ -117,53 +117,30 @@ def seconds_text(group: Group) -> str:
 def unchanged(group: Group) -> str:
     """Mean over seeds and tasks; empty where there are no views."""
     keys = [key for key in group.lines[0].values if IDENTITY.fullmatch(key)]
-    rates = [found.mean for key in keys if (found := group.mean(key)) is not None]
+    rates = [mean.mean for key in keys if (mean := group.mean(key)) is not None]
     return f"{100 * sum(rates) / len(rates):.0f} %" if rates else ""
 
 
-def compared(found: Comparison | None) -> tuple[Cell, ...]:
-    """Cells of COMPARED; blank for a baseline."""
-    if found is None:
+def compared(comparison: Comparison | None) -> tuple[Cell, ...]:
+    """Cells of COMPARED; blank for a baseline, and no test for a row of few seeds."""
+    if comparison is None:
         return tuple(Cell("") for _ in COMPARED)
-    relative = "" if found.relative is None else f"{100 * found.relative:+.1f} %"
-    low_high = "one seed"
-    if found.interval is not None:
-        low_high = " to ".join(signed(one) for one in found.interval)
-    effect = "" if found.effect is None else f"{found.effect:+.2f}"
-    p = p_text(found.p) if found.loss else f"{p_text(found.p)} (other loss)"
-    difference = Cell(signed(found.difference), significant=found.significant)
+    relative = "" if comparison.relative is None else f"{100 * comparison.relative:+.1f} %"
+    difference = Cell(signed(comparison.difference), significant=comparison.significant)
+    if comparison.interval is None or comparison.p is None:
+        return (difference, Cell(relative), Cell("exploratory"), Cell(""), Cell(""))
+    low_high = " to ".join(map(signed, comparison.interval))
+    effect = "" if comparison.effect is None else f"{comparison.effect:+.2f}"
+    p = p_text(comparison.p) if comparison.loss else f"{p_text(comparison.p)} (other loss)"
     return (difference, Cell(relative), Cell(low_high), Cell(effect), Cell(p))
 
 
-def foreign(one: Published, extra: int) -> tuple[Cell, ...]:
+def foreign(published: Published, extra: int) -> tuple[Cell, ...]:
     """A published row: its two numbers under its own rule; blank in all other columns."""
-    own = {"HR@10": one.hr, "NDCG@10": one.ndcg}
-    if one.seen == "ranked":
+    own = {"HR@10": published.hr, "NDCG@10": published.ndcg}
+    if published.seen == "ranked":
         own = {f"{column}, seen ranked": value for column, value in own.items()}
     numbers = [Cell(number_text(own[column]) if column in own else "") for column in SHOWN]
+    name = f"published: {published.method} ({published.source}; {published.protocol})"
     blank = [Cell("")] * (2 + extra + len(COMPARED))
-    return (Cell(f"published: {one.method} ({one.protocol})"), Cell(""), *numbers, *blank)
-
-
-def number_text(value: float) -> str:
-    """.0543; a metric is below 1 and needs no leading 0."""
-    return f"{value:.4f}".removeprefix("0") if 0.0 <= value < 1.0 else f"{value:.4f}"
-
-
-def mean_text(mean: Mean | None) -> str:
-    if mean is None:
-        return ""
-    spread = "" if mean.sd is None else f" ± {number_text(mean.sd)}"
-    return number_text(mean.mean) + spread
-
-
-def signed(value: float) -> str:
-    """+.0031; a difference that rounds to nothing has no sign."""
-    text = number_text(abs(value))
-    if text == ".0000":
-        return text
-    return ("+" if value > 0.0 else "-") + text
-
-
-def p_text(p: float) -> str:
-    return "<.001" if p < 0.001 else f"{p:.3f}".removeprefix("0")
+    return (Cell(name), Cell(""), *numbers, *blank)

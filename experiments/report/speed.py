@@ -23,35 +23,35 @@ def side_by_side(record: Json) -> str:
         "| | epoch s | targets a second | full evaluation s | peak MB net of imports |",
         "|---|---|---|---|---|",
     ]
-    for name, one in record["measured"].items():
-        seconds = one["step_seconds"] * one["steps"]
-        evaluation = one["evaluate_seconds"]
+    for name, measured in record["measured"].items():
+        seconds = measured["step_seconds"] * measured["steps"]
+        evaluation = measured["evaluate_seconds"]
         evaluated = "" if evaluation is None else f"{evaluation:.1f}"
-        numbers = [few(seconds), f"{one['targets'] / seconds:,.0f}", evaluated]
-        lines.append(f"| {name} | {' | '.join(numbers)} | {one['peak_mb']:,.0f} |")
+        numbers = [few(seconds), f"{measured['targets'] / seconds:,.0f}", evaluated]
+        lines.append(f"| {name} | {' | '.join(numbers)} | {measured['peak_mb']:,.0f} |")
     return "\n".join([*lines, "", *sentences(record)])
 
 
 def sentences(record: Json) -> list[str]:
-    found, ours = record["ratios"], record["measured"]["SASRec prefix"]
+    ratios, ours = record["ratios"], record["measured"]["SASRec prefix"]
     seconds = ours["step_seconds"] * ours["steps"]
     products = ours["matmul_flops"] / 1e9 / record["gflops"]
     return [
-        f"SASRec trains {found['train_prefix']:.1f} times as many targets a second as RecBole's "
-        f"on the same rows, {found['train_sequence']:.1f} times as many with a row a window, and "
-        f"is evaluated {found['evaluate']:.1f} times as fast, for both seen-item rules at once.",
-        f"The contrast makes CL4SRec's step {found['contrast_step_prefix']:.2f} times SASRec's "
-        f"under `prefix` and {found['contrast_step_sequence']:.2f} times under `sequence`; "
-        f"DuoRec's is {found['duorec_step_prefix']:.2f} times SASRec's under `prefix`.",
+        f"SASRec trains {ratios['train_prefix']:.1f} times as many targets a second as RecBole's "
+        f"on the same rows, {ratios['train_sequence']:.1f} times as many with a row a window, and "
+        f"is evaluated {ratios['evaluate']:.1f} times as fast, for both seen-item rules at once.",
+        f"The contrast makes CL4SRec's step {ratios['contrast_step_prefix']:.2f} times SASRec's "
+        f"under `prefix` and {ratios['contrast_step_sequence']:.2f} times under `sequence`; "
+        f"DuoRec's is {ratios['duorec_step_prefix']:.2f} times SASRec's under `prefix`.",
         f"The matrix products of SASRec's epoch need {products:.1f} s at the rate of a square "
-        f"product ({record['gflops']:.0f} GFLOP/s): {found['of_bound']:.0%} of the "
+        f"product ({record['gflops']:.0f} GFLOP/s): {ratios['of_bound']:.0%} of the "
         f"{seconds:.1f} s it takes. {shares(ours['shares'])}",
     ]
 
 
-def shares(found: dict[str, float]) -> str:
+def shares(of_step: dict[str, float]) -> str:
     """Where a step's time goes, most of it first."""
-    parts = sorted(found.items(), key=lambda pair: -pair[1])
+    parts = sorted(of_step.items(), key=lambda pair: -pair[1])
     told = ", ".join(f"{name} {share:.0%}" for name, share in parts if share >= 0.005)
     return f"Of its step (profiled): {told}."
 
@@ -74,15 +74,15 @@ def scale(record: Json) -> str:
         "| interactions | items | preparation s | its peak MB | step ms | epoch s | peak MB |",
         "|---|---|---|---|---|---|---|",
     ]
-    for one in record["sizes"]:
+    for size in record["sizes"]:
         numbers = [
-            f"{one['interactions']:,}",
-            f"{one['items']:,}",
-            f"{one['prepare_seconds']:.1f}",
-            f"{one['prepare_mb']:,.0f}",
-            f"{one['step_ms']:.0f}",
-            f"{one['epoch_seconds']:,.0f}",
-            f"{one['peak_mb']:,.0f}",
+            f"{size['interactions']:,}",
+            f"{size['items']:,}",
+            f"{size['prepare_seconds']:.1f}",
+            f"{size['prepare_mb']:,.0f}",
+            f"{size['step_ms']:.0f}",
+            f"{size['epoch_seconds']:,.0f}",
+            f"{size['peak_mb']:,.0f}",
         ]
         lines.append(f"| {' | '.join(numbers)} |")
     return "\n".join([*lines, "", f"{machine(record)}; {record['steps']} steps of each size."])

@@ -71,7 +71,7 @@ def legend(figure: Figure, axes: Axes) -> None:
 
 
 def finish(figure: Figure, name: str, title: str, caption: str, text: str) -> Plot:
-    """Both forms, without a date, so that the same record makes the same files."""
+    """Both forms, without a date, so that the same results make the same files."""
     png, svg = io.BytesIO(), io.StringIO()
     figure.draw_without_rendering()
     figure.set_layout_engine("none")  # laid out once, for both

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from experiments.errors import RunFailed, UsageError
 from experiments.record.line import Json as Line
 from experiments.record.results_file import RESULTS, study_files
-from experiments.report.command import Report, write
+from experiments.report.command import write
+from experiments.report.studies import Report
 from experiments.report.style import slug
 from experiments.storage.atomic import put
 from experiments.storage.run_folder import as_yaml

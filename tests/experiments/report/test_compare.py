@@ -1,4 +1,4 @@
-"""What is compared with what, and what may be claimed."""
+"""What is compared with what, and which differences are significant."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from experiments.record.hits import encode_hits
 from experiments.record.line import UNLEARNT, Line, parse
 from experiments.record.results_file import read_lines, study_files
 from experiments.report.compare import Table, same_loss, tables
-from experiments.report.notes import notes
+from experiments.report.notes import notes, origin_notes
 from models.baselines import BASELINES
 from tests.experiments.report.made_record import Values, finished, made_study, write_record
 
@@ -56,24 +56,24 @@ def with_variant(name: str) -> Values:
 
 def test_comparisons_are_paired_by_seed() -> None:
     """The order of the lines does not matter, and a seed that one side lacks is left out."""
-    record = made_study()
-    lacking = [one for one in record if (one["variant"], one["seed"]) != ("sasrec", 1)]
+    record = made_study(seeds=4)
+    lacking = [line for line in record if (line["variant"], line["seed"]) != ("sasrec", 1)]
     table = beauty(lacking[::-1])
     assert any(note.startswith("Variants with seeds that their") for note in notes(table))
     found = table.comparisons[BETTER]
     ours, theirs = (
         np.array([one[TEST_NDCG10] for one in record if one["dataset"] == "beauty"
-                  and one["variant"] == name and one["seed"] in (0, 2)])
+                  and one["variant"] == name and one["seed"] in (0, 2, 3)])
         for name in (BETTER, "sasrec")
     )  # fmt: skip
-    assert found.seeds == (0, 2)
+    assert found.seeds == (0, 2, 3)
     assert found.difference == pytest.approx(np.mean(ours - theirs))
     assert found.relative == pytest.approx(np.mean(ours - theirs) / np.mean(theirs))
     expected = stats.ttest_rel(ours, theirs).confidence_interval(0.95)
     assert found.interval == pytest.approx((expected.low, expected.high))
 
 
-def test_a_planted_gain_and_a_planted_loss_are_claimed_and_nothing_is_not() -> None:
+def test_a_planted_gain_and_a_planted_loss_are_significant_and_nothing_is_not() -> None:
     found = beauty(made_study()).comparisons
     assert set(found) == {f"cl4srec temperature={t}" for t in (0.05, 0.1, 0.2, 0.5)}
     assert found[BETTER].significant
@@ -88,15 +88,16 @@ def test_the_same_record_gives_the_same_p() -> None:
     assert one == again
 
 
-def test_no_claim_over_a_baseline_of_another_loss() -> None:
+def test_nothing_is_significant_over_a_baseline_of_another_loss() -> None:
     record = made_study()
     for line in record:
         if line["variant"] == BETTER:
             line["config"] = {"next_item": {"loss": "bce"}}
     table = beauty(record)
-    assert table.comparisons[BETTER].p < 0.01
-    assert not table.comparisons[BETTER].significant
-    assert any("not learn with the same next-item loss" in note for note in notes(table))
+    found = table.comparisons[BETTER]
+    assert found.p is not None
+    assert found.p < 0.01
+    assert not found.significant
 
 
 @pytest.mark.parametrize(
@@ -135,28 +136,64 @@ def test_the_same_loss_has_the_same_fields_as_far_as_both_say(fields: Values, sa
     assert same_loss(line("a", **fields), line("b"))
 
 
-def test_no_claim_where_a_configuration_does_not_say_its_loss() -> None:
+def test_nothing_is_significant_where_a_configuration_does_not_say_its_loss() -> None:
     record = [{**line, "config": {}} for line in made_study()]
     assert not any(one.significant for one in beauty(record).comparisons.values())
 
 
-def test_one_seed_has_no_interval_and_no_claim() -> None:
-    table = beauty(made_study(seeds=1))
-    assert table.comparisons[BETTER].interval is None
-    assert table.comparisons[BETTER].p < 0.01
-    assert not any(one.significant for one in table.comparisons.values())
-    assert "One seed: no interval, and no claim is made." in notes(table)
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_fewer_than_three_seeds_are_exploratory_and_nothing_is_tested(seeds: int) -> None:
+    table = beauty(made_study(seeds=seeds))
+    for found in table.comparisons.values():
+        assert found.exploratory
+        assert (found.interval, found.effect, found.p) == (None, None, None)
+        assert not found.significant
+    assert table.comparisons[BETTER].difference > 0.0
+    assert "Exploratory rows: 4 of 4." in notes(table)
 
 
-def test_a_wide_interval_is_no_claim_however_small_p_is() -> None:
-    """Two seeds that gain very different amounts: users agree, seeds do not."""
+def test_three_seeds_are_enough() -> None:
+    found = beauty(made_study(seeds=3)).comparisons[BETTER]
+    assert not found.exploratory
+    assert found.significant
+
+
+def test_an_exploratory_row_does_not_count_in_the_correction_of_the_others() -> None:
+    record = made_study()
+    alone = [line for line in record if line["variant"] in ("sasrec", SAME)]
+    few = [line for line in record if line["variant"] == WORSE and line["seed"] in (0, 1)]
+    assert beauty([*alone, *few]).comparisons[WORSE].exploratory
+    assert beauty([*alone, *few]).comparisons[SAME] == beauty(alone).comparisons[SAME]
+
+
+def test_a_wide_interval_is_not_significant_however_small_p_is() -> None:
+    """Three seeds that gain very different amounts: users agree, seeds do not."""
     base = np.full(200, 10.0)
-    gains = [finished("d", "ours", 0, np.full(200, 9.0)), finished("d", "ours", 1, np.ones(200))]
-    table = tables(lines_of(
-        [*(finished("d", "sasrec", seed, base, baseline=None) for seed in (0, 1)), *gains]
-    ))[0]  # fmt: skip
-    assert table.comparisons["ours"].p < 0.01
-    assert not table.comparisons["ours"].significant
+    gains = [finished("d", "ours", seed, np.full(200, rank))
+             for seed, rank in enumerate((9.0, 9.0, 1.0))]  # fmt: skip
+    bases = [finished("d", "sasrec", seed, base, baseline=None) for seed in range(3)]
+    found = tables(lines_of([*bases, *gains]))[0].comparisons["ours"]
+    assert found.p is not None
+    assert found.p < 0.01
+    assert not found.significant
+
+
+def test_the_smallest_detectable_difference_comes_from_the_baseline_s_spread() -> None:
+    """Hit rates of .1, .2 and .3 have a standard deviation of .1."""
+    ranks = [np.where(np.arange(100) < hits, 1.0, 50.0) for hits in (10, 20, 30)]
+    bases = [finished("d", "sasrec", seed, ranks[seed], baseline=None) for seed in range(3)]
+    ours = [finished("d", "ours", seed, ranks[seed]) for seed in range(3)]
+    smallest = (stats.t.ppf(0.975, 2) + stats.t.ppf(0.8, 2)) * 0.1 * np.sqrt(2 / 3)
+    table = tables(lines_of([*bases, *ours]))[0]
+    told = f"Smallest detectable difference: {smallest:.4f}".replace("0.", ".", 1)
+    assert notes(table) == [f"{told} from sasrec (3 seeds)."]
+
+
+def test_a_baseline_of_two_seeds_can_show_no_difference() -> None:
+    (first, *_) = notes(beauty(made_study(seeds=2)))
+    assert first == (
+        "Smallest detectable difference: none from sasrec, which has fewer than 3 seeds."
+    )
 
 
 def test_trials_on_different_data_are_not_compared() -> None:
@@ -182,7 +219,7 @@ def test_ranks_that_contradict_the_metric_are_refused() -> None:
 def test_what_did_not_finish_is_counted_with_its_errors() -> None:
     table = beauty(made_study())
     assert (len(table.failed), len(table.pruned)) == (1, 1)
-    said = " ".join(notes(table))
+    said = " ".join(origin_notes(table))
     assert "Failed trials: 1; loss is <nan> (1)." in said
     assert "Pruned trials, which were stopped early, without test: 1." in said
 
@@ -193,14 +230,14 @@ def test_trials_of_a_search_have_no_row() -> None:
     table = beauty([*record, {**searched, "trial": "s", "valid/excluded/ndcg@10": 0.75}])
     assert len(table.groups) == 5
     assert any("looked at validation alone: 1; the best has NDCG@10 0.7500" in note
-               for note in notes(table))  # fmt: skip
+               for note in origin_notes(table))  # fmt: skip
 
 
 def test_versions_of_the_code_are_told_where_they_differ() -> None:
     record = made_study()
-    assert not any("versions" in note for note in notes(beauty(record)))
+    assert not any("versions" in note for note in origin_notes(beauty(record)))
     record[0]["commit"] = "fedcba9876"
-    assert any("fedcba9 (1)" in note for note in notes(beauty(record)))
+    assert any("fedcba9 (1)" in note for note in origin_notes(beauty(record)))
 
 
 @pytest.mark.parametrize(

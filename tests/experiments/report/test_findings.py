@@ -38,37 +38,51 @@ def table_of(factors: dict[str, float], seeds: int = 3, **rest: str) -> Table:
     return found
 
 
-def test_what_is_claimed_to_be_above_and_below_is_named() -> None:
+def test_what_is_significantly_above_and_below_is_named() -> None:
     first, best, worst = findings(table_of({"sasrec": 1.0, "good": 0.6, "bad": 1.6, "same": 1.0}))
     assert first.startswith("3 variants against sasrec (.")
-    assert "3 seeds: 1 is claimed to be above (good); 1 is claimed to be below (bad); " in first
-    assert first.endswith("of 1 no difference is claimed.")
-    assert best.startswith("Best: good, +.")
+    assert "3 seeds: 1 significantly above (good); 1 significantly below (bad); " in first
+    assert first.endswith("no significant difference for 1.")
+    assert best.startswith("Highest: good, +.")
     assert "95 % interval +." in best
-    assert worst.startswith("Worst: bad, -.")
+    assert worst.startswith("Lowest: bad, -.")
     assert "p <.001" in worst
 
 
 @pytest.mark.parametrize(
     ("seeds", "rest", "told"),
     [
-        (1, {}, "1 seed: no difference is claimed."),
-        (3, {"loss": "bce"}, "3 seeds: no difference is claimed."),
+        (1, {}, "exploratory (1 seed), nothing is tested."),
+        (2, {}, "exploratory (2 seeds), nothing is tested."),
+        (3, {"loss": "bce"}, "3 seeds: no significant difference."),
     ],
 )
-def test_one_seed_or_another_loss_claims_nothing(seeds, rest, told) -> None:
+def test_few_seeds_or_another_loss_show_nothing(seeds, rest, told) -> None:
     first, difference = findings(table_of({"sasrec": 1.0, "good": 0.6}, seeds, **rest))
     assert first.startswith("good against sasrec (")
     assert first.endswith(told)
     assert difference.startswith("The difference: +.")
     assert ("another next-item loss" in difference) == bool(rest)
-    assert ("95 % interval" in difference) == (seeds > 1)
+    assert ("exploratory" in difference) == (seeds < 3)
+    assert ("95 % interval" in difference) == (seeds >= 3)
+    assert ("; p " in difference) == (seeds >= 3)
+
+
+def test_exploratory_rows_are_counted_beside_those_that_are_tested() -> None:
+    lines = [line(name, factor, seed) for name, factor in (("sasrec", 1.0), ("good", 0.6))
+             for seed in range(3)]  # fmt: skip
+    lines += [line("new", 0.5, seed) for seed in range(2)]
+    (table,) = tables([parse(json.dumps(values), "here") for values in lines])
+    first, highest, _ = findings(table)
+    assert first.endswith("3 seeds: significantly above; 1 exploratory.")
+    assert highest.startswith("Highest: new, +.")
+    assert "exploratory, 2 seeds" in highest
 
 
 def test_a_long_list_is_cut() -> None:
     factors = {"sasrec": 1.0, **{f"good {number}": 0.6 for number in range(6)}}
     assert (
-        "6 are claimed to be above (good 0, good 1, good 2, good 3, 2 more)"
+        "6 significantly above (good 0, good 1, good 2, good 3, 2 more)"
         in (findings(table_of(factors))[0])
     )
 

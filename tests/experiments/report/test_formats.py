@@ -6,25 +6,21 @@ import csv
 import io
 import json
 import re
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from experiments.errors import UsageError
 from experiments.evaluation.metric_names import TEST_NDCG10, VALID_NDCG10
 from experiments.record.line import SECONDS, parse
 from experiments.report.compare import Table, tables
 from experiments.report.formats import as_csv, latex, markdown, plain
-from experiments.report.published import Published, published
-from experiments.report.sheet import (
-    UNCHANGED,
-    Cell,
-    Sheet,
-    brief,
-    number_text,
-    p_text,
-    sheet,
-    signed,
-)
+from experiments.report.notes import METHOD
+from experiments.report.numbers import number_text, p_text, signed
+from experiments.report.published import Published, published, published_table
+from experiments.report.sheet import UNCHANGED, Cell, Sheet, brief, sheet
 from experiments.report.style import slug
 from tests.experiments.report.made_record import Values, finished, made_study
 from tests.experiments.report.test_compare import BETTER, lines_of
@@ -39,8 +35,8 @@ SMALL = Sheet(
     ("p < .01; $5 {a} ~b^c\\d",),
 )
 OTHERS = [
-    Published("beauty", "DuoRec", "ranked", 0.0845, 0.0443, "cross_entropy", "a paper"),
-    Published("sports", "DuoRec", "ranked", 0.5, 0.25, "cross_entropy", "a paper"),
+    Published("beauty", "DuoRec", "ranked", 0.0845, 0.0443, "cross_entropy", "a paper", "table 2"),
+    Published("sports", "DuoRec", "ranked", 0.5, 0.25, "cross_entropy", "a paper", "table 2"),
 ]
 
 
@@ -66,7 +62,8 @@ def test_latex_is_a_table_of_booktabs_with_everything_escaped() -> None:
     text = latex(SMALL)
     assert r"sasrec|x & .1 $\pm$ .01 &  \\" in text
     assert r"crop\_2 \#1 & \textbf{.2} & +.1$^{*}$ \\" in text
-    assert r"a\_b: 50 \% \& more. p $<$ .01; \$5 \{a\} " in text
+    assert r"\caption{a\_b: 50 \% \& more. " in text
+    assert r" p $<$ .01; \$5 \{a\} " in text
     assert r"\textasciitilde{}b\textasciicircum{}c\textbackslash{}d" in text
     for command in (r"\toprule", r"\midrule", r"\bottomrule", r"\begin{tabular}{lrr}"):
         assert text.count(command) == 1
@@ -90,7 +87,16 @@ def test_plain_columns_are_aligned() -> None:
 
 def test_text_does_not_speak_of_bold(found: list[Table]) -> None:
     assert "bold" not in plain(sheet(found[0], [])).lower()
-    assert "Bold: the best mean" in markdown(sheet(found[0], []))
+
+
+def test_what_holds_for_all_tables_stands_under_none_but_one_that_travels_alone(
+    found: list[Table],
+) -> None:
+    made = sheet(found[0], OTHERS)
+    for sentence in METHOD:
+        assert sentence not in plain(made)
+        assert sentence not in markdown(made)
+    assert "paired bootstrap over users" in latex(made)
 
 
 def test_a_table_has_a_row_a_variant_and_the_best_mean_of_each_metric(found: list[Table]) -> None:
@@ -105,18 +111,41 @@ def test_a_table_has_a_row_a_variant_and_the_best_mean_of_each_metric(found: lis
 def test_a_published_row_stands_under_the_rule_it_used(found: list[Table]) -> None:
     made = sheet(found[0], OTHERS)
     row = dict(zip(made.columns, (cell.text for cell in made.rows[-1]), strict=True))
-    assert row["variant"] == "published: DuoRec (cross_entropy)"
+    assert row["variant"] == "published: DuoRec (a paper; cross_entropy)"
     assert (row["HR@10"], row["NDCG@10"]) == ("", "")
     assert (row["HR@10, seen ranked"], row["NDCG@10, seen ranked"]) == (".0845", ".0443")
     assert len(made.rows) == 6  # and not the row of another data set
-    assert any("DuoRec with cross_entropy: a paper" in note for note in made.notes)
 
 
-def test_the_brief_table_has_neither_published_rows_nor_their_notes(found: list[Table]) -> None:
+def test_a_row_whose_rule_is_not_stated_stands_in_no_column_of_ours(found: list[Table]) -> None:
+    quoted = replace(OTHERS[0], seen="unstated")
+    assert len(sheet(found[0], [quoted]).rows) == 5
+    assert "DuoRec" not in as_csv(found, [quoted])
+    assert "| DuoRec |" in published_table([quoted])
+
+
+def test_an_exploratory_row_has_its_difference_and_no_test() -> None:
+    (table,) = tables(lines_of(made_study(("beauty",), seeds=2, users=60)))
+    made = sheet(table, [])
+    for cells in made.rows[1:]:
+        shown = dict(zip(made.columns, cells, strict=True))
+        assert shown["difference"].text
+        assert not shown["difference"].significant
+        assert shown["95 % interval"].text == "exploratory"
+        assert (shown["d_z"].text, shown["p (Holm)"].text) == ("", "")
+    (row, *_) = [one for one in csv.DictReader(io.StringIO(as_csv([table], [])))
+                 if one["variant"] == BETTER]  # fmt: skip
+    assert row["difference"]
+    assert (row["low"], row["high"], row["d_z"], row["p_holm"]) == ("", "", "", "")
+    assert row["significant"] == "False"
+
+
+def test_the_brief_table_has_neither_published_rows_nor_origins(found: list[Table]) -> None:
     short = brief(sheet(found[0], OTHERS))
     assert len(short.rows) == 5
     assert {len(cells) for cells in short.rows} == {len(short.columns)}
-    assert not any("Published" in note for note in short.notes)
+    assert short.notes == sheet(found[0], OTHERS).notes
+    assert short.origins == ()
 
 
 def test_csv_has_every_cutoff_of_both_rules(found: list[Table]) -> None:
@@ -173,8 +202,31 @@ def test_the_published_file_is_whole() -> None:
     rows = published()
     assert {row.dataset for row in rows} == {"beauty", "sports", "toys", "yelp", "ml-1m"}
     assert all(0.0 < row.ndcg < row.hr < 1.0 for row in rows)
-    assert all(row.source and row.next_item for row in rows)
-    assert len({(row.dataset, row.method, row.seen, row.next_item) for row in rows}) == len(rows)
+    assert all(row.source and row.where and row.next_item for row in rows)
+    assert not any("not named" in f"{row.source} {row.where}" for row in rows)
+    assert len({(row.dataset, row.method, row.source) for row in rows}) == len(rows)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"where": ""}, "has no source, or not where in it"),
+        ({"source": ""}, "has no source, or not where in it"),
+        ({"seen": "some"}, "seen is excluded or ranked or unstated"),
+        ({"ndcg@10": "x"}, "could not convert"),
+    ],
+)
+def test_a_published_row_without_a_source_is_refused(
+    tmp_path: Path, change: Values, told: str
+) -> None:
+    row = {"dataset": "d", "method": "m", "seen": "ranked", "hr@10": 0.1, "ndcg@10": 0.1,
+           "next_item": "bce", "source": "a/b", "where": "README"}  # fmt: skip
+    path = tmp_path / "published.yaml"
+    path.write_text(json.dumps([row]))
+    assert published(path)[0].source == "a/b"
+    path.write_text(json.dumps([{**row, **change}]))
+    with pytest.raises(UsageError, match=rf"^published.yaml: row 1: .*{told}"):
+        published(path)
 
 
 def test_names_in_any_script_make_files_of_their_own() -> None:
@@ -213,7 +265,6 @@ def test_seconds_of_a_gpu_are_marked_and_not_averaged_with_those_of_a_cpu() -> N
     assert shown["sasrec"] == "60"
     assert shown["cl4srec temperature=0.05"] == "60 (GPU)"
     assert shown["cl4srec temperature=0.1"] == ""
-    assert any(f"{card} (3)" in note for note in made.notes)
-    assert any("a GPU draws other dropout" in note for note in made.notes)
+    assert any(f"{card} (3)" in note for note in made.origins)
     (alike,) = tables(lines_of(made_study(datasets=("beauty",), seeds=2, users=50)))
-    assert not any("GPU" in note or "devices" in note for note in sheet(alike, []).notes)
+    assert not any("devices" in note for note in sheet(alike, []).origins)

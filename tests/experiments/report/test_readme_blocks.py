@@ -1,4 +1,4 @@
-"""Text between markers is the record's; all other text is not touched."""
+"""Text between markers is of the results; all other text is not touched."""
 
 from __future__ import annotations
 
@@ -43,7 +43,10 @@ def test_blocks_of_other_studies_stay() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("<!-- report: on -->\n<!-- end report -->", r"no record of 'on' \(did you mean 'one'\?\)"),
+        (
+            "<!-- report: on -->\n<!-- end report -->",
+            r"no results of 'on' \(did you mean 'one'\?\)",
+        ),
         ("<!-- report: one -->\n", "the block 'one' has no <!-- end report -->"),
         (
             "<!-- report: one -->\n<!-- report: two -->\n<!-- end report -->",

@@ -68,16 +68,16 @@ def test_it_writes_a_folder_a_study_and_one_page(reported: tuple[Path, str]) -> 
 def test_the_readme_follows_the_record(
     report: Report, reported: tuple[Path, str], tmp_path: Path
 ) -> None:
-    with pytest.raises(RunFailed, match=r"behind the record: README.md in temperature; .*report"):
+    with pytest.raises(RunFailed, match=r"behind the results: README.md in temperature; .*report"):
         report("temperature", check=True)
     assert (tmp_path / "README.md").read_text() == README
-    shutil.copy(reported[0] / "README.md", tmp_path)
+    shutil.copytree(reported[0], tmp_path, dirs_exist_ok=True)
     assert "| cl4srec temperature=0.2 | 3 |" in (tmp_path / "README.md").read_text()
     report("temperature", check=True)
     record = tmp_path / "results" / "temperature.jsonl"
     lines = [line for line in record.read_text().splitlines() if '"seed": 2' not in line]
     record.write_text("\n".join(lines) + "\n")
-    with pytest.raises(RunFailed, match="behind the record"):
+    with pytest.raises(RunFailed, match="behind the results"):
         report("temperature", check=True)
 
 
@@ -86,6 +86,44 @@ def test_a_check_writes_nothing(report: Report, tmp_path: Path) -> None:
     with pytest.raises(RunFailed):
         report("temperature", check=True)
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_the_table_of_a_study_stands_among_the_results_and_is_checked(
+    report: Report, reported: tuple[Path, str], tmp_path: Path
+) -> None:
+    shutil.copytree(reported[0], tmp_path, dirs_exist_ok=True)
+    page = tmp_path / "results" / "tables" / "temperature.md"
+    text = page.read_text()
+    assert text.startswith("# temperature\n")
+    assert "| cl4srec temperature=0.2 | 3 |" in text
+    assert "**temperature: beauty, trials of the search**" in text
+    report("temperature", check=True)
+    for wrong in (text.replace("| 3 |", "| 4 |", 1), None):
+        page.unlink() if wrong is None else page.write_text(wrong)
+        with pytest.raises(RunFailed, match=r"behind the results: tables/temperature\.md;"):
+            report("temperature", check=True)
+
+
+def test_a_table_of_a_study_without_results_is_named_and_goes(
+    report: Report, tmp_path: Path
+) -> None:
+    left = write_record(tmp_path / "results" / "tables" / "quick" / "gone.md", [])
+    report()
+    assert not left.exists()
+    report(check=True)
+    write_record(left, [])
+    with pytest.raises(RunFailed, match=r"behind the results: tables/quick/gone\.md;"):
+        report(check=True)
+
+
+def test_method_and_sources_are_blocks_of_their_own(report: Report, tmp_path: Path) -> None:
+    blocks = "".join(f"<!-- report: {name} -->\n<!-- end report -->\n"
+                     for name in ("method", "published"))  # fmt: skip
+    (tmp_path / "README.md").write_text(blocks)
+    report()
+    text = (tmp_path / "README.md").read_text()
+    assert "- \\* significant: at least 3 paired seeds" in text
+    assert "[arXiv:2507.16289](https://arxiv.org/abs/2507.16289): GitHub monkey0head" in text
 
 
 def test_the_same_record_makes_the_same_files(reported: tuple[Path, str], tmp_path: Path) -> None:
@@ -119,7 +157,7 @@ def test_an_unknown_study_is_named_with_the_nearest(report: Report) -> None:
 
 
 def test_without_a_record_it_says_how_to_make_one(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"make one with `run.py study FILE`"):
+    with pytest.raises(UsageError, match=r"make some with `run.py study FILE`"):
         command.report([], False, None, tmp_path, tmp_path, (tmp_path / "README.md",))
 
 
@@ -153,7 +191,7 @@ def test_a_planted_record_with_unpaired_seeds_is_refused(tmp_path: Path) -> None
     with pytest.raises(UsageError, match="same_user and sasrec have different seeds"):
         planted_block(path)
     path.write_text(json.dumps({"world": "w"}) + "\n")
-    with pytest.raises(UsageError, match=r"planted.jsonl:1: not a line of this record"):
+    with pytest.raises(UsageError, match=r"planted.jsonl:1: not a line of these results"):
         planted_block(path)
 
 

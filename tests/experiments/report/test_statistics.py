@@ -10,7 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from experiments.report.statistics import bootstrap, effect_size, holm, interval, resampled
+from experiments.report.statistics import (
+    bootstrap,
+    effect_size,
+    holm,
+    interval,
+    resampled,
+    smallest_detectable,
+)
 
 
 def test_holm_on_an_example_worked_by_hand() -> None:
@@ -49,6 +56,26 @@ def test_the_effect_size_is_t_over_the_root_of_n() -> None:
     assert effect_size(values) == pytest.approx(t / 2.0)
     assert effect_size(np.array([0.1, 0.1])) is None  # no spread, no size
     assert effect_size(np.full(3, 0.0475)) is None  # whose mean is rounded
+
+
+@pytest.mark.parametrize(
+    ("seeds", "expected"),
+    [
+        (3, (4.302653 + 1.060660) * 0.01 * math.sqrt(2 / 3)),  # t of 2 degrees, from a table
+        (5, (2.776445 + 0.940965) * 0.01 * math.sqrt(2 / 5)),
+    ],
+)
+def test_the_smallest_detectable_difference_has_a_closed_form(seeds: int, expected: float) -> None:
+    assert smallest_detectable(0.01, seeds) == pytest.approx(expected, rel=1e-5)
+
+
+def test_of_differences_of_that_size_about_four_in_five_are_shown() -> None:
+    """Normal seeds of both sides, of one spread; the interval excludes 0 as often as meant."""
+    rng, seeds, repetitions = np.random.default_rng(0), 5, 3000
+    ours, theirs = rng.normal(size=(2, repetitions, seeds))
+    found = [interval(row) for row in ours - theirs + smallest_detectable(1.0, seeds)]
+    shown = np.mean([low_high is not None and low_high[0] > 0.0 for low_high in found])
+    assert shown == pytest.approx(0.8, abs=0.05)
 
 
 def differences(shift: float, users: int = 500, zeros: float = 0.5) -> np.ndarray:
