@@ -13,7 +13,7 @@ from experiments.errors import UsageError
 from experiments.training.loop import Run, epoch_seeds
 from models.diagnostics import identity_rates
 from models.recbole_plug import SASRec
-from models.tasks import Batch, ItemVectors, OwnState, Task, View, Wanted
+from models.tasks import Batch, EncodingRequest, HistoryState, ItemEmbeddings, Task, View
 
 SAMPLE = 4096  # training examples that identity rates are taken over
 
@@ -39,12 +39,12 @@ def side_by_side(run: Run, user: str | None) -> list[str]:
     columns += [("what follows", ids(run.histories, batch.targets))]
     notes = []
     for task in model.contrastive_tasks():
-        for number, one in enumerate(task.views(batch, rng), 1):
-            if isinstance(one, View):
-                title = f"{task.name} {number}{operator(one)}"
-                columns.append((title, shown(one.sequences, run.histories)))
+        for number, request in enumerate(task.views(batch, rng), 1):
+            if isinstance(request, View):
+                title = f"{task.name} {number}{operator(request)}"
+                columns.append((title, shown(request.sequences, run.histories)))
             else:
-                notes.append(f"{task.name} {number}: {described(one)}")
+                notes.append(f"{task.name} {number}: {described(request)}")
     read = model.augment(batch, rng)
     if read is not batch:
         columns.append(("augmented input", shown(read.histories, run.histories)))
@@ -81,12 +81,12 @@ def operator(view: View) -> str:
     return f" {view.operators[index]}" if index >= 0 else " all operators"
 
 
-def described(one: Wanted) -> str:
-    if isinstance(one, OwnState):
-        what = "last state" if one.pooling == "last" else "mean state"
+def described(request: EncodingRequest) -> str:
+    if isinstance(request, HistoryState):
+        what = "last state" if request.pooling == "last" else "mean state"
         return f"the {what} of the history itself, from the pass of the next-item loss"
-    assert isinstance(one, ItemVectors)
-    return f"the embeddings of {one.items.numel()} items"
+    assert isinstance(request, ItemEmbeddings)
+    return f"the embeddings of {request.items.numel()} items"
 
 
 def table(columns: list[tuple[str, list[str]]]) -> list[str]:
@@ -106,12 +106,14 @@ def rates(run: Run, model: SASRec, rng: Generator) -> list[str]:
     batch = make_batch(run.batches.items, rows, np.sort(some), run.device)
     lines = [f"identity rate (share of views equal to their history) over {len(some)} examples:"]
     for task in model.contrastive_tasks():
-        lines += [f"  {task.name:<20}{line}" for line in rates_of(task, task.share(batch), rng)]
+        lines += [
+            f"  {task.name:<20}{line}" for line in rates_of(task, task.select_rows(batch), rng)
+        ]
     return lines if len(lines) > 1 else []
 
 
 def rates_of(task: Task, batch: Batch, rng: Generator) -> list[str]:
-    views = [one for one in task.views(batch, rng) if isinstance(one, View)]
+    views = [view for view in task.views(batch, rng) if isinstance(view, View)]
     found = identity_rates(batch.histories, views)
     if not found:
         return []

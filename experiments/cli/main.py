@@ -14,8 +14,8 @@ from experiments.errors import RunFailed, UsageError, one_line
 from experiments.storage.atomic import NOT_ALLOWED
 from experiments.training.signals import Stopped
 
-TOP_LEVEL = ("model", "dataset", "seed", "epochs", "protocol")
-NAMES = ("model", "dataset", "protocol")  # texts, whatever they look like
+TOP_LEVEL = ("model", "dataset", "seed", "epochs", "examples")
+NAMES = ("model", "dataset", "examples")  # texts, whatever they look like
 TEXTS = ("slurm.time",)  # YAML reads 12:00:00 as a number
 LONGEST_NAME, LONGEST_PATH = 255, 4095  # bytes; what file systems take
 FIELDS_HELP = """
@@ -116,7 +116,7 @@ def add_train(commands: Any) -> None:
     made.add_argument("--data-dir", type=path, metavar="DIR", help="folder of the data files")
     made.add_argument("--seed", help="weights, order, dropout and views [0]")
     made.add_argument("--epochs", help="passes over the data, at most [200, or the data set's]")
-    made.add_argument("--protocol", help="prefix or sequence [the data set's]")
+    made.add_argument("--examples", help="prefixes or windows [the data set's]")
     made.add_argument("--config", type=path, metavar="FILE", help="a run's config.yaml to repeat")
     made.add_argument("--out", type=path, metavar="DIR", help="the run's folder [runs/...]")
     made.add_argument("--resume", action="store_true", help="continue the run in --out DIR")

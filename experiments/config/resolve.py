@@ -63,7 +63,7 @@ def with_batches(tree: dict[str, Any]) -> dict[str, Any]:
     Of like length they cost SASRec on Beauty a seventh of its NDCG@10 (studies/protocol.yaml);
     prefixes lose nothing by them.
     """
-    random = {"train": {"bucket_pool": 1}} if tree.get("protocol") == "sequence" else {}
+    random = {"train": {"bucket_pool": 1}} if tree.get("examples") == "windows" else {}
     return merged(random, tree)
 
 
@@ -91,15 +91,15 @@ def preset_tree(model: str) -> dict[str, Any]:
 def dataset_tree(spec: DatasetSpec, model: str) -> dict[str, Any]:
     """What a data set decides where nothing else does.
 
-    RecBole's models know prefix only, and get random batches, as RecBole makes them: they are
+    RecBole's models know prefixes only, and get random batches, as RecBole makes them: they are
     padded to the full length anyway.
     """
     tree: dict[str, Any] = {"encoder": {"max_length": spec.max_length}}
     if model.startswith(RECBOLE):
-        return {**tree, "protocol": "prefix", "train": {"bucket_pool": 1}}
+        return {**tree, "examples": "prefixes", "train": {"bucket_pool": 1}}
     if model in BASELINES:
         return tree
-    return with_overrides({**tree, "protocol": spec.protocol}, list(spec.defaults.items()))
+    return with_overrides({**tree, "examples": spec.examples}, list(spec.defaults.items()))
 
 
 def reads(model: str, key: str) -> bool:
@@ -110,7 +110,7 @@ def reads(model: str, key: str) -> bool:
     if model in BASELINES:
         return group in COMMON_FIELDS
     if model.startswith(RECBOLE):
-        return group in (*COMMON_FIELDS, "epochs", "protocol", "train", "recbole")
+        return group in (*COMMON_FIELDS, "epochs", "examples", "train", "recbole")
     return group != "recbole"
 
 

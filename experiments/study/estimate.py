@@ -15,7 +15,7 @@ from experiments.study.plan import Trial
 from experiments.training.device_name import is_cpu
 
 Seconds = dict[str, tuple[float, float]]
-"""By data set, model and protocol: seconds an epoch, epochs of a training."""
+"""By data set, model and examples: seconds an epoch, epochs of a training."""
 
 
 def timings(results: Path, own: dict[str, Line]) -> Seconds:
@@ -28,12 +28,12 @@ def timings(results: Path, own: dict[str, Line]) -> Seconds:
     committed = [line for path in study_files(results).values() for line in read_record(path)]
     found: dict[str, list[tuple[float, float]]] = defaultdict(list)
     for line in [*own.values(), *(one.values for one in committed)]:
-        protocol = (line.get("config") or {}).get("protocol")
+        examples = (line.get("config") or {}).get("examples")
         epochs, seconds = line.get("epochs"), line.get("seconds/total")
         if line["status"] != "finished" or is_cpu(str(line.get("device"))) != on_cpu:
             continue
         if is_number(epochs) and is_number(seconds):
-            key = f"{line['dataset']} {line.get('model')} {protocol}"
+            key = f"{line['dataset']} {line.get('model')} {examples}"
             found[key].append((seconds / max(epochs, 1), max(epochs, 1)))
     return {
         key: (median(seconds for seconds, _ in some), median(epochs for _, epochs in some))
@@ -44,7 +44,7 @@ def timings(results: Path, own: dict[str, Line]) -> Seconds:
 def estimate(trial: Trial, known: Seconds) -> float | None:
     """Seconds; None where no similar run is on record.
 
-    Similar: same data set, model and protocol.  As many epochs as these had, within the limit.
+    Similar: same data set, model and examples.  As many epochs as these had, within the limit.
     """
     if trial.similar not in known:
         return None

@@ -106,7 +106,7 @@ def planned(variant: Variant, dataset: str, seed: int, data_dir: Path | None) ->
         load(spec, config.ties)  # these data may have no times
         ORDERED.add((data, config.ties))
     name = identity(sha256, data, features_sha256(config, spec))
-    similar = f"{dataset} {variant.model} {config.protocol}"
+    similar = f"{dataset} {variant.model} {config.examples}"
     return Trial(name, dataset, seed, variant, sha256, data, similar, config.epochs)
 
 
