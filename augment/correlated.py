@@ -65,7 +65,7 @@ class CorrelatedItems:
         self.operators = operators
         self.max_length = max_length
         self.count_neighbours = count_neighbours
-        self.needed = any(isinstance(one, CorrelatedOperator) for one in operators)
+        self.needed = any(isinstance(operator, CorrelatedOperator) for operator in operators)
         self.known: Tensor | None = None
         self.counted: Neighbours | None = None
         self.table: Neighbours | None = None

@@ -40,20 +40,20 @@ def counted_neighbours(train: TrainHistories, k: int, counted: Counted) -> Neigh
     left = held.T.tocsr()  # [N, U]
     if counted == "cosine_iuf":
         left.data /= np.log1p(sizes)[left.indices]
-    found = []
+    best = []
     for start, stop in blocks(held.T @ sizes):  # products that each row costs
         pairs = (left[start:stop] @ held).tocoo()  # [b, N]
         row, column, score = pairs.row, pairs.col, pairs.data
         if counted != "cooccurrence":
             score = score / np.sqrt(frequency[row + start] * frequency[column])
         apart = column != row + start
-        found.append(best_of_rows(row[apart], column[apart], score[apart], stop - start, k))
-    items, scores = (np.concatenate(part) for part in zip(*[f[:2] for f in found], strict=True))
-    low, high = min(f[2] for f in found), max(f[3] for f in found)
+        best.append(best_of_rows(row[apart], column[apart], score[apart], stop - start, k))
+    items, scores = (np.concatenate(part) for part in zip(*[b[:2] for b in best], strict=True))
+    low, high = min(b[2] for b in best), max(b[3] for b in best)
     rows = torch.arange(1, train.num_items + 1)
     ends = torch.tensor([low, high], dtype=torch.float64)
-    found_items, found_scores = torch.from_numpy(items), torch.from_numpy(scores)
-    return table(train.num_items, rows, found_items, found_scores, ends[0], ends[1])
+    numbers, values = torch.from_numpy(items), torch.from_numpy(scores)
+    return table(train.num_items, rows, numbers, values, ends[0], ends[1])
 
 
 def incidence(train: TrainHistories) -> Any:

@@ -74,14 +74,14 @@ def better_of(first: Neighbours, second: Neighbours) -> Neighbours:
     neighbour in both tables counts once, by its higher score; of equal ones the first table's
     goes before.
     """
-    one, two = first.scaled(), second.scaled()  # [N + 1, k]
+    ours, theirs = first.scaled(), second.scaled()  # [N + 1, k]
     same = first.items[:, :, None] == second.items[:, None, :]  # [N + 1, k, k]
-    second_wins = two[:, None, :] > one[:, :, None]
-    one = one.masked_fill((same & second_wins).any(dim=2), -torch.inf)
-    two = two.masked_fill((same & ~second_wins).any(dim=1), -torch.inf)
-    scores, order = torch.cat([one, two], dim=1).sort(dim=1, descending=True, stable=True)
+    second_wins = theirs[:, None, :] > ours[:, :, None]
+    ours = ours.masked_fill((same & second_wins).any(dim=2), -torch.inf)
+    theirs = theirs.masked_fill((same & ~second_wins).any(dim=1), -torch.inf)
+    scores, order = torch.cat([ours, theirs], dim=1).sort(dim=1, descending=True, stable=True)
     items = torch.cat([first.items, second.items], dim=1).gather(1, order)  # [N + 1, 2k]
-    width = max(one.shape[1], two.shape[1])
+    width = max(ours.shape[1], theirs.shape[1])
     rows = torch.arange(len(items), device=items.device)
     zero, unit = scores.new_zeros(()), scores.new_ones(())
     return table(len(items) - 1, rows, items[:, :width], scores[:, :width], zero, unit)

@@ -55,8 +55,8 @@ class AugmentConfig:
         if moved:
             names = ", ".join(operator_names(moved, OPERATORS))
             raise ValueError(
-                f"augment.operators: {names} may move items, and protocol sequence trains what "
-                "follows each position; keep positions (mask, substitute) or use prefix"
+                f"augment.operators: {names} may move items, and examples: windows trains what "
+                "follows each position; keep positions (mask, substitute) or use prefixes"
             )
 
 

@@ -26,8 +26,8 @@ class Popularity(nn.Module):
 
     def score_blocks(self, histories: Sequences, rows: int) -> Iterator[Tensor]:
         """[<= rows, num_items] at a time."""
-        for some in blocks(histories, rows):
-            yield self.scores(some)[:, 1:]
+        for block in blocks(histories, rows):
+            yield self.scores(block)[:, 1:]
 
 
 class RepeatLast(nn.Module):
@@ -49,8 +49,8 @@ class RepeatLast(nn.Module):
 
     def score_blocks(self, histories: Sequences, rows: int) -> Iterator[Tensor]:
         """[<= rows, num_items] at a time."""
-        for some in blocks(histories, rows):
-            yield self.scores(some)[:, 1:]
+        for block in blocks(histories, rows):
+            yield self.scores(block)[:, 1:]
 
 
 def blocks(histories: Sequences, rows: int) -> Iterator[Sequences]:

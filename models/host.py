@@ -20,10 +20,10 @@ from models.diagnostics import task_metrics
 from models.encoders import EncoderConfig
 from models.encoders.passes import Request, encode_together
 from models.losses.next_item import Items, NextItemLoss, NoNextItem
-from models.one_pass import Encoded, Name, OwnStates, to_encode
+from models.one_pass import Encoded, HistoryStates, Name, to_encode
 from models.shard import Shard
 from models.snapshot import Pooling, Snapshot
-from models.tasks import Batch, ItemVectors, Sizes, Task, View, Wanted
+from models.tasks import Batch, EncodingRequest, ItemEmbeddings, Sizes, Task, View
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class TaskStep:
 
     task: Task
     rows: Batch
-    requests: dict[Name, Wanted]
+    requests: dict[Name, EncodingRequest]
 
 
 class Host(nn.Module):
@@ -126,9 +126,9 @@ class Host(nn.Module):
             steps = self.task_steps(batch, rng)
         predicts = not isinstance(self.next_item, NoNextItem)
         read = self.augment(batch, rng) if self.training and predicts else batch
-        wanted = {name: request for step in steps for name, request in step.requests.items()}
+        requests = {name: request for step in steps for name, request in step.requests.items()}
         encoded = self.one_pass(
-            to_encode(batch, read if predicts else None, wanted, self.max_length)
+            to_encode(batch, read if predicts else None, requests, self.max_length)
         )
         parts: dict[str, Tensor] = {}
         metrics: dict[str, Tensor] = {}
@@ -142,53 +142,53 @@ class Host(nn.Module):
         with record_function("contrast"):
             for step in steps:
                 task = step.task
-                answers = [
-                    self.answer(name, wanted, encoded, batch, step.rows)
-                    for name, wanted in step.requests.items()
+                states = [
+                    self.resolve_request(name, request, encoded, batch, step.rows)
+                    for name, request in step.requests.items()
                 ]
-                result = task.loss(answers, step.rows)
+                result = task.loss(states, step.rows)
                 parts[task.name] = task.weight * result.value / self.shard.count
-                views = [one for one in step.requests.values() if isinstance(one, View)]
-                metrics |= task_metrics(task, result, views, answers, step.rows, diagnose)
+                views = [view for view in step.requests.values() if isinstance(view, View)]
+                metrics |= task_metrics(task, result, views, states, step.rows, diagnose)
         total = torch.stack(list(parts.values())).sum()
         return Losses(total, parts, {"train/loss": self.shard.sum(total), **metrics})
 
     def task_steps(self, batch: Batch, rng: Generator) -> list[TaskStep]:
         """Every task that has rows in the batch, with its views drawn."""
-        shares = [(task, task.share(batch)) for task in self.contrastive_tasks()]
+        taking_part = [(task, task.select_rows(batch)) for task in self.contrastive_tasks()]
         return [
             TaskStep(
                 task,
                 rows,
-                {(task.name, place): one for place, one in enumerate(task.views(rows, rng))},
+                {(task.name, place): r for place, r in enumerate(task.views(rows, rng))},
             )
-            for task, rows in shares
+            for task, rows in taking_part
             if len(rows)
         ]
 
     def one_pass(self, requests: dict[Name, Request]) -> Encoded:
         """Encode this process's rows of every request."""
         requests = {
-            name: replace(request, sequences=self.shard.mine(request.sequences))
+            name: replace(request, sequences=self.shard.local(request.sequences))
             for name, request in requests.items()
         }
         with record_function("encoder"), self.autocast(self.item_embedding.weight.device):
             return Encoded(encode_together(self.encoder, self.embed, requests), requests)
 
-    def answer(
-        self, name: Name, wanted: Wanted, encoded: Encoded, batch: Batch, rows: Batch
+    def resolve_request(
+        self, name: Name, request: EncodingRequest, encoded: Encoded, batch: Batch, rows: Batch
     ) -> Tensor:
         """What a task asked for: its encoded view, the batch's own states, or embeddings."""
-        if isinstance(wanted, View):
-            return self.shard.everyone(encoded.tensors[name], len(wanted.sequences))
-        if isinstance(wanted, ItemVectors):
-            return self.items().vectors(wanted.items)
+        if isinstance(request, View):
+            return self.shard.everyone(encoded.tensors[name], len(request.sequences))
+        if isinstance(request, ItemEmbeddings):
+            return self.items().vectors(request.items)
         own = encoded.histories()
-        local_states = own.last() if wanted.pooling == "last" else own.mean()
+        local_states = own.last() if request.pooling == "last" else own.mean()
         states = self.shard.everyone(local_states, len(batch))
         return states if rows is batch or batch.final is None else states[batch.final]
 
-    def next_item_loss(self, own: OwnStates, batch: Batch, rng: Generator) -> Tensor:
+    def next_item_loss(self, own: HistoryStates, batch: Batch, rng: Generator) -> Tensor:
         """This process's share of the mean over the batch's targets."""
         part = self.shard.part(len(batch))
         rows = part.stop - part.start

@@ -11,7 +11,7 @@ from torch import Tensor
 from augment import Sequences
 from models.encoders.encoder import at_last
 from models.encoders.passes import Request, mean_over_real
-from models.tasks import Batch, OwnState, View, Wanted
+from models.tasks import Batch, EncodingRequest, HistoryState, View
 
 Name = tuple[str, int] | Literal["input", "histories"]
 """Of what a task asks for: the task's name, and the place in what its `views` gave.  input: what
@@ -19,7 +19,7 @@ the next-item loss reads.  histories: the batch itself, where that is something 
 
 
 @dataclass(frozen=True)
-class OwnStates:
+class HistoryStates:
     """States of the batch's own rows: [B, d] at the last items, or [B, L, d]."""
 
     states: Tensor
@@ -37,14 +37,14 @@ class OwnStates:
 
 
 def to_encode(
-    batch: Batch, read: Batch | None, wanted: Mapping[Name, Wanted], max_length: int
+    batch: Batch, read: Batch | None, requested: Mapping[Name, EncodingRequest], max_length: int
 ) -> dict[Name, Request]:
     """States of `read`, states of `batch` where a task wants them, and every view.
 
     read: what the next-item loss reads; None where there is none.  Where it is the batch itself,
           its states are the tasks' too.
     """
-    poolings = {one.pooling for one in wanted.values() if isinstance(one, OwnState)}
+    poolings = {r.pooling for r in requested.values() if isinstance(r, HistoryState)}
     states: Literal["all", "last"] = "last"
     if batch.labels is not None or "mean" in poolings:
         states = "all"
@@ -53,7 +53,7 @@ def to_encode(
         requests["input"] = Request(read.histories, states)
     if poolings and read is not batch:
         requests["histories"] = Request(batch.histories, states)
-    for name, view in wanted.items():
+    for name, view in requested.items():
         if isinstance(view, View):
             positions = view.positions or max_length
             requests[name] = Request(view.sequences, view.pooling, positions)
@@ -67,12 +67,12 @@ class Encoded:
     tensors: Mapping[Name, Tensor]
     requests: Mapping[Name, Request]
 
-    def input(self) -> OwnStates:
+    def input(self) -> HistoryStates:
         """Of what the next-item loss reads."""
-        return OwnStates(self.tensors["input"], self.requests["input"].sequences)
+        return HistoryStates(self.tensors["input"], self.requests["input"].sequences)
 
-    def histories(self) -> OwnStates:
+    def histories(self) -> HistoryStates:
         """Of the batch itself."""
         if "histories" not in self.requests:
             return self.input()
-        return OwnStates(self.tensors["histories"], self.requests["histories"].sequences)
+        return HistoryStates(self.tensors["histories"], self.requests["histories"].sequences)

@@ -32,7 +32,7 @@ class Shard:
         each = -(-rows // self.count)
         return slice(min(rows, self.rank * each), min(rows, (self.rank + 1) * each))
 
-    def mine(self, seqs: Sequences) -> Sequences:
+    def local(self, seqs: Sequences) -> Sequences:
         """ceil(B / count) rows to encode: this process's, filled up with the last row."""
         if self.count == 1:
             return seqs

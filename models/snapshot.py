@@ -44,12 +44,12 @@ class Snapshot:
         starts = offsets[1:] - lengths
         order = np.argsort(lengths, kind="stable")
         items = self.train.items.to(device)
-        found = []
+        vectors = []
         for first in range(0, len(order), ROWS):
-            some = order[first : first + ROWS]
-            length = torch.from_numpy(lengths[some]).to(device)
-            start = torch.from_numpy(starts[some]).to(device)
-            rows = cut(items, start, length, int(lengths[some[-1]]))
-            found.append(self.encode(Sequences(rows, length), pooling))
+            users = order[first : first + ROWS]
+            length = torch.from_numpy(lengths[users]).to(device)
+            start = torch.from_numpy(starts[users]).to(device)
+            rows = cut(items, start, length, int(lengths[users[-1]]))
+            vectors.append(self.encode(Sequences(rows, length), pooling))
         place = torch.from_numpy(np.argsort(order, kind="stable")).to(device)
-        return torch.cat(found)[place]
+        return torch.cat(vectors)[place]

@@ -18,7 +18,8 @@ ALLOWED = {
 
 
 FLOORS = (  # of experiments/, the ground first: a room imports only from floors below its own
-    {"errors", "tracking"},
+    {"aliases", "errors"},
+    {"tracking"},
     {"storage"},
     {"data"},
     {"config"},

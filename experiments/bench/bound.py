@@ -31,7 +31,7 @@ def epoch_flops(config: Config, rows: Rows, num_items: int) -> float:
     """Operations in the matrix products of one SASRec epoch, forward and backward.
 
     Counts real positions only, every layer at every position that the loss depends on: under
-    `prefix` the last block needs keys and values everywhere, all else at the last position.
+    `prefixes` the last block needs keys and values everywhere, all else at the last position.
     """
     encoder = config.encoder
     d, layers, inner = encoder.dim, encoder.layers, getattr(encoder, "inner", 4 * encoder.dim)

@@ -20,8 +20,8 @@ SUBJECTS: dict[str, Subject] = {
     "SASRec prefix": Subject("sasrec"),
     "CL4SRec prefix": Subject("cl4srec", evaluate=False),
     "DuoRec prefix": Subject("duorec", evaluate=False),
-    "SASRec sequence": Subject("sasrec", "sequence", evaluate=False),
-    "CL4SRec sequence": Subject("cl4srec", "sequence", evaluate=False),
+    "SASRec sequence": Subject("sasrec", "windows", evaluate=False),
+    "CL4SRec sequence": Subject("cl4srec", "windows", evaluate=False),
 }
 
 

@@ -27,7 +27,7 @@ class Subject:
     """What is measured: a preset of ours, or RecBole's SASRec through RecBole's own code."""
 
     model: str
-    protocol: str = "prefix"
+    examples: str = "prefixes"
     recbole: bool = False
     anomaly: bool = False  # RecBole as its own import leaves it: detecting anomalies
     evaluate: bool = True
@@ -86,8 +86,8 @@ def measure_ours(subject: Subject, dataset: str, data_dir: str | None, steps: in
     settings = {"model": subject.model, "dataset": dataset, **SIZES, **subject.fields}
     if data_dir is not None:
         settings["data_dir"] = data_dir
-    if "protocol" not in settings:
-        settings["protocol"] = subject.protocol
+    if "examples" not in settings:
+        settings["examples"] = subject.examples
     config, spec = resolve(None, list(settings.items()))
     imported = memory_mb("VmRSS")
     run = prepare(config, spec)

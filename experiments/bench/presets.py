@@ -10,9 +10,9 @@ BASE = "sasrec"
 
 
 def preset_subjects(names: list[str]) -> dict[str, Subject]:
-    """Every preset under the same protocol, SASRec first."""
+    """Every preset on the same examples, SASRec first."""
     ordered = [BASE, *(name for name in names if name != BASE)]
-    return {name: Subject(name, "prefix", evaluate=False) for name in ordered}
+    return {name: Subject(name, "prefixes", evaluate=False) for name in ordered}
 
 
 def epoch_seconds(measured: Measured) -> float:

@@ -14,7 +14,7 @@ from experiments.training.loop import epoch_seeds
 from experiments.training.run import Run
 from models.diagnostics import identity_rates
 from models.recbole_plug import SASRec
-from models.tasks import Batch, ItemVectors, OwnState, Task, View, Wanted
+from models.tasks import Batch, EncodingRequest, HistoryState, ItemEmbeddings, Task, View
 
 SAMPLE = 4096  # training examples that identity rates are taken over
 
@@ -82,11 +82,11 @@ def operator(view: View) -> str:
     return f" {view.operators[index]}" if index >= 0 else " all operators"
 
 
-def described(request: Wanted) -> str:
-    if isinstance(request, OwnState):
+def described(request: EncodingRequest) -> str:
+    if isinstance(request, HistoryState):
         what = "last state" if request.pooling == "last" else "mean state"
         return f"the {what} of the history itself, from the pass of the next-item loss"
-    assert isinstance(request, ItemVectors)
+    assert isinstance(request, ItemEmbeddings)
     return f"the embeddings of {request.items.numel()} items"
 
 
@@ -107,7 +107,9 @@ def rates(run: Run, model: SASRec, rng: Generator) -> list[str]:
     batch = make_batch(run.batches.items, rows, np.sort(sample), run.device)
     lines = [f"identity rate (share of views equal to their history) over {len(sample)} examples:"]
     for task in model.contrastive_tasks():
-        lines += [f"  {task.name:<20}{line}" for line in rates_of(task, task.share(batch), rng)]
+        lines += [
+            f"  {task.name:<20}{line}" for line in rates_of(task, task.select_rows(batch), rng)
+        ]
     return lines if len(lines) > 1 else []
 
 

@@ -9,13 +9,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
+from experiments.aliases import current
 from experiments.cli import commands as run
 from experiments.errors import RunFailed, UsageError, one_line
 from experiments.storage.atomic import NOT_ALLOWED
 from experiments.training.signals import Stopped
 
-TOP_LEVEL = ("model", "dataset", "seed", "epochs", "protocol")
-NAMES = ("model", "dataset", "protocol")  # texts, whatever they look like
+TOP_LEVEL = ("model", "dataset", "seed", "epochs", "examples", "protocol")
+NAMES = ("model", "dataset", "examples", "protocol")  # texts, whatever they look like
 TEXTS = ("slurm.time",)  # YAML reads 12:00:00 as a number
 LONGEST_NAME, LONGEST_PATH = 255, 4095  # bytes; what file systems take
 FIELDS_HELP = """
@@ -121,7 +122,8 @@ def add_train(commands: Any) -> None:
     made.add_argument("--data-dir", type=path, metavar="DIR", help="folder of the data files")
     made.add_argument("--seed", help="weights, order, dropout and views [0]")
     made.add_argument("--epochs", help="passes over the data, at most [200, or the data set's]")
-    made.add_argument("--protocol", help="prefix or sequence [the data set's]")
+    made.add_argument("--examples", help="prefixes or windows [the data set's]")
+    made.add_argument("--protocol", help=argparse.SUPPRESS)  # what --examples was called before
     made.add_argument("--config", type=path, metavar="FILE", help="a run's config.yaml to repeat")
     made.add_argument("--out", type=path, metavar="DIR", help="the run's folder [runs/...]")
     made.add_argument("--resume", action="store_true", help="continue the run in --out DIR")
@@ -309,7 +311,17 @@ def overrides(arguments: argparse.Namespace, rest: list[str]) -> list[tuple[str,
         if not equals:
             raise UsageError(f"--{key} needs a value: write --{key}=VALUE")
         set_fields.append((key, text if key in TEXTS else plain(text, key)))
-    return set_fields
+    return [told_current(key, value) for key, value in set_fields]
+
+
+def told_current(key: str, value: Any) -> tuple[str, Any]:
+    """The field and its value as they are called now, with one line of note where they were not."""
+    now, meant = current(key, value)
+    if now != key:
+        print(f"note: --{key} is called --{now} now", file=sys.stderr)
+    elif meant != value:
+        print(f"note: --{key}: {value} is called {meant} now", file=sys.stderr)
+    return now, meant
 
 
 def takes(fields: bool | tuple[str, ...], key: str) -> bool:

@@ -9,9 +9,12 @@ import importlib.util
 import inspect
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from experiments.aliases import CLASSES, FIELDS, METHODS
 from experiments.errors import UsageError
 
 
@@ -26,7 +29,9 @@ def load_plugin(name: str) -> None:
     from models.tasks import TASKS
 
     catalogues: dict[str, dict[str, Any]] = {"OPERATORS": OPERATORS, "TASKS": TASKS}
-    module = load_module(name)
+    with old_names():
+        module = load_module(name)
+    take_old_names(name, module)
     declared = {key: getattr(module, key) for key in catalogues if hasattr(module, key)}
     if not declared:
         raise UsageError(f"--plugin {name}: declares neither OPERATORS nor TASKS")
@@ -37,6 +42,46 @@ def load_plugin(name: str) -> None:
             if taken is not cls and taken.__module__ != cls.__module__:
                 raise UsageError(f"--plugin {name}: {key} has a {entry!r} already")
             catalogues[key][entry] = cls
+
+
+@contextmanager
+def old_names() -> Iterator[None]:
+    """Let a plug-in import what models.tasks had under another name before."""
+    import models.tasks
+
+    for before, after in CLASSES.items():
+        setattr(models.tasks, before, getattr(models.tasks, after))
+    try:
+        yield
+    finally:
+        for before in CLASSES:
+            delattr(models.tasks, before)
+
+
+def take_old_names(name: str, module: Any) -> None:
+    """Give methods of the plug-in's classes their present names too, with a line of note for each.
+
+    UsageError for a field that a class declares under an old name: nothing would read it.
+    """
+    notes = [
+        f"{before} is called {CLASSES[before]}" for before in CLASSES if hasattr(module, before)
+    ]
+    fields = {rule.old: rule.new for rule in FIELDS if rule.within == "contrast"}
+    for cls in vars(module).values():
+        if not (isinstance(cls, type) and cls.__module__ == module.__name__):
+            continue
+        for before, after in METHODS.items():
+            if before in vars(cls) and after not in vars(cls):
+                setattr(cls, after, vars(cls)[before])
+                notes.append(f"{cls.__name__}.{before} is called {after}")
+        for before in fields.keys() & vars(cls).get("__annotations__", {}).keys():
+            if hasattr(cls, fields[before]):
+                raise UsageError(
+                    f"--plugin {name}: the field {before!r} of {cls.__name__} is called "
+                    f"{fields[before]!r} now; rename it"
+                )
+    for note in notes:
+        print(f"note: --plugin {name}: {note} now", file=sys.stderr)
 
 
 def check_entries(name: str, key: str, entries: Any) -> None:

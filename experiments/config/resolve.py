@@ -7,6 +7,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+from experiments.aliases import current, current_tree
 from experiments.config.run_config import Config, config_from_tree
 from experiments.config.typed import CATALOGUES, TAGS
 from experiments.data.catalogue import DatasetSpec, locate
@@ -33,7 +34,8 @@ def resolve(file: Path | None, overrides: list[tuple[str, Any]]) -> tuple[Config
     Later wins: data-set defaults, preset, overrides in order; a file is a run's complete
     config.yaml and takes the place of the first two.
     """
-    base = read_tree(file) if file else {}
+    base = current_tree(read_tree(file)) if file else {}
+    overrides = [current(key, value) for key, value in overrides]
     if file and any(key == "model" for key, _ in overrides):
         raise UsageError(f"--model: {file} says which model; set other fields, or leave it out")
     top = {**base, **{key: value for key, value in overrides if "." not in key}}
@@ -64,7 +66,7 @@ def with_batches(tree: dict[str, Any]) -> dict[str, Any]:
     Of like length they cost SASRec on Beauty a seventh of its NDCG@10 (studies/protocol.yaml);
     prefixes lose nothing by them.
     """
-    random = {"train": {"bucket_pool": 1}} if tree.get("protocol") == "sequence" else {}
+    random = {"train": {"bucket_pool": 1}} if tree.get("examples") == "windows" else {}
     return merged(random, tree)
 
 
@@ -92,16 +94,18 @@ def preset_tree(model: str) -> dict[str, Any]:
 def dataset_tree(spec: DatasetSpec, model: str) -> dict[str, Any]:
     """What a data set decides where nothing else does.
 
-    RecBole's models know prefix only, and get random batches, as RecBole makes them: they are
+    RecBole's models know prefixes only, and get random batches, as RecBole makes them: they are
     padded to the full length anyway.
     """
     tree: dict[str, Any] = {"encoder": {"max_length": spec.max_length}}
     if model.startswith(RECBOLE):
-        return {**tree, "protocol": "prefix", "train": {"bucket_pool": 1}}
+        return {**tree, "examples": "prefixes", "train": {"bucket_pool": 1}}
     if model in BASELINES:
         return tree
     check_kinds(spec)
-    return with_overrides({**tree, "protocol": spec.protocol}, list(spec.defaults.items()))
+    return with_overrides(
+        {**tree, "examples": spec.examples}, [current(*field) for field in spec.defaults.items()]
+    )
 
 
 def check_kinds(spec: DatasetSpec) -> None:
@@ -130,7 +134,7 @@ def reads(model: str, key: str) -> bool:
     if model in BASELINES:
         return group in COMMON_FIELDS
     if model.startswith(RECBOLE):
-        return group in (*COMMON_FIELDS, "epochs", "protocol", "train", "recbole")
+        return group in (*COMMON_FIELDS, "epochs", "examples", "train", "recbole")
     return group != "recbole"
 
 

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from experiments.aliases import current_tree, original_tree
 from experiments.config.typed import build, to_tree
 from experiments.data.interactions import Ties
 from experiments.errors import UsageError
+from experiments.storage.hashing import json_sha256
 from experiments.tracking.config import TrackConfig
 from models.augmented_input import AugmentConfig
 from models.encoders import EncoderConfig, SelfAttentionConfig
 from models.losses.next_item import CrossEntropy, NextItemLoss, NoNextItem
 from models.tasks import Task
 
-Protocol = Literal["prefix", "sequence"]
+Examples = Literal["prefixes", "windows"]
 NOT_SCIENCE = ("data_dir", "track")  # where a run reads and reports: not what it computes
 
 
@@ -25,7 +25,7 @@ class TrainConfig:
     """How the model is trained."""
 
     batch_size: int = 256
-    """Histories in a batch: prefixes or windows, by protocol."""
+    """Histories in a batch: prefixes or windows, by `examples`."""
     learning_rate: float = 1e-3
     """Adam's step size; with a schedule, its highest."""
     schedule: Literal["constant", "linear", "cosine"] = "constant"
@@ -41,8 +41,8 @@ class TrainConfig:
     """Epochs from one validation to the next."""
     bucket_pool: int = 32
     """Batches whose rows are sorted by length together: less padding, but a row meets only
-    negatives of like length.  1 keeps batches random, and is what windows (protocol: sequence)
-    get where nothing is said: bucketed ones cost accuracy."""
+    negatives of like length.  1 keeps batches random, and is what `examples: windows`
+    gets where nothing is said: bucketed ones cost accuracy."""
     diagnose_every: int = 20
     """Steps from one record of the contrast's diagnostics to the next."""
     precision: Literal["float32", "tf32", "bfloat16"] = "float32"
@@ -100,8 +100,9 @@ class Config:
     """Decides initial weights, data order, dropout and views."""
     epochs: int = 200
     """Passes over the training examples, at most."""
-    protocol: Protocol = "prefix"
-    """prefix: an example for every prefix.  sequence: one for every window, all positions."""
+    examples: Examples = "prefixes"
+    """What a history is trained as.  prefixes: an example for every prefix.  windows: one for
+    every window of it, with a loss at all positions."""
     ties: Ties = "file"
     """Interactions of one user at the same time: in file order, or shuffled, in an order drawn
     from seed 0 (a sensitivity check: on data with day-granular times it changes targets)."""
@@ -131,23 +132,24 @@ class Config:
                 "train.lazy_rows: this next_item loss reads every item at every step; use one that "
                 "samples, such as next_item.loss=sampled_softmax"
             )
-        always = [task for task in self.contrast if task.weight > 0.0 and task.rows == "all"]
+        always = [task for task in self.contrast if task.weight > 0.0 and task.anchors == "all"]
         if isinstance(self.next_item, NoNextItem) and not always:
             raise ValueError(
                 "next_item: none leaves batches with nothing to learn from; it needs a task in "
-                "contrast with a weight above 0 and rows: all"
+                "contrast with a weight above 0 and anchors: all"
             )
         if self.augment.probability > 0.0 and isinstance(self.next_item, NoNextItem):
             raise ValueError(
                 "augment.probability must be 0 where no next-item loss reads the input"
             )
-        if self.protocol == "sequence":
+        if self.examples == "windows":
             self.augment.check_every_position()
 
 
 def config_from_tree(tree: dict[str, Any]) -> Config:
     """A Config from nested plain values; UsageError for anything unknown or out of range."""
-    tree = {**tree, "contrast": with_names(tree.get("contrast", []))}
+    tree = current_tree(tree)
+    tree["contrast"] = with_names(tree.get("contrast", []))
     config: Config = build(Config, tree, "")
     return config
 
@@ -185,7 +187,7 @@ def config_sha256(config: Config) -> str:
 
 def tree_sha256(tree: dict[str, Any]) -> str:
     """config_sha256 of a config.yaml as it was read, whatever fields there are by now."""
-    return hashlib.sha256(json.dumps(science(tree), sort_keys=True).encode()).hexdigest()
+    return json_sha256(original_tree(science(tree)))
 
 
 def settings_sha256(tree: dict[str, Any]) -> str:

@@ -23,16 +23,16 @@ FOLDER = Path(__file__).parent.parent / "datasets"
 class DatasetSpec:
     """A data set that was found: its file, and how to train on it.
 
-    protocol is `prefix` or `sequence`. A file that nothing declares is trained on by prefix,
-    which makes a row of every interaction: where histories are long (a mean above 50), choose
-    `sequence`. defaults are dotted fields of a run's configuration that suit the data, below
+    examples is `prefixes` or `windows`. A file that nothing declares is trained on by prefixes,
+    which make a row of every interaction: where histories are long (a mean above 50), choose
+    `windows`. defaults are dotted fields of a run's configuration that suit the data, below
     preset and command line. users, items, interactions and sha256 are checked on loading where
     known.
     """
 
     name: str
     path: Path
-    protocol: str = "prefix"
+    examples: str = "prefixes"
     max_length: int = 50
     users: int | None = None
     items: int | None = None
@@ -101,7 +101,7 @@ def spec_of(name: str, path: Path, declaration: Declaration) -> DatasetSpec:
     return DatasetSpec(
         name=name,
         path=path,
-        protocol=declaration.protocol,
+        examples=declaration.examples,
         max_length=declaration.max_length,
         users=declaration.users,
         items=declaration.items,

@@ -112,7 +112,7 @@ def _declaration(target: Path, histories: Histories) -> str:
     """The YAML that registers a written data set."""
     declaration = Declaration(
         file=target.name,
-        protocol="sequence" if histories.lengths.mean() > LONG else "prefix",
+        examples="windows" if histories.lengths.mean() > LONG else "prefixes",
         max_length=DatasetSpec.max_length,
         users=histories.num_users,
         items=histories.num_items,

@@ -8,11 +8,12 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from experiments.aliases import current_tree
 from experiments.errors import UsageError, did_you_mean
 from experiments.storage.files import plain_name
 from experiments.storage.yaml_file import read_tree
 
-PROTOCOLS = ("prefix", "sequence")
+EXAMPLES = ("prefixes", "windows")
 _OF_A_RUN = ("model", "dataset", "seed", "data_dir", "track")
 
 
@@ -21,7 +22,7 @@ class Declaration:
     """What a data set's YAML says. Where counts or sha256 are given, the file must match."""
 
     file: str  # a plain file name
-    protocol: str  # prefix or sequence: how histories become training rows
+    examples: str  # prefixes or windows: how histories become training rows
     max_length: int  # the most recent items that the model sees
     embedded: bool = False  # the file is inside the installed recbole package
     users: int | None = None
@@ -37,14 +38,14 @@ def read_declaration(path: Path) -> Declaration:
     Errors: UsageError for a file that cannot be read, an unknown or missing field (names its
     nearest neighbour), and a value of a wrong type.
     """
-    values = read_tree(path)
+    values = current_tree(read_tree(path))
     for name, value in values.items():
         if name not in _FIELDS:
             raise UsageError(f"{path}: unknown field {name!r}{did_you_mean(str(name), _FIELDS)}")
         fits, right = _FIELDS[name]
         if not fits(value):
             raise UsageError(f"{path}: {name} must be {right}, not {value!r}")
-    if missing := [name for name in ("file", "protocol", "max_length") if name not in values]:
+    if missing := [name for name in ("file", "examples", "max_length") if name not in values]:
         raise UsageError(f"{path}: {' and '.join(missing)} missing")
     return Declaration(**values)
 
@@ -53,8 +54,8 @@ def _is_file_name(value: object) -> bool:
     return isinstance(value, str) and plain_name(value)
 
 
-def _is_protocol(value: object) -> bool:
-    return value in PROTOCOLS
+def _are_examples(value: object) -> bool:
+    return value in EXAMPLES
 
 
 def _is_positive(value: object) -> bool:
@@ -90,7 +91,7 @@ def _is_sha256(value: object) -> bool:
 _COUNT = (_is_positive, "a positive whole number")
 _FIELDS: dict[str, tuple[Callable[[object], bool], str]] = {
     "file": (_is_file_name, "a plain file name"),
-    "protocol": (_is_protocol, "prefix or sequence"),
+    "examples": (_are_examples, "prefixes or windows"),
     "max_length": _COUNT,
     "embedded": (_is_bool, "true or false"),
     "users": _COUNT,

@@ -5,9 +5,9 @@ experiments/results/planted.jsonl are of seeds 0 to 4, which nothing was chosen 
 decides world and training alike, so a pair shares its data, initial weights and batches.
 
 The loss is SASRec's original one, one negative a target.  Under the full softmax, same_user and
-augmented_views gained too where that was tried (three seeds), dropout_twin, same_target and
+augmented_views gained too where that was tried (three seeds), dropout_views, same_target and
 user_item did not; the last has then the same optimum as the loss itself.  In worlds of a few very
-popular items or of chains, where item i is followed by i + 1, dropout_twin made SASRec worse.
+popular items or of chains, where item i is followed by i + 1, dropout_views made SASRec worse.
 
 Intents gained where a row's intent is that of its user's whole history (intent_of: user), and where
 histories are long enough for k-means to find the groups.  With the centroid nearest to the row's
@@ -28,7 +28,7 @@ from experiments.planted.worlds import CLUSTERS
 
 SETTINGS: dict[str, Any] = {
     "model": "sasrec",
-    "protocol": "prefix",
+    "examples": "prefixes",
     "epochs": 20,
     "encoder": {
         "dim": 32,
@@ -53,7 +53,7 @@ SETTINGS: dict[str, Any] = {
 SASRec's original one, which tells a target from one item at a time."""
 
 COSINE = {"similarity": "cosine", "temperature": 0.2}
-APART = {"left_out": ["user", "cluster"], "clusters": CLUSTERS}
+APART = {"false_negatives": ["user", "cluster"], "clusters": CLUSTERS}
 """One row in 15 is after the same as the anchor: the model's own clusters say which they are,
 and they are not pushed away."""
 
@@ -87,9 +87,9 @@ CASES: dict[str, Case] = {
     "same_target": Case(
         "noisy_clusters",
         "histories without a common item that lead to one target are of one group, mostly",
-        {"weight": 0.3, "pooling": "mean", "left_out": ["user", "target"], **COSINE},
+        {"weight": 0.3, "pooling": "mean", "false_negatives": ["user", "target"], **COSINE},
     ),
-    "dropout_twin": Case(
+    "dropout_views": Case(
         "noisy_clusters",
         "histories of different clusters are pushed apart, which the loss has few negatives for",
         {"weight": 0.2, "pooling": "mean", **COSINE, **APART},
@@ -99,7 +99,7 @@ CASES: dict[str, Case] = {
         "targets are rare, and one negative a target says little; all of the batch's say more",
         {"weight": 1.0},
     ),
-    "recent_self": Case(
+    "recent_subsequence": Case(
         "noisy_clusters",
         "the newest half and the whole share the group; the noise of the older half does not count",
         {"weight": 0.3, "pooling": "mean", **COSINE, **APART},

@@ -50,12 +50,12 @@ class RecBoleModel(nn.Module):
 
     @staticmethod
     def build(config: Config, histories: Histories, device: torch.device) -> RecBoleModel:
-        """The model that `recbole:NAME` names; UsageError where it does not fit the protocol."""
+        """The model that `recbole:NAME` names; UsageError where it fits no examples or loss of ours."""
         name = config.model.removeprefix(RECBOLE)
         check_name(name)
         check_fields(name, config.recbole)
-        if config.protocol != "prefix":
-            raise UsageError(f"protocol: {config.model} trains on prefix only")
+        if config.examples != "prefixes":
+            raise UsageError(f"examples: {config.model} trains on prefixes only")
         with tempfile.TemporaryDirectory() as folder, quiet():
             write_atomic_file(histories, Path(folder), DATASET)
             values = {**config.recbole, "device": device, "seed": config.seed}

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeGuard
 
+from experiments.aliases import current
 from experiments.errors import UsageError
 from experiments.evaluation.metric_names import SELECTION, TEST_NDCG10, VALID_NDCG10
 
@@ -84,8 +85,13 @@ def parse(text: str | bytes, where: str) -> Line:
         raise UsageError(f"{where}: not a JSON object ({error})") from None
     check_line(values, where)
     study, trial, status, variant, dataset = (values[key] for key in TEXTS)
-    seed, baseline, axes = values["seed"], values.get("baseline"), values.get("axes") or {}
+    seed, baseline, axes = values["seed"], values.get("baseline"), current_axes(values)
     return Line(study, trial, status, variant, dataset, seed, baseline, axes, values)
+
+
+def current_axes(values: dict[str, Any]) -> dict[str, Any]:
+    """What a trial was varied in, by the names that fields have now."""
+    return dict(current(key, value) for key, value in (values.get("axes") or {}).items())
 
 
 def is_number(value: Any) -> TypeGuard[float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -27,6 +28,11 @@ def cached_file_sha256(path: Path) -> str:
     """The same, of a file that is asked for again and again: it is read when it has changed."""
     status = path.stat()
     return _file_sha256_at(path, status.st_mtime_ns, status.st_size)
+
+
+def json_sha256(value: Any) -> str:
+    """Hash of plain values as JSON; the order of keys does not count."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
 @cache

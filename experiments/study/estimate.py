@@ -8,6 +8,7 @@ from statistics import median
 
 import torch
 
+from experiments.aliases import current_tree
 from experiments.record.line import Json as Line
 from experiments.record.line import is_number
 from experiments.record.results_file import read_lines, study_files
@@ -15,7 +16,7 @@ from experiments.study.plan import Trial
 from experiments.training.device_name import is_cpu
 
 Seconds = dict[str, tuple[float, float]]
-"""By data set, model and protocol: seconds an epoch, epochs of a training."""
+"""By data set, model and examples: seconds an epoch, epochs of a training."""
 
 
 def timings(results: Path, own: dict[str, Line]) -> Seconds:
@@ -28,12 +29,12 @@ def timings(results: Path, own: dict[str, Line]) -> Seconds:
     committed = [line for path in study_files(results).values() for line in read_lines(path)]
     by_key: dict[str, list[tuple[float, float]]] = defaultdict(list)
     for line in [*own.values(), *(line.values for line in committed)]:
-        protocol = (line.get("config") or {}).get("protocol")
+        examples = current_tree(line.get("config") or {}).get("examples")
         epochs, seconds = line.get("epochs"), line.get("seconds/total")
         if line["status"] != "finished" or is_cpu(str(line.get("device"))) != on_cpu:
             continue
         if is_number(epochs) and is_number(seconds):
-            key = f"{line['dataset']} {line.get('model')} {protocol}"
+            key = f"{line['dataset']} {line.get('model')} {examples}"
             by_key[key].append((seconds / max(epochs, 1), max(epochs, 1)))
     return {
         key: (median(seconds for seconds, _ in times), median(epochs for _, epochs in times))
@@ -44,7 +45,7 @@ def timings(results: Path, own: dict[str, Line]) -> Seconds:
 def estimate(trial: Trial, known: Seconds) -> float | None:
     """Seconds; None where no similar run is on record.
 
-    Similar: same data set, model and protocol.  As many epochs as these had, within the limit.
+    Similar: same data set, model and examples.  As many epochs as these had, within the limit.
     """
     if trial.similar not in known:
         return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shlex
 from dataclasses import asdict, dataclass
@@ -16,7 +15,7 @@ from experiments.config.typed import build
 from experiments.data.catalogue import DatasetSpec, load
 from experiments.data.features import files_sha256
 from experiments.errors import UsageError
-from experiments.storage.hashing import cached_file_sha256
+from experiments.storage.hashing import cached_file_sha256, json_sha256
 from experiments.storage.yaml_file import plain
 from experiments.study.spec import Study
 from experiments.study.variants import Fields, Variant, variants
@@ -106,7 +105,7 @@ def planned(variant: Variant, dataset: str, seed: int, data_dir: Path | None) ->
         load(spec, config.ties)  # these data may have no times
         ORDERED.add((data, config.ties))
     name = identity(sha256, data, features_sha256(config, spec))
-    similar = f"{dataset} {variant.model} {config.protocol}"
+    similar = f"{dataset} {variant.model} {config.examples}"
     return Trial(name, dataset, seed, variant, sha256, data, similar, config.epochs)
 
 
@@ -133,7 +132,7 @@ def features_sha256(config: Config, spec: DatasetSpec) -> dict[str, str]:
 def identity(config_sha256: str, data_sha256: str, features_sha256: dict[str, str]) -> str:
     """A trial's id: equal for equal configurations on equal data, anywhere."""
     facts = [config_sha256, data_sha256, sorted(features_sha256.items())]
-    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
+    return json_sha256(facts)[:16]
 
 
 def about(study: str, question: str, trial: Trial) -> Fields:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
+from experiments.aliases import current, current_key
 from experiments.config.typed import build
 from experiments.errors import UsageError, one_line, unknown
 from experiments.storage.files import plain_name
@@ -156,6 +157,7 @@ def read_study(path: Path) -> Study:
     for key in tree:
         if key not in KEYS:
             raise UsageError(f"{path}: {key}: {unknown(key, KEYS)}")
+    tree = with_current_names(tree)
     if isinstance(tree.get("base"), str):
         tree["base"] = [tree["base"]]
     for key in ("base", "datasets"):
@@ -168,6 +170,45 @@ def read_study(path: Path) -> Study:
     except UsageError as error:
         raise UsageError(f"{path}: {error}") from None
     return study
+
+
+def with_current_names(tree: dict[str, Any]) -> dict[str, Any]:
+    """A study's fields, and their values, as they are called now."""
+    tree = dict(tree)
+    for key in ("set", "grid"):
+        if isinstance(tree.get(key), dict):
+            tree[key] = current_fields(tree[key], lists=key == "grid")
+    if isinstance(tree.get("variants"), dict):
+        tree["variants"] = {
+            name: current_fields(part) if isinstance(part, dict) else part
+            for name, part in tree["variants"].items()
+        }
+    if isinstance(tree.get("exclude"), list):
+        tree["exclude"] = [
+            current_fields(entry, lists=True) if isinstance(entry, dict) else entry
+            for entry in tree["exclude"]
+        ]
+    for key in ("random", "search"):
+        part = tree.get(key)
+        if isinstance(part, dict) and isinstance(part.get("ranges"), dict):
+            tree[key] = {**part, "ranges": current_fields(part["ranges"])}
+    return tree
+
+
+def current_fields(part: dict[str, Any], lists: bool = False) -> dict[str, Any]:
+    """lists: a list holds values of the field, one of which is meant."""
+    named = {}
+    for key, value in part.items():
+        if not isinstance(key, str):
+            named[key] = value
+        elif lists and isinstance(value, list):
+            named[current_key(key)] = [current(key, choice)[1] for choice in value]
+        else:
+            name, value = current(key, value)
+            if isinstance(value, dict) and isinstance(value.get("choices"), list):
+                value = {**value, "choices": [current(key, one)[1] for one in value["choices"]]}
+            named[name] = value
+    return named
 
 
 def name_of(path: Path) -> str:

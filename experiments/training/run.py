@@ -98,7 +98,7 @@ def prepare(config: Config, spec: DatasetSpec, shard: Shard = ALONE) -> Run:
     check_precision(config.train.precision, device)
     histories = load(spec, config.ties)
     train_items = train_split(histories)
-    make_rows = prefix_rows if config.protocol == "prefix" else window_rows
+    make_rows = prefix_rows if config.examples == "prefixes" else window_rows
     rows = make_rows(train_items, config.encoder.max_length)
     model = build_model(config, histories, train_items, spec, device)
     repeat_exactly(device, or_say=not isinstance(model, SASRec))

@@ -93,7 +93,7 @@ def announce(run: Run, folder: RunFolder) -> None:
         + (f" ({data.users_left_out} users with fewer than 3 left out)" * (data.users_left_out > 0))
     )
     print(
-        f"protocol {config.protocol}, {run.batches.rows.targets} targets in {len(run.batches)} "
+        f"examples: {config.examples}, {run.batches.rows.targets} targets in {len(run.batches)} "
         f"batches an epoch, seed {config.seed}, {run.device} -> {folder.path}",
         flush=True,
     )

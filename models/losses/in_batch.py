@@ -15,7 +15,7 @@ def in_batch_logits(
     temperature: float,
     similarity: Similarity = "dot",
     log_q: Tensor | None = None,
-    left_out: Tensor | None = None,
+    false_negatives: Tensor | None = None,
 ) -> Tensor:
     """Similarity of each anchor to each candidate over the temperature, less log q: [N, N].
 
@@ -25,7 +25,7 @@ def in_batch_logits(
 
     anchors, candidates: [N, d]; row i of each belongs together.
     log_q:    [N] natural logarithms, one a candidate; None: all alike.
-    left_out: [N, N] bool; these candidates are no negatives of that anchor and become -inf.
+    false_negatives: [N, N] bool; these candidates are no negatives of that anchor and become -inf.
               The diagonal always stays.
     """
     if similarity == "cosine":
@@ -33,10 +33,10 @@ def in_batch_logits(
     logits = anchors @ candidates.T / temperature  # [N, N]
     if log_q is not None:
         logits = logits - log_q
-    if left_out is None:
+    if false_negatives is None:
         return logits
     own = torch.eye(len(logits), dtype=torch.bool, device=logits.device)
-    return logits.masked_fill(left_out & ~own, float("-inf"))
+    return logits.masked_fill(false_negatives & ~own, float("-inf"))
 
 
 def in_batch_softmax(logits: Tensor, counted: Tensor | None = None) -> Tensor:

@@ -53,11 +53,11 @@ def contrast_logits(
     """
     views = torch.cat([view_a, view_b])  # [2B, d]
     logits = similarities(views, views, similarity) / temperature  # [2B, 2B]
-    left_out = torch.eye(len(views), dtype=torch.bool, device=views.device)
+    masked = torch.eye(len(views), dtype=torch.bool, device=views.device)
     if same is not None:
-        others = same & ~left_out[: len(same), : len(same)]  # a row's partner stays
-        left_out = left_out | others.repeat(2, 2)
-    return logits.masked_fill(left_out, float("-inf"))
+        others = same & ~masked[: len(same), : len(same)]  # a row's partner stays
+        masked = masked | others.repeat(2, 2)
+    return logits.masked_fill(masked, float("-inf"))
 
 
 def similarities(anchors: Tensor, columns: Tensor, similarity: Similarity) -> Tensor:

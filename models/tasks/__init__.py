@@ -4,29 +4,29 @@ from models.snapshot import Pooling, Snapshot
 from models.tasks.alignment import Alignment
 from models.tasks.augmented_views import AugmentedViews
 from models.tasks.contrastive import ContrastiveTask
-from models.tasks.dropout_twin import DropoutTwin
+from models.tasks.dropout_views import DropoutViews
 from models.tasks.intents import Intents
 from models.tasks.item_features import FeatureTask, ItemFeatures
-from models.tasks.recent_self import RecentSelf
+from models.tasks.recent_subsequence import RecentSubsequence
 from models.tasks.same_target import SameTarget
 from models.tasks.same_user import SameUser
 from models.tasks.task import (
     Batch,
-    ItemVectors,
-    OwnState,
+    EncodingRequest,
+    HistoryState,
+    ItemEmbeddings,
     Sizes,
     Task,
     TaskLoss,
     View,
-    Wanted,
 )
 from models.tasks.user_item import UserItem
 
 TASKS: dict[str, type[Task]] = {
     "augmented_views": AugmentedViews,
     "same_target": SameTarget,
-    "dropout_twin": DropoutTwin,
-    "recent_self": RecentSelf,
+    "dropout_views": DropoutViews,
+    "recent_subsequence": RecentSubsequence,
     "alignment": Alignment,
     "same_user": SameUser,
     "user_item": UserItem,
@@ -39,14 +39,15 @@ __all__ = [
     "AugmentedViews",
     "Batch",
     "ContrastiveTask",
-    "DropoutTwin",
+    "DropoutViews",
+    "EncodingRequest",
     "FeatureTask",
+    "HistoryState",
     "Intents",
+    "ItemEmbeddings",
     "ItemFeatures",
-    "ItemVectors",
-    "OwnState",
     "Pooling",
-    "RecentSelf",
+    "RecentSubsequence",
     "SameTarget",
     "SameUser",
     "Sizes",
@@ -55,5 +56,4 @@ __all__ = [
     "TaskLoss",
     "UserItem",
     "View",
-    "Wanted",
 ]

@@ -14,7 +14,7 @@ from augment import TrainHistories
 from models.losses.in_batch import in_batch_logits, in_batch_softmax
 from models.losses.info_nce import Similarity
 from models.tasks.item_features import FeatureTask, ItemFeatures
-from models.tasks.task import Batch, ItemVectors, Sizes, TaskLoss
+from models.tasks.task import Batch, ItemEmbeddings, Sizes, TaskLoss
 
 
 @dataclass(eq=False, repr=False)
@@ -59,13 +59,13 @@ class Alignment(FeatureTask):
         return {"features": self.features, **second}
 
     def take_features(self, given: Sequence[ItemFeatures]) -> None:
-        known = torch.stack([one.known for one in given]).all(dim=0)  # [num_items + 1]
+        known = torch.stack([features.known for features in given]).all(dim=0)  # [num_items + 1]
         self.register_buffer("known", known, persistent=False)
-        groups = torch.stack([equal_rows(one.vectors) for one in given])
+        groups = torch.stack([equal_rows(features.vectors) for features in given])
         self.register_buffer("groups", groups, persistent=False)  # [sources, num_items + 1]
-        for number, one in enumerate(given):
-            self.register_buffer(f"vectors_{number}", one.vectors, persistent=False)
-        self.sizes_of_features = tuple(one.vectors.shape[1] for one in given)
+        for number, features in enumerate(given):
+            self.register_buffer(f"vectors_{number}", features.vectors, persistent=False)
+        self.sizes_of_features = tuple(features.vectors.shape[1] for features in given)
 
     def prepare(self, sizes: Sizes) -> None:
         if not self.sizes_of_features:
@@ -82,10 +82,10 @@ class Alignment(FeatureTask):
         usable = occurs & self.get_buffer("known").cpu()
         self.register_buffer("usable", usable, persistent=False)
 
-    def views(self, batch: Batch, rng: Generator) -> list[ItemVectors]:
+    def views(self, batch: Batch, rng: Generator) -> list[ItemEmbeddings]:
         """Draws the items of this step, which `loss` and `diagnose` then compare."""
         self.chosen, self.counted = self.choose(batch, rng)
-        return [ItemVectors(self.chosen)] if self.with_features is None else []
+        return [ItemEmbeddings(self.chosen)] if self.with_features is None else []
 
     def choose(self, batch: Batch, rng: Generator) -> tuple[Tensor, Tensor]:
         """Distinct item numbers [N], and which of them count: the rest only fill up to N.
@@ -115,17 +115,17 @@ class Alignment(FeatureTask):
             project(self.get_buffer(f"vectors_{number}")[self.chosen])
             for number, project in enumerate(self.projections)
         ]
-        one, other = (projected + encoded)[:2]  # [N, d] each
+        first, second = (projected + encoded)[:2]  # [N, d] each
         group = self.get_buffer("groups")[:, self.chosen]  # [sources, N]
         equal = (group[:, :, None] == group[:, None, :]).any(dim=0)  # [N, N]
-        left_out = equal | ~self.counted
-        how = (self.temperature, self.similarity, None, left_out)
-        return in_batch_logits(one, other, *how), in_batch_logits(other, one, *how)
+        false_negatives = equal | ~self.counted
+        how = (self.temperature, self.similarity, None, false_negatives)
+        return in_batch_logits(first, second, *how), in_batch_logits(second, first, *how)
 
     def diagnose(self, encoded: list[Tensor], batch: Batch) -> dict[str, Tensor]:
         """accuracy: share of partners that are picked, in both directions; items: how many."""
         own = torch.arange(len(self.chosen), device=self.chosen.device)
-        right = torch.stack([some.argmax(dim=1) == own for some in self.logits(encoded)])
+        right = torch.stack([logits.argmax(dim=1) == own for logits in self.logits(encoded)])
         total = self.counted.sum()
         accuracy = (right & self.counted).sum() / (2 * total).clamp(min=1)
         return {"accuracy": accuracy, "items": total.float()}

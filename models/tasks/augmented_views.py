@@ -37,7 +37,7 @@ class AugmentedViews(ContrastiveTask):
     """What may be done to a history."""
     draw: Draw = "two_distinct"
     """two_distinct or with_replacement: one operator a view; chained: all, in this order."""
-    short: int = 0
+    short_max_length: int = 0
     """Histories of at most this many items draw from short_operators only; 0: none is short."""
     short_operators: tuple[str, ...] = ("substitute", "insert", "mask")
     """Which of the operators a short history draws from, by their names."""
@@ -61,16 +61,16 @@ class AugmentedViews(ContrastiveTask):
             if name not in OPERATORS:
                 known = ", ".join(OPERATORS)
                 raise ValueError(f"short_operators: unknown {name!r}; known: {known}")
-        if self.short < 0:
-            raise ValueError(f"short must be at least 0, got {self.short}")
-        if self.short and self.draw == "chained":
-            raise ValueError("short: draw chained applies every operator; set it to 0")
+        if self.short_max_length < 0:
+            raise ValueError(f"short_max_length must be at least 0, got {self.short_max_length}")
+        if self.short_max_length and self.draw == "chained":
+            raise ValueError("short_max_length: draw chained applies every operator; set it to 0")
         there = {type(operator) for operator in self.operators}
         absent = [name for name in self.short_operators if OPERATORS[name] not in there]
-        if self.short and absent:
+        if self.short_max_length and absent:
             raise ValueError(f"short_operators: {', '.join(absent)} not among the operators")
         needed = 2 if self.draw == "two_distinct" else 1
-        if self.short and len(self.for_short()) < needed:
+        if self.short_max_length and len(self.for_short()) < needed:
             raise ValueError(
                 f"short_operators must name at least {needed} of the operators for this draw"
             )
@@ -96,17 +96,19 @@ class AugmentedViews(ContrastiveTask):
         if self.correlated is not None:
             self.correlated.start_epoch(epoch, snapshot.items)
 
-    def pair(self, batch: Batch, rng: Generator) -> list[View]:
-        return self.draw_pair(batch.histories, rng)
+    def make_views(self, batch: Batch, rng: Generator) -> list[View]:
+        return self.draw_views(batch.histories, rng)
 
-    def altered(self, histories: Sequences, rng: Generator) -> View:
-        """Made as the rows' views are.  (Of whole histories: the rows of `prefix` are shorter.)"""
-        view, _ = self.draw_pair(histories, rng)
+    def augment_negatives(self, histories: Sequences, rng: Generator) -> View:
+        """Made as the rows' views are.  (Of whole histories: prefixes are shorter.)"""
+        view, _ = self.draw_views(histories, rng)
         return replace(view, made_from=histories)
 
-    def draw_pair(self, histories: Sequences, rng: Generator) -> list[View]:
+    def draw_views(self, histories: Sequences, rng: Generator) -> list[View]:
         names = operator_names(self.operators, OPERATORS)
-        short = ShortHistories(self.short, self.for_short()) if self.short else None
+        short = None
+        if self.short_max_length:
+            short = ShortHistories(self.short_max_length, self.for_short())
         operators = self.operators
         if self.correlated is not None:
             operators = self.correlated.bound(histories.device)

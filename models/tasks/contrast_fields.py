@@ -50,7 +50,7 @@ class ContrastFields(Task):
     negatives: Negatives = "in_batch"
     """in_batch: all other rows.  queue: those and the views of earlier batches, without gradient
     (after MoCo, arXiv:1911.05722).  random: whole histories of training users drawn
-    uniformly (longer than most rows of `prefix`), and no other row.  other_cluster: rows whose
+    uniformly (longer than most prefixes), and no other row.  other_cluster: rows whose
     users' histories are in other clusters.  same_cluster: only rows of the same cluster, which are
     harder."""
     queue_size: int = 1024
@@ -63,11 +63,11 @@ class ContrastFields(Task):
     hard_beta: float = 0.0
     """Negatives count by exp(beta * similarity / temperature), normalised (Robinson et al. 2021,
     arXiv:2010.04592); 0: all alike."""
-    left_out: tuple[Label, ...] = ()
-    """Rows with the same target, user or cluster of users are no negatives of each other."""
-    same_as: Literal["left_out", "positive"] = "left_out"
-    """What the rows of `left_out` are: neither negative nor positive, or further positives
-    (supervised contrast: L_out of Khosla et al. 2020, arXiv:2004.11362)."""
+    false_negatives: tuple[Label, ...] = ()
+    """Rows with the same target, user or cluster of users are no true negatives of each other."""
+    false_negatives_as: Literal["masked", "positives"] = "masked"
+    """masked: neither negative nor positive.  positives: further positives (supervised contrast:
+    L_out of Khosla et al. 2020, arXiv:2004.11362)."""
     clusters: int = 256
     """Clusters of users: k-means over training histories as each epoch starts."""
 
@@ -101,8 +101,10 @@ class ContrastFields(Task):
     def check_combinations(self) -> None:
         """Refuse fields that contradict each other."""
         low, high = LEARNABLE
-        if self.same_as == "positive" and not self.left_out:
-            raise ValueError("same_as: positive needs left_out to name which rows are the same")
+        if self.false_negatives_as == "positives" and not self.false_negatives:
+            raise ValueError(
+                "false_negatives_as: positives needs false_negatives to name which rows"
+            )
         if self.temperature_mode == "learnable" and not low <= self.temperature <= high:
             raise ValueError(
                 f"temperature must lie in [{low}, {high:g}] to be learnable, got {self.temperature}"
@@ -116,17 +118,17 @@ class ContrastFields(Task):
                 "correction: debiased needs similarity: cosine, because its floor "
                 "exp(-1 / temperature) is the least that a cosine can give"
             )
-        if self.correction == "debiased" and self.same_as == "positive":
+        if self.correction == "debiased" and self.false_negatives_as == "positives":
             raise ValueError(
                 "correction: debiased guesses which rows are positives, "
-                "same_as: positive says which; choose one"
+                "false_negatives_as: positives says which; choose one"
             )
-        if self.negatives == "queue" and "cluster" in self.left_out:
+        if self.negatives == "queue" and "cluster" in self.false_negatives:
             raise ValueError(
                 "negatives: queue holds keys of earlier epochs, whose clusters are not "
-                "those of now; take cluster out of left_out"
+                "those of now; take cluster out of false_negatives"
             )
-        if self.negatives == "same_cluster" and "cluster" in self.left_out:
+        if self.negatives == "same_cluster" and "cluster" in self.false_negatives:
             raise ValueError(
-                "negatives: same_cluster and left_out: [cluster] leave no negative at all"
+                "negatives: same_cluster and false_negatives: [cluster] leave no negative at all"
             )

@@ -17,18 +17,18 @@ from models.snapshot import Snapshot
 from models.tasks.contrast_fields import ContrastFields
 from models.tasks.head import projection_head
 from models.tasks.queue import KeyQueue
-from models.tasks.task import Batch, Sizes, TaskLoss, View, Wanted
+from models.tasks.task import Batch, EncodingRequest, Sizes, TaskLoss, View
 from models.tasks.temperature import Temperature
 from models.tasks.users import UserClusters, UserHistories
 
 
 @dataclass(frozen=True)
-class Beyond:
-    """Columns next to the batch's own views.
+class ExtraNegatives:
+    """Columns next to the batch's own views: keys of a queue, or views of drawn users.
 
     vectors: [K, d]
     present: [K] bool; False where a place is still empty.
-    same:    [B, K] bool; pairs that agree in what `left_out` names.
+    same:    [B, K] bool; pairs that agree in what `false_negatives` names.
     own:     [B, K] bool; a row and a view of its own user: no negative, and a positive only where
              `same` makes it one.
     """
@@ -61,7 +61,7 @@ class ContrastiveTask(ContrastFields):
         self.max_length = sizes.max_length
         if self.negatives == "queue":
             dim = width if self.head == "none" else self.head_dim
-            self.queue = KeyQueue(self.queue_size, dim, len(self.left_out))
+            self.queue = KeyQueue(self.queue_size, dim, len(self.false_negatives))
 
     def fit(self, train: TrainHistories) -> None:
         if self.negatives == "random":
@@ -70,60 +70,62 @@ class ContrastiveTask(ContrastFields):
     def start_epoch(self, epoch: int, snapshot: Snapshot, rng: Generator) -> None:
         self.temperature_now.start_epoch(epoch)
         clustered = self.negatives in ("other_cluster", "same_cluster")
-        if clustered or "cluster" in self.left_out:
+        if clustered or "cluster" in self.false_negatives:
             self.user_clusters.mine(self.clusters, snapshot, rng)
 
     # What is compared ------------------------------------------------------------------------
 
-    def pair(self, batch: Batch, rng: Generator) -> Sequence[Wanted]:
+    def make_views(self, batch: Batch, rng: Generator) -> Sequence[EncodingRequest]:
         """The two views of each row that are contrasted."""
         raise NotImplementedError
 
-    def altered(self, histories: Sequences, rng: Generator) -> View:
+    def augment_negatives(self, histories: Sequences, rng: Generator) -> View:
         """A view of a drawn user's history: the history itself, unless a subclass changes it."""
         return View(histories, self.pooling, made_from=histories)
 
-    def views(self, batch: Batch, rng: Generator) -> Sequence[Wanted]:
-        wanted = list(self.pair(batch, rng))
+    def views(self, batch: Batch, rng: Generator) -> Sequence[EncodingRequest]:
+        requests = list(self.make_views(batch, rng))
         if self.negatives == "random":
             self.drawn_users, histories = self.user_histories.draw(self.random_size, rng)
-            wanted.append(self.altered(histories, rng))
+            requests.append(self.augment_negatives(histories, rng))
         if self.pooling != "concat" or self.head != "none" or self.queue is not None:
-            return wanted
+            return requests
         # Columns that are zero in every view take no part in a similarity: leave them out.
-        views = [one for one in wanted if isinstance(one, View)]
+        views = [request for request in requests if isinstance(request, View)]
         longest = max(view.sequences.width for view in views)
         return [replace(view, positions=longest) for view in views]
 
-    def beyond(self, more: list[Tensor], batch: Batch) -> Beyond | None:
+    def extra_negatives(self, drawn: list[Tensor], batch: Batch) -> ExtraNegatives | None:
         """The queue's keys or the drawn users' views; None where the batch is all there is."""
         labels = self.labels(batch.targets, batch.users)
         if self.queue is not None:
             same = agree(labels, self.queue.labels)
-            return Beyond(self.queue.keys, self.queue.filled(), same, torch.zeros_like(same))
+            return ExtraNegatives(
+                self.queue.keys, self.queue.filled(), same, torch.zeros_like(same)
+            )
         if self.negatives != "random":
             return None
-        if not more:
-            raise ValueError("negatives: random needs a task that says its views in `pair`")
-        drawn = self.drawn_users
-        theirs = self.labels(torch.zeros_like(drawn), drawn)  # 0: no row's target
-        own = agree(batch.users[:, None], drawn[:, None])
-        present = torch.ones_like(drawn, dtype=torch.bool)
-        return Beyond(more[0], present, agree(labels, theirs), own)
+        if not drawn:
+            raise ValueError("negatives: random needs a task that says its views in `make_views`")
+        users = self.drawn_users
+        their_labels = self.labels(torch.zeros_like(users), users)  # 0: no row's target
+        own = agree(batch.users[:, None], users[:, None])
+        present = torch.ones_like(users, dtype=torch.bool)
+        return ExtraNegatives(drawn[0], present, agree(labels, their_labels), own)
 
     # Who is whose negative -------------------------------------------------------------------
 
     def labels(self, targets: Tensor, users: Tensor) -> Tensor:
-        """[N, n]: what `left_out` names, for rows of these targets and users."""
+        """[N, n]: what `false_negatives` names, for rows of these targets and users."""
         known = {"target": targets, "user": users}
-        if "cluster" in self.left_out:
+        if "cluster" in self.false_negatives:
             known["cluster"] = self.user_clusters.of(users)
-        found = [known[kind] for kind in self.left_out]
-        return torch.stack(found, dim=1) if found else users.new_zeros(len(users), 0)
+        labels = [known[kind] for kind in self.false_negatives]
+        return torch.stack(labels, dim=1) if labels else users.new_zeros(len(users), 0)
 
     def same(self, batch: Batch) -> Tensor | None:
-        """[B, B] bool: pairs that agree in what `left_out` names; None when it names nothing."""
-        if not self.left_out:
+        """[B, B] bool: pairs that agree in what `false_negatives` names; None for no name."""
+        if not self.false_negatives:
             return None
         labels = self.labels(batch.targets, batch.users)
         return agree(labels, labels)
@@ -138,17 +140,17 @@ class ContrastiveTask(ContrastFields):
         together = agree(clusters, clusters)
         return together if self.negatives == "same_cluster" else ~together
 
-    def masks(self, batch: Batch, beyond: Beyond | None) -> tuple[Tensor, Tensor]:
+    def masks(self, batch: Batch, extra: ExtraNegatives | None) -> tuple[Tensor, Tensor]:
         """Which columns are an anchor's positives and which its negatives: [2B, 2B + K] each."""
-        supervised = self.same_as == "positive"
+        supervised = self.false_negatives_as == "positives"
         same, allowed = self.same(batch), self.allowed(batch)
         positive, negative = in_batch(len(batch), same, allowed, supervised, batch.users.device)
-        if beyond is None:
+        if extra is None:
             return positive, negative
-        alike = (beyond.same & beyond.present).repeat(2, 1)  # [2B, K]
-        others = (~beyond.same & ~beyond.own & beyond.present).repeat(2, 1)
-        more = alike if supervised else torch.zeros_like(alike)
-        return torch.cat([positive, more], dim=1), torch.cat([negative, others], dim=1)
+        alike = (extra.same & extra.present).repeat(2, 1)  # [2B, K]
+        others = (~extra.same & ~extra.own & extra.present).repeat(2, 1)
+        positives = alike if supervised else torch.zeros_like(alike)
+        return torch.cat([positive, positives], dim=1), torch.cat([negative, others], dim=1)
 
     # The objective ---------------------------------------------------------------------------
 
@@ -159,20 +161,20 @@ class ContrastiveTask(ContrastFields):
             and self.correction == "none"
             and self.negatives == "in_batch"
             and self.hard_k == self.hard_beta == 0
-            and (self.same_as == "left_out" or not self.left_out)
+            and (self.false_negatives_as == "masked" or not self.false_negatives)
         )
 
     def loss(self, encoded: list[Tensor], batch: Batch) -> TaskLoss:
-        view_a, view_b, *more = [self.projection(one) for one in encoded]
+        view_a, view_b, *drawn = [self.projection(view) for view in encoded]
         temperature = self.temperature_now()
         if self.is_plain():
             same = self.same(batch)
             return TaskLoss(info_nce(view_a, view_b, temperature, self.similarity, same))
         views = torch.cat([view_a, view_b])  # [2B, d]
-        beyond = self.beyond(more, batch)
-        columns = views if beyond is None else torch.cat([views, beyond.vectors])
+        extra = self.extra_negatives(drawn, batch)
+        columns = views if extra is None else torch.cat([views, extra.vectors])
         logits = similarities(views, columns, self.similarity) / temperature  # [2B, 2B + K]
-        value = self.compare(logits, *self.masks(batch, beyond), temperature)
+        value = self.compare(logits, *self.masks(batch, extra), temperature)
         if self.queue is not None and self.training:
             self.queue.push(views, self.labels(batch.targets, batch.users).repeat(2, 1))
         return TaskLoss(value)
@@ -200,7 +202,7 @@ class ContrastiveTask(ContrastFields):
         Always among the rows of the batch alone, and similarities are cosines, whatever the
         objective uses, so runs can be compared.
         """
-        view_a, view_b = (self.projection(one) for one in encoded[:2])
+        view_a, view_b = (self.projection(view) for view in encoded[:2])
         same = self.same(batch)
         logits = contrast_logits(view_a, view_b, 1.0, self.similarity, same)
         partner = partner_index(len(view_a), logits.device)

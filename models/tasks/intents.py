@@ -12,7 +12,7 @@ from torch import Generator, Tensor, nn
 from models.kmeans import kmeans, squared_distances
 from models.losses.info_nce import Similarity, similarities
 from models.snapshot import Pooling, Snapshot
-from models.tasks.task import Batch, OwnState, Sizes, Task, TaskLoss, View, Wanted
+from models.tasks.task import Batch, EncodingRequest, HistoryState, Sizes, Task, TaskLoss, View
 
 
 @dataclass(eq=False, repr=False)
@@ -55,37 +55,41 @@ class Intents(Task):
         self.prototypes.extend(Prototypes(count, width, self.warm_start) for count in self.clusters)
 
     def centroids(self) -> list[Prototypes]:
-        return [one for one in self.prototypes if isinstance(one, Prototypes)]
+        return [part for part in self.prototypes if isinstance(part, Prototypes)]
 
     def start_epoch(self, epoch: int, snapshot: Snapshot, rng: Generator) -> None:
         histories = snapshot.histories(self.pooling)  # [U, d]
-        for one in self.centroids():
-            one.mine(histories, rng)
+        for prototypes in self.centroids():
+            prototypes.mine(histories, rng)
 
-    def views(self, batch: Batch, rng: Generator) -> list[Wanted]:
+    def views(self, batch: Batch, rng: Generator) -> list[EncodingRequest]:
         if self.pooling == "concat":
             return [View(batch.histories, self.pooling)]
-        return [OwnState(self.pooling)]
+        return [HistoryState(self.pooling)]
 
     def loss(self, encoded: list[Tensor], batch: Batch) -> TaskLoss:
-        losses = [F.cross_entropy(*self.logits(encoded[0], one, batch)) for one in self.centroids()]
+        losses = [F.cross_entropy(*compared) for compared in self.compare(encoded[0], batch)]
         return TaskLoss(torch.stack(losses).mean())
 
-    def logits(self, states: Tensor, one: Prototypes, batch: Batch) -> tuple[Tensor, Tensor]:
+    def compare(self, states: Tensor, batch: Batch) -> list[tuple[Tensor, Tensor]]:
+        """`logits` for every clustering."""
+        return [self.logits(states, prototypes, batch) for prototypes in self.centroids()]
+
+    def logits(self, states: Tensor, prototypes: Prototypes, batch: Batch) -> tuple[Tensor, Tensor]:
         """Similarities [B, K] to all centroids, -inf where there is none, and the own one [B]."""
-        one.check_mined()
-        unit = F.normalize(one.vectors, dim=1)
+        prototypes.check_mined()
+        unit = F.normalize(prototypes.vectors, dim=1)
         logits = similarities(states, unit, self.similarity) / self.temperature
-        logits = logits.masked_fill(~one.used, float("-inf"))
+        logits = logits.masked_fill(~prototypes.used, float("-inf"))
         if self.intent_of == "user":
-            return logits, one.of_user[batch.users]
-        return logits, one.nearest(states.detach())
+            return logits, prototypes.of_user[batch.users]
+        return logits, prototypes.nearest(states.detach())
 
     def diagnose(self, encoded: list[Tensor], batch: Batch) -> dict[str, Tensor]:
         """accuracy: rows most similar to their own centroid; intents: how many a batch holds."""
-        found = [self.logits(encoded[0], one, batch) for one in self.centroids()]
-        right = [(logits.argmax(dim=1) == own).float().mean() for logits, own in found]
-        held = [torch.zeros_like(logits[0]).scatter(0, own, 1.0).sum() for logits, own in found]
+        compared = self.compare(encoded[0], batch)
+        right = [(logits.argmax(dim=1) == own).float().mean() for logits, own in compared]
+        held = [torch.zeros_like(logits[0]).scatter(0, own, 1.0).sum() for logits, own in compared]
         return {"accuracy": torch.stack(right).mean(), "intents": torch.stack(held).mean()}
 
 
@@ -111,10 +115,10 @@ class Prototypes(nn.Module):
     def mine(self, histories: Tensor, rng: Generator) -> None:
         """Cluster histories [U, d] anew."""
         start = self.vectors[self.used] if self.continued else None
-        found, self.of_user = kmeans(histories, len(self.used), rng, start)
+        means, self.of_user = kmeans(histories, len(self.used), rng, start)
         self.vectors.zero_()
-        self.vectors[: len(found)] = found
-        self.used.copy_(torch.arange(len(self.used), device=found.device) < len(found))
+        self.vectors[: len(means)] = means
+        self.used.copy_(torch.arange(len(self.used), device=means.device) < len(means))
         self.mined = True
 
     def check_mined(self) -> None:

@@ -11,7 +11,7 @@ from torch import Generator, Tensor
 from augment import Sequences, TrainHistories
 from augment.sequences import cut, random_below
 from models.tasks.contrastive import ContrastiveTask
-from models.tasks.task import Batch, OwnState, Sizes, View, Wanted
+from models.tasks.task import Batch, EncodingRequest, HistoryState, Sizes, View
 
 
 @dataclass(eq=False, repr=False)
@@ -20,13 +20,13 @@ class SameTarget(ContrastiveTask):
 
     The supervised part of DuoRec (arXiv:2110.05730, section 3.3).  The positive is drawn from
     all training prefixes of other users with the row's target; a row whose target nobody else
-    has takes its own history.  Under `sequence` training the target is the window's last.
+    has takes its own history.  Of a window the target is its last.
     The index is one sort of the training items.
     """
 
     anchor: Literal["twin", "own"] = "twin"
     """What is compared with the positive.  twin: the history encoded once more, under another
-    dropout mask (the published run).  own: the history's own state (OwnState), which saves a
+    dropout mask (the published run).  own: the history's own state (HistoryState), which saves a
     pass."""
 
     def __post_init__(self) -> None:
@@ -57,8 +57,8 @@ class SameTarget(ContrastiveTask):
         for name, value in mined.items():
             self.register_buffer(name, value, persistent=False)
 
-    def pair(self, batch: Batch, rng: Generator) -> list[Wanted]:
-        anchor = OwnState() if self.anchor == "own" else View(batch.histories, self.pooling)
+    def make_views(self, batch: Batch, rng: Generator) -> list[EncodingRequest]:
+        anchor = HistoryState() if self.anchor == "own" else View(batch.histories, self.pooling)
         return [anchor, View(self.positives(batch, rng), self.pooling)]
 
     def positives(self, batch: Batch, rng: Generator) -> Sequences:
@@ -67,10 +67,10 @@ class SameTarget(ContrastiveTask):
         bounds = torch.stack([target, target + batch.users, target + batch.users + 1])
         bounds = torch.cat([bounds, target[None] + self.users])  # [4, B]
         begin, own, own_end, end = torch.searchsorted(self.get_buffer("key"), bounds)
-        mine = own_end - own
-        others = end - begin - mine  # [B]
+        of_user = own_end - own
+        others = end - begin - of_user  # [B]
         drawn = begin + random_below(others.clamp(min=1), rng)
-        drawn = torch.where(drawn < own, drawn, drawn + mine)
+        drawn = torch.where(drawn < own, drawn, drawn + of_user)
         alone = others < 1
         drawn = torch.where(alone, 0, drawn)  # any row of the index: it is not used
         return self.histories_at(drawn, alone, batch.histories)
@@ -82,6 +82,6 @@ class SameTarget(ContrastiveTask):
         start = self.get_buffer("position")[drawn] - lengths
         # The longest is asked for on a CPU only: a GPU would have to be waited for.
         width = int(lengths.max()) if lengths.device.type == "cpu" else self.max_length
-        found = cut(self.get_buffer("items"), start, lengths, width)
+        drawn_items = cut(self.get_buffer("items"), start, lengths, width)
         padded = torch.nn.functional.pad(own.items, (0, max(0, width - own.width)))[:, :width]
-        return Sequences(torch.where(alone[:, None], padded, found), lengths)
+        return Sequences(torch.where(alone[:, None], padded, drawn_items), lengths)

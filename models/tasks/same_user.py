@@ -23,11 +23,11 @@ class SameUser(ContrastiveTask):
     equal probability; of either segment the latest max_length items are read.  The segments
     share no position.  A user with a single training item has that item as both views.
 
-    The segments belong to the user, not to the row: under `rows: all` a user takes part once
+    The segments belong to the user, not to the row: under `anchors: all` a user takes part once
     for every row, each time with another split.
     """
 
-    left_out: tuple[Label, ...] = ("user",)
+    false_negatives: tuple[Label, ...] = ("user",)
     """Rows of the same user are no negatives of each other: their segments overlap."""
 
     def fit(self, train: TrainHistories) -> None:
@@ -37,7 +37,7 @@ class SameUser(ContrastiveTask):
         self.register_buffer("history_items", train.items, persistent=False)
         self.register_buffer("history_offsets", train.offsets, persistent=False)
 
-    def pair(self, batch: Batch, rng: Generator) -> list[View]:
+    def make_views(self, batch: Batch, rng: Generator) -> list[View]:
         offsets = self.get_buffer("history_offsets")
         begin, end = offsets[batch.users], offsets[batch.users + 1]  # [B]
         middle = begin + 1 + random_below((end - begin - 1).clamp(min=1), rng)

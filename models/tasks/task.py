@@ -66,7 +66,7 @@ class View:
 
 
 @dataclass(frozen=True)
-class OwnState:
+class HistoryState:
     """The state of each history as it is: [B, d].
 
     The next-item loss has encoded it, so no further pass is needed, unless the input is augmented.
@@ -78,13 +78,13 @@ class OwnState:
 
 
 @dataclass(frozen=True)
-class ItemVectors:
+class ItemEmbeddings:
     """The embeddings of some items.  items: item numbers [N] -> [N, d]."""
 
     items: Tensor
 
 
-Wanted = View | OwnState | ItemVectors
+EncodingRequest = View | HistoryState | ItemEmbeddings
 
 
 @dataclass(frozen=True)
@@ -122,8 +122,8 @@ class Task(ConfiguredModule):
     """Unique in a model; the task's kind where it is not given."""
     weight: float = 0.1
     """Factor of this loss next to the next-item loss; 0 leaves the task out."""
-    rows: Literal["all", "one_a_user"] = "all"
-    """all: every row of a batch takes part.  one_a_user: only the row that ends its user's
+    anchors: Literal["all", "one_per_user"] = "all"
+    """all: every row of a batch takes part.  one_per_user: only the row that ends its user's
     training history, so that views are drawn once a user in an epoch, not once a prefix."""
 
     def __post_init__(self) -> None:
@@ -139,15 +139,15 @@ class Task(ConfiguredModule):
     def start_epoch(self, epoch: int, snapshot: Snapshot, rng: Generator) -> None:
         """Mine again what depends on the model as it stands; epochs count from 1."""
 
-    def share(self, batch: Batch) -> Batch:
+    def select_rows(self, batch: Batch) -> Batch:
         """The rows of a batch that take part."""
-        if self.rows == "all":
+        if self.anchors == "all":
             return batch
         if batch.final is None:
-            raise ValueError("rows: one_a_user needs batches that know each user's last row")
+            raise ValueError("anchors: one_per_user needs batches that know each user's last row")
         return batch.of(batch.final)
 
-    def views(self, batch: Batch, rng: Generator) -> Sequence[Wanted]:
+    def views(self, batch: Batch, rng: Generator) -> Sequence[EncodingRequest]:
         """What to encode or look up; a View has one row for every row of the batch,
         or for every history that it says it was made from."""
         raise NotImplementedError

@@ -13,7 +13,7 @@ from augment import TrainHistories
 from models.losses.class_weight import target_counts
 from models.losses.in_batch import in_batch_logits, in_batch_softmax
 from models.losses.info_nce import Similarity
-from models.tasks.task import Batch, ItemVectors, OwnState, Task, TaskLoss, Wanted
+from models.tasks.task import Batch, EncodingRequest, HistoryState, ItemEmbeddings, Task, TaskLoss
 
 
 @dataclass(eq=False, repr=False)
@@ -27,8 +27,8 @@ class UserItem(Task):
     Rows with the same target are no negatives of each other (accidental hits).
 
     Items are ranked by dot products, so as the main loss it wants `similarity: dot`.  Under
-    `protocol: sequence` only the target at the end of a window takes part, and with
-    `rows: one_a_user` only each user's last: few of the targets, and q is that of all of them.
+    `examples: windows` only the target at the end of a window takes part, and with
+    `anchors: one_per_user` only each user's last: few of the targets, and q is that of all of them.
     """
 
     temperature: float = 1.0
@@ -46,8 +46,8 @@ class UserItem(Task):
     def fit(self, train: TrainHistories) -> None:
         self.register_buffer("log_q", log_target_share(train), persistent=False)
 
-    def views(self, batch: Batch, rng: Generator) -> list[Wanted]:
-        return [OwnState(), ItemVectors(batch.targets)]
+    def views(self, batch: Batch, rng: Generator) -> list[EncodingRequest]:
+        return [HistoryState(), ItemEmbeddings(batch.targets)]
 
     def loss(self, encoded: list[Tensor], batch: Batch) -> TaskLoss:
         return TaskLoss(in_batch_softmax(self.logits(encoded, batch)))

@@ -16,7 +16,7 @@ from models.losses.next_item import NEXT_ITEM_LOSSES, CrossEntropy, Items, NextI
 from models.recbole_plug import SASRec
 from tests.histories import generator
 from tests.models.tiny import (
-    Protocol,
+    Examples,
     build_model,
     cyclic_histories,
     encoder_config,
@@ -32,7 +32,7 @@ SAMPLING = {name: kind for name, kind in PREDICTING.items() if not kind.whole_ca
 
 every_loss = pytest.mark.parametrize("name", list(PREDICTING))
 sampling_losses = pytest.mark.parametrize("name", list(SAMPLING))
-both_protocols = pytest.mark.parametrize("protocol", ["prefix", "sequence"])
+both_examples = pytest.mark.parametrize("examples", ["prefixes", "windows"])
 
 
 def fitted(name: str) -> NextItemLoss:
@@ -143,7 +143,7 @@ def test_nothing_is_saved_and_a_saved_model_is_read_again(name: str) -> None:
     assert not first.next_item.state_dict()
     assert not [key for key in first.state_dict() if key.startswith("next_item")]
     second.load_state_dict(first.state_dict())
-    batch = random_batch(TRAIN, training_rows(TRAIN, "prefix"), 8, seed=0)
+    batch = random_batch(TRAIN, training_rows(TRAIN, "prefixes"), 8, seed=0)
     losses = [model.eval().losses(batch, generator(4)).total.item() for model in (first, second)]
     assert losses[0] == losses[1]
     for buffer in copy.deepcopy(first.next_item).to("meta").buffers():
@@ -160,11 +160,11 @@ def test_to_fit_twice_is_to_fit_once(name: str) -> None:
 
 
 @every_loss
-@both_protocols
-def test_training_is_decided_by_the_seed(name: str, protocol: Protocol) -> None:
+@both_examples
+def test_training_is_decided_by_the_seed(name: str, examples: Examples) -> None:
     def losses() -> list[float]:
         model = build_model(encoder_config("gru"), [], TRAIN, 0, NEXT_ITEM_LOSSES[name]())
-        return train_steps(model, TRAIN, protocol, 3)
+        return train_steps(model, TRAIN, examples, 3)
 
     assert losses() == losses()
 
@@ -228,7 +228,7 @@ def models_of(name: str) -> SASRec:
 def test_a_models_table_gets_sparse_gradients(name: str) -> None:
     model = models_of(name)
     model.sparse_rows = True
-    batch = random_batch(TRAIN, training_rows(TRAIN, "prefix"), 8, seed=0)
+    batch = random_batch(TRAIN, training_rows(TRAIN, "prefixes"), 8, seed=0)
     model.losses(batch, generator(0)).total.backward()
     sparse = model.item_embedding.weight.grad
     assert sparse is not None

@@ -1,4 +1,4 @@
-"""What every contrastive task promises, on every encoder and under both protocols."""
+"""What every contrastive task promises, on every encoder and on both kinds of examples."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from models.tasks import (
     TASKS,
     Batch,
     ContrastiveTask,
-    ItemVectors,
+    EncodingRequest,
+    ItemEmbeddings,
     Pooling,
     Task,
     View,
-    Wanted,
 )
 from tests.histories import generator
 from tests.models.tiny import (
     CPU,
-    Protocol,
+    Examples,
     build_model,
     cyclic_histories,
     encoder_config,
@@ -48,14 +48,24 @@ VARIANTS: list[dict[str, Any]] = [
     {"pooling": "concat"},
     {"pooling": "concat", "head": "mlp", "head_dim": 5},
     {"objective": "binary_nce", "hard_k": 3},
-    {"correction": "decoupled", "left_out": ("target",)},
+    {"correction": "decoupled", "false_negatives": ("target",)},
     {"correction": "debiased", "similarity": "cosine", "hard_beta": 1.0},
-    {"negatives": "queue", "queue_size": 20, "left_out": ("user",), "head": "mlp"},
+    {"negatives": "queue", "queue_size": 20, "false_negatives": ("user",), "head": "mlp"},
     {"negatives": "queue", "queue_size": 3, "pooling": "concat"},
-    {"negatives": "random", "random_size": 7, "left_out": ("target", "cluster"), "clusters": 3},
+    {
+        "negatives": "random",
+        "random_size": 7,
+        "false_negatives": ("target", "cluster"),
+        "clusters": 3,
+    },
     {"negatives": "other_cluster", "clusters": 3},
-    {"negatives": "same_cluster", "clusters": 3, "same_as": "positive", "left_out": ("target",)},
-    {"left_out": ("cluster",), "same_as": "positive", "hard_beta": 0.5},
+    {
+        "negatives": "same_cluster",
+        "clusters": 3,
+        "false_negatives_as": "positives",
+        "false_negatives": ("target",),
+    },
+    {"false_negatives": ("cluster",), "false_negatives_as": "positives", "hard_beta": 0.5},
 ]
 """Fields that every contrastive task has, in combinations that reach every branch."""
 
@@ -67,7 +77,7 @@ contrastive_tasks = pytest.mark.parametrize(
     "kind", [kind for kind, task in TASKS.items() if issubclass(task, ContrastiveTask)]
 )
 every_encoder = pytest.mark.parametrize("encoder", list(ENCODERS))
-both_protocols = pytest.mark.parametrize("protocol", ["prefix", "sequence"])
+both_examples = pytest.mark.parametrize("examples", ["prefixes", "windows"])
 one_row_or_more = pytest.mark.parametrize("size", [1, 8])
 
 
@@ -78,8 +88,8 @@ def model_with(kind: str, encoder: str = "self_attention", **fields: Any) -> tup
     return model.train(), model.contrastive_tasks()[0]
 
 
-def batch_of(size: int, protocol: Protocol = "prefix") -> Batch:
-    return random_batch(TRAIN, training_rows(TRAIN, protocol), size, seed=0)
+def batch_of(size: int, examples: Examples = "prefixes") -> Batch:
+    return random_batch(TRAIN, training_rows(TRAIN, examples), size, seed=0)
 
 
 def tensors(batch: Batch) -> list[Tensor]:
@@ -87,16 +97,16 @@ def tensors(batch: Batch) -> list[Tensor]:
     return some if batch.labels is None else [*some, batch.labels]
 
 
-def histories_among(wanted: Sequence[Wanted]) -> list[View]:
+def histories_among(wanted: Sequence[EncodingRequest]) -> list[View]:
     """The views that are encoded, without states and embeddings that are only looked up."""
     return [one for one in wanted if isinstance(one, View)]
 
 
-def contents(one: Wanted) -> list[Tensor]:
+def contents(one: EncodingRequest) -> list[Tensor]:
     """The tensors of what a task asks for."""
     if isinstance(one, View):
         return [one.sequences.items, one.sequences.lengths]
-    return [one.items] if isinstance(one, ItemVectors) else []
+    return [one.items] if isinstance(one, ItemEmbeddings) else []
 
 
 def assert_well_formed(seqs: Sequences, rows: int) -> None:
@@ -115,12 +125,12 @@ def test_a_task_keeps_its_name_and_has_a_default_for_every_other_field(kind: str
 
 
 @every_task
-@both_protocols
+@both_examples
 @one_row_or_more
 def test_every_view_has_a_row_for_every_history_that_it_is_made_from(
-    kind: str, protocol: Protocol, size: int
+    kind: str, examples: Examples, size: int
 ) -> None:
-    wanted = model_with(kind)[1].views(batch_of(size, protocol), generator(0))
+    wanted = model_with(kind)[1].views(batch_of(size, examples), generator(0))
     for view in histories_among(wanted):
         rows = size if view.made_from is None else len(view.made_from)
         assert_well_formed(view.sequences, rows)
@@ -129,9 +139,9 @@ def test_every_view_has_a_row_for_every_history_that_it_is_made_from(
 
 
 @every_task
-@both_protocols
-def test_making_views_edits_nothing(kind: str, protocol: Protocol) -> None:
-    batch = batch_of(8, protocol)
+@both_examples
+def test_making_views_edits_nothing(kind: str, examples: Examples) -> None:
+    batch = batch_of(8, examples)
     before = [tensor.clone() for tensor in tensors(batch)]
     model_with(kind)[1].views(batch, generator(0))
     for tensor, old in zip(tensors(batch), before, strict=True):
@@ -155,20 +165,22 @@ def test_the_generator_alone_decides_the_views(kind: str) -> None:
 
 
 @every_task
-@both_protocols
-def test_one_row_a_user_is_its_last(kind: str, protocol: Protocol) -> None:
+@both_examples
+def test_one_row_a_user_is_its_last(kind: str, examples: Examples) -> None:
     model, task = model_with(kind)
-    task.rows = "one_a_user"
-    rows = training_rows(TRAIN, protocol)
+    task.anchors = "one_per_user"
+    rows = training_rows(TRAIN, examples)
     taken: list[int] = []
     for first in range(0, len(rows), 7):
         index = np.arange(first, min(first + 7, len(rows)))
         batch = make_batch(TRAIN.items, rows, index, CPU)
-        taken += task.share(batch).users.tolist()
+        taken += task.select_rows(batch).users.tolist()
         losses = model.losses(batch, generator(0))
-        assert (task.name in losses.parts) == (len(task.share(batch)) > 0)
+        assert (task.name in losses.parts) == (len(task.select_rows(batch)) > 0)
         assert losses.total.isfinite()
-        for user, target in zip(task.share(batch).users, task.share(batch).targets, strict=True):
+        for user, target in zip(
+            task.select_rows(batch).users, task.select_rows(batch).targets, strict=True
+        ):
             assert target == TRAIN.items[TRAIN.offsets[user + 1] - 1]
     assert taken == list(range(30))
 
@@ -176,20 +188,20 @@ def test_one_row_a_user_is_its_last(kind: str, protocol: Protocol) -> None:
 @every_task
 def test_one_row_a_user_needs_to_know_it(kind: str) -> None:
     _, task = model_with(kind)
-    task.rows = "one_a_user"
-    with pytest.raises(ValueError, match=r"^rows: one_a_user needs"):
-        task.share(replace(batch_of(4), final=None))
+    task.anchors = "one_per_user"
+    with pytest.raises(ValueError, match=r"^anchors: one_per_user needs"):
+        task.select_rows(replace(batch_of(4), final=None))
 
 
 @every_task
 @every_encoder
-@both_protocols
+@both_examples
 @one_row_or_more
 def test_loss_and_gradients_are_finite(
-    kind: str, encoder: str, protocol: Protocol, size: int
+    kind: str, encoder: str, examples: Examples, size: int
 ) -> None:
     model, task = model_with(kind, encoder)
-    losses = model.train().losses(batch_of(size, protocol), generator(0))
+    losses = model.train().losses(batch_of(size, examples), generator(0))
     assert losses.parts.keys() == {"next_item", task.name}
     assert losses.total.shape == ()
     assert losses.total.isfinite()
@@ -200,26 +212,26 @@ def test_loss_and_gradients_are_finite(
 
 
 @every_task
-@both_protocols
-def test_a_task_trains_the_encoder(kind: str, protocol: Protocol) -> None:
+@both_examples
+def test_a_task_trains_the_encoder(kind: str, examples: Examples) -> None:
     """Or the item embeddings, where it looks at no history."""
     model, task = model_with(kind)
-    batch = batch_of(8, protocol)
+    batch = batch_of(8, examples)
     part = model.losses(batch, generator(0)).parts[task.name]
-    reads = any(not isinstance(one, ItemVectors) for one in task.views(batch, generator(0)))
+    reads = any(not isinstance(one, ItemEmbeddings) for one in task.views(batch, generator(0)))
     trained = list((model.encoder if reads else model.item_embedding).parameters())
     grads = torch.autograd.grad(part, trained, allow_unused=True)
     assert any(grad is not None and grad.abs().max() > 0 for grad in grads)
 
 
 @every_task
-@both_protocols
+@both_examples
 @one_row_or_more
 def test_what_is_recorded_is_scalars_without_gradient(
-    kind: str, protocol: Protocol, size: int
+    kind: str, examples: Examples, size: int
 ) -> None:
     model, _ = model_with(kind)
-    losses = model.losses(batch_of(size, protocol), generator(0), diagnose=True)
+    losses = model.losses(batch_of(size, examples), generator(0), diagnose=True)
     assert {"train/loss", "train/next_item", "contrast/it/loss", "contrast/it/weight"} <= set(
         losses.metrics
     )
@@ -244,20 +256,20 @@ def test_a_contrast_is_diagnosed_by_five_finite_scalars(kind: str, encoder: str,
 @contrastive_tasks
 @every_variant
 @pytest.mark.parametrize(
-    ("protocol", "size"),
+    ("examples", "size"),
     [
-        ("prefix", 1),
-        ("prefix", 8),
-        ("sequence", 8),
-        pytest.param("sequence", 1, marks=pytest.mark.slow),
+        ("prefixes", 1),
+        ("prefixes", 8),
+        ("windows", 8),
+        pytest.param("windows", 1, marks=pytest.mark.slow),
     ],
 )
 def test_every_variant_trains_on_finite_gradients(
-    kind: str, fields: dict[str, Any], protocol: Protocol, size: int
+    kind: str, fields: dict[str, Any], examples: Examples, size: int
 ) -> None:
     model, task = model_with(kind, **fields)
     for seed in range(2):
-        losses = model.losses(batch_of(size, protocol), generator(seed), diagnose=True)
+        losses = model.losses(batch_of(size, examples), generator(seed), diagnose=True)
         part = losses.parts[task.name]
         assert part.isfinite()
         model.zero_grad()
@@ -295,15 +307,15 @@ def test_a_resumed_model_goes_on_as_it_was(kind: str, fields: dict[str, Any]) ->
 
 
 @contrastive_tasks
-@pytest.mark.parametrize("left_out", [("target",), ("user",), ("target", "user")])
+@pytest.mark.parametrize("false_negatives", [("target",), ("user",), ("target", "user")])
 def test_false_negatives_are_rows_of_the_same_target_or_user(
-    kind: str, left_out: tuple[str, ...]
+    kind: str, false_negatives: tuple[str, ...]
 ) -> None:
     _, task = model_with(kind)
     assert isinstance(task, ContrastiveTask)
-    task.left_out = ()
+    task.false_negatives = ()
     assert task.same(batch_of(4)) is None
-    task.left_out = left_out  # type: ignore[assignment]
+    task.false_negatives = false_negatives  # type: ignore[assignment]
     batch = replace(
         batch_of(4), targets=torch.tensor([1, 1, 2, 3]), users=torch.tensor([0, 5, 5, 6])
     )
@@ -311,7 +323,7 @@ def test_false_negatives_are_rows_of_the_same_target_or_user(
     assert same is not None
     pairs = {(i, j) for i in range(4) for j in range(i) if same[i, j]}
     expected = {"target": {(1, 0)}, "user": {(2, 1)}}
-    assert pairs == set().union(*(expected[label] for label in left_out))
+    assert pairs == set().union(*(expected[label] for label in false_negatives))
 
 
 @every_task

@@ -13,7 +13,7 @@ from torch import Tensor
 from augment import MASK, TrainHistories
 from models.losses.info_nce import Similarity
 from models.losses.next_item import NoNextItem
-from models.tasks import Alignment, Batch, ItemFeatures, ItemVectors, Sizes
+from models.tasks import Alignment, Batch, ItemEmbeddings, ItemFeatures, Sizes
 from models.tasks.alignment import equal_rows
 from tests.histories import could_be_uniform, generator, padded
 from tests.models.tiny import build_model, cyclic_histories, encoder_config, train_steps
@@ -90,7 +90,7 @@ def test_its_loss_is_the_plain_loop_in_both_directions(similarity: Similarity) -
     task = ready(Alignment(temperature=0.3, similarity=similarity), given)
     table = torch.randn(ITEMS + 1, 6, generator=generator(3))
     (wanted,) = task.views(BATCH, generator(0))
-    assert isinstance(wanted, ItemVectors)
+    assert isinstance(wanted, ItemEmbeddings)
     found = task.loss([table[wanted.items]], BATCH).value
     projected = task.projections[0](given.vectors[[1, 3, 5]])
     expected = plain_loss(projected, table[[1, 3, 5]], [0, 1, 0], 0.3, similarity)
@@ -127,7 +127,7 @@ def test_accuracy_is_the_share_of_partners_that_are_picked() -> None:
 def test_a_batch_without_known_items_costs_nothing() -> None:
     task = ready(Alignment(), features_of(1, 2, 3, 5))
     (wanted,) = task.views(BATCH, generator(0))
-    assert isinstance(wanted, ItemVectors)
+    assert isinstance(wanted, ItemEmbeddings)
     encoded = [torch.ones(len(wanted.items), 6)]
     assert task.loss(encoded, BATCH).value == 0
     assert task.diagnose(encoded, BATCH) == {"accuracy": 0, "items": 0}
@@ -155,7 +155,7 @@ def test_it_brings_embeddings_to_their_features() -> None:
     task.take_features([ItemFeatures(vectors, torch.arange(13) > 0)])
     model = build_model(encoder_config("gru"), [task], train)
     model.next_item = NoNextItem()
-    train_steps(model, train, "prefix", steps=50, learning_rate=0.02)
+    train_steps(model, train, "prefixes", steps=50, learning_rate=0.02)
     table = torch.nn.functional.normalize(model.items().all().detach(), dim=1)
     similar = (table @ table.T).fill_diagonal_(-2.0).argmax(dim=1)
     assert torch.equal(kind[1:][similar], kind[1:])

@@ -18,7 +18,7 @@ from models.recbole_plug import SASRec
 from models.tasks import AugmentedViews, Batch, View
 from tests.histories import counting, generator, histories, real_items, seeds
 from tests.models.tiny import (
-    Protocol,
+    Examples,
     build_model,
     cyclic_histories,
     encoder_config,
@@ -31,7 +31,7 @@ TRAIN = cyclic_histories(users=30, num_items=20, longest=14)
 KEEPING = (Mask(0.5), Substitute(0.5))
 ALL = (Crop(0.5), Mask(0.5), Reorder(0.5), Insert(0.5), Substitute(0.5))
 
-both_protocols = pytest.mark.parametrize("protocol", ["prefix", "sequence"])
+both_examples = pytest.mark.parametrize("examples", ["prefixes", "windows"])
 
 
 def fitted(probability: float, operators: tuple[Operator, ...], **fields: Any) -> AugmentedInput:
@@ -45,8 +45,8 @@ def batch_of(seqs: Sequences) -> Batch:
     return Batch(seqs, rows + 1, rows, final=rows[:1])
 
 
-def some_batch(protocol: Protocol = "prefix") -> Batch:
-    return random_batch(TRAIN, training_rows(TRAIN, protocol), 8, seed=0)
+def some_batch(examples: Examples = "prefixes") -> Batch:
+    return random_batch(TRAIN, training_rows(TRAIN, examples), 8, seed=0)
 
 
 def model_with(augment: AugmentConfig | None, *, contrast: bool = False) -> SASRec:
@@ -63,12 +63,12 @@ def test_off_gives_the_batch_back_and_draws_nothing() -> None:
     assert torch.equal(rng.get_state(), generator(0).get_state())
 
 
-@both_protocols
+@both_examples
 @pytest.mark.parametrize("contrast", [False, True])
-def test_off_trains_bit_for_bit_as_if_it_were_not_there(protocol: Protocol, contrast: bool) -> None:
+def test_off_trains_bit_for_bit_as_if_it_were_not_there(examples: Examples, contrast: bool) -> None:
     plain = model_with(None, contrast=contrast)
     off = model_with(AugmentConfig(0.0, ALL, correlation=Correlation("hybrid")), contrast=contrast)
-    assert train_steps(plain, TRAIN, protocol, 5) == train_steps(off, TRAIN, protocol, 5)
+    assert train_steps(plain, TRAIN, examples, 5) == train_steps(off, TRAIN, examples, 5)
     assert plain.state_dict().keys() == off.state_dict().keys()
     for name, weight in plain.state_dict().items():
         assert torch.equal(weight, off.state_dict()[name]), name
@@ -117,7 +117,7 @@ def test_one_operator_is_drawn_for_each_row_or_all_are_chained() -> None:
 
 @given(seed=seeds)
 def test_labels_of_every_position_stay_where_they_were(seed: int) -> None:
-    batch = some_batch("sequence")
+    batch = some_batch("windows")
     after = fitted(1.0, KEEPING)(batch, generator(seed))
     assert after.labels is batch.labels
     assert after.histories.items.shape == batch.histories.items.shape
@@ -129,28 +129,28 @@ def test_labels_of_every_position_stay_where_they_were(seed: int) -> None:
 def test_labels_of_every_position_forbid_operators_that_move_items(operator: Operator) -> None:
     told = re.escape("augment.operators: ") + r"\w+ may move items"
     with pytest.raises(ValueError, match=f"^{told}"):
-        fitted(0.5, (Mask(), operator))(some_batch("sequence"), generator(0))
+        fitted(0.5, (Mask(), operator))(some_batch("windows"), generator(0))
     AugmentConfig(0.0, (operator,)).check_every_position()  # off: nothing moves
 
 
 @pytest.mark.parametrize("similar", ["cosine_iuf", "embedding", "hybrid"])
-@both_protocols
-def test_a_model_trains_on_augmented_inputs(protocol: Protocol, similar: Any) -> None:
-    operators = ALL if protocol == "prefix" else KEEPING
+@both_examples
+def test_a_model_trains_on_augmented_inputs(examples: Examples, similar: Any) -> None:
+    operators = ALL if examples == "prefixes" else KEEPING
     correlation = Correlation(similar, warm_up=0)
     model = model_with(AugmentConfig(0.7, operators, correlation=correlation), contrast=True)
     model.start_epoch(1, generator(0))
-    losses = train_steps(model, TRAIN, protocol, 3)
+    losses = train_steps(model, TRAIN, examples, 3)
     assert torch.tensor(losses).isfinite().all()
-    assert losses != train_steps(model_with(None, contrast=True), TRAIN, protocol, 3)
+    assert losses != train_steps(model_with(None, contrast=True), TRAIN, examples, 3)
 
 
-@both_protocols
+@both_examples
 def test_the_next_item_loss_reads_the_changed_history_in_training_alone(
-    protocol: Protocol,
+    examples: Examples,
 ) -> None:
     """With every item hidden, all histories of a length are alike to the model."""
-    model, batch = model_with(AugmentConfig(1.0, (Mask(1.0),))), some_batch(protocol)
+    model, batch = model_with(AugmentConfig(1.0, (Mask(1.0),))), some_batch(examples)
     plain = model_with(None)
     off = encoder_config("self_attention", dropout=0.0)
     hidden = build_model(off, [], TRAIN, augment=AugmentConfig(1.0, (Mask(1.0),))).train()

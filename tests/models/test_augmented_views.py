@@ -27,7 +27,7 @@ from models.losses import info_nce
 from models.tasks import AugmentedViews, Batch, Pooling, View
 from tests.histories import counting, generator, real_items
 from tests.models.tiny import (
-    Protocol,
+    Examples,
     build_model,
     cyclic_histories,
     encoder_config,
@@ -68,13 +68,13 @@ def test_its_views_are_two_drawn_views(draw: Draw, pooling: Pooling) -> None:
         assert view.operators == ("crop", "mask", "reorder")
 
 
-@pytest.mark.parametrize("left_out", [(), ("target",), ("user",)])
-def test_its_loss_is_info_nce_with_its_fields(left_out: tuple[Any, ...]) -> None:
+@pytest.mark.parametrize("false_negatives", [(), ("target",), ("user",)])
+def test_its_loss_is_info_nce_with_its_fields(false_negatives: tuple[Any, ...]) -> None:
     rows = torch.tensor([1, 1, 2])
     batch = Batch(counting([1, 2, 3]), targets=rows, users=rows.flip(0))
-    task = AugmentedViews(temperature=0.2, similarity="cosine", left_out=left_out)
+    task = AugmentedViews(temperature=0.2, similarity="cosine", false_negatives=false_negatives)
     a, b = torch.randn(2, 3, 4, generator=generator(0))
-    labels = {(): None, ("target",): batch.targets, ("user",): batch.users}[left_out]
+    labels = {(): None, ("target",): batch.targets, ("user",): batch.users}[false_negatives]
     same = None if labels is None else labels[:, None] == labels
     expected = info_nce(a, b, 0.2, "cosine", same)
     torch.testing.assert_close(task.loss([a, b], batch).value, expected)
@@ -108,11 +108,11 @@ def test_false_negatives_are_no_mistakes_and_no_negatives() -> None:
     views = torch.tensor([[1.0, 0.0], [2.0, 0.0], [0.0, 1.0]])
     batch = Batch(counting([1, 2, 3]), targets=torch.tensor([7, 7, 8]), users=torch.arange(3))
     counted = AugmentedViews().diagnose([views, views], batch)
-    left_out = AugmentedViews(left_out=("target",)).diagnose([views, views], batch)
+    false_negatives = AugmentedViews(false_negatives=("target",)).diagnose([views, views], batch)
     assert counted["accuracy"].item() == pytest.approx(4 / 6)  # row 0 takes row 1 for itself
-    assert left_out["accuracy"].item() == 1.0
+    assert false_negatives["accuracy"].item() == 1.0
     assert counted["negative_similarity"].item() == pytest.approx(8 / 24)
-    assert left_out["negative_similarity"].item() == 0.0
+    assert false_negatives["negative_similarity"].item() == 0.0
 
 
 def test_operators_are_recorded_by_their_names_in_the_catalogue(
@@ -143,17 +143,20 @@ def test_two_operators_of_one_kind_are_both_in_the_identity_rates() -> None:
     [
         ({"operators": ()}, "operators must name at least one operator"),
         ({"operators": (Mask(),)}, "draw: two_distinct needs two operators or more"),
-        ({"short": -1}, "short must be at least 0, got -1"),
-        ({"short": 4}, "short_operators: substitute, insert not among the operators"),
+        ({"short_max_length": -1}, "short_max_length must be at least 0, got -1"),
+        ({"short_max_length": 4}, "short_operators: substitute, insert not among the operators"),
         (
-            {"short": 4, "short_operators": ("mask",)},
+            {"short_max_length": 4, "short_operators": ("mask",)},
             "short_operators must name at least 2 of the operators for this draw",
         ),
         (
-            {"short": 4, "draw": "with_replacement", "short_operators": ()},
+            {"short_max_length": 4, "draw": "with_replacement", "short_operators": ()},
             "short_operators must name at least 1 of the operators for this draw",
         ),
-        ({"short": 4, "draw": "chained"}, "short: draw chained applies every operator"),
+        (
+            {"short_max_length": 4, "draw": "chained"},
+            "short_max_length: draw chained applies every operator",
+        ),
         ({"short_operators": ("msak",)}, "short_operators: unknown 'msak'; known: crop, mask"),
     ],
 )
@@ -174,10 +177,10 @@ def coserec(**fields: Any) -> AugmentedViews:
     return AugmentedViews("coserec", operators=FIVE, draw="with_replacement", **fields)
 
 
-@pytest.mark.parametrize("protocol", ["prefix", "sequence"])
-def test_its_views_never_get_longer_than_the_encoder_reads(protocol: Protocol) -> None:
+@pytest.mark.parametrize("examples", ["prefixes", "windows"])
+def test_its_views_never_get_longer_than_the_encoder_reads(examples: Examples) -> None:
     task = build_model(encoder_config("gru"), [coserec()], TRAIN).contrastive_tasks()[0]
-    batch = random_batch(TRAIN, training_rows(TRAIN, protocol), 20, seed=0)
+    batch = random_batch(TRAIN, training_rows(TRAIN, examples), 20, seed=0)
     for view in task.views(batch, generator(0)):
         assert isinstance(view, View)
         assert view.sequences.width <= encoder_config("gru").max_length
@@ -185,12 +188,12 @@ def test_its_views_never_get_longer_than_the_encoder_reads(protocol: Protocol) -
 
 
 @pytest.mark.parametrize("similar", ["cosine", "embedding", "hybrid"])
-@pytest.mark.parametrize("protocol", ["prefix", "sequence"])
-def test_it_trains_with_five_operators(similar: Any, protocol: Protocol) -> None:
-    task = coserec(short=4, correlation=Correlation(similar, warm_up=0))
+@pytest.mark.parametrize("examples", ["prefixes", "windows"])
+def test_it_trains_with_five_operators(similar: Any, examples: Examples) -> None:
+    task = coserec(short_max_length=4, correlation=Correlation(similar, warm_up=0))
     model = build_model(encoder_config("self_attention"), [task], TRAIN)
     model.start_epoch(1, generator(0))
-    losses = train_steps(model, TRAIN, protocol, 3)
+    losses = train_steps(model, TRAIN, examples, 3)
     assert torch.tensor(losses).isfinite().all()
 
 
@@ -217,7 +220,7 @@ def test_a_model_s_embeddings_are_its_neighbours_after_the_warm_up() -> None:
 
 
 def test_short_histories_are_neither_cropped_nor_reordered() -> None:
-    model = build_model(encoder_config("gru"), [coserec(short=4)], TRAIN)
+    model = build_model(encoder_config("gru"), [coserec(short_max_length=4)], TRAIN)
     batch = batch_of([1, 2, 3, 4, 5] * 40)
     short = batch.histories.lengths <= 4
     for view in model.contrastive_tasks()[0].views(batch, generator(0)):

@@ -21,7 +21,7 @@ from models.tasks import (
     Batch,
     ContrastiveTask,
     Pooling,
-    RecentSelf,
+    RecentSubsequence,
     SameTarget,
     SameUser,
     Sizes,
@@ -37,8 +37,8 @@ BATCH = Batch(
     counting([1, 2, 3, 1]), targets=torch.tensor([5, 5, 6, 7]), users=torch.tensor([3, 8, 3, 9])
 )
 SAME = [  # what is the same, and what it is taken for
-    ((), "left_out"),
-    *itertools.product([("target",), ("user",), ("target", "user")], ["left_out", "positive"]),
+    ((), "masked"),
+    *itertools.product([("target",), ("user",), ("target", "user")], ["masked", "positives"]),
 ]
 CLUSTER_OF = torch.arange(30) // 4  # of users 3, 8, 3, 9: 0, 2, 0, 2
 
@@ -88,7 +88,7 @@ def reference(
                     "user": user == labels[i][1],
                     "cluster": CLUSTER_OF[user] == CLUSTER_OF[labels[i][1]],
                 }[kind]
-                for kind in task.left_out
+                for kind in task.false_negatives
             )
             together = CLUSTER_OF[user] == CLUSTER_OF[labels[i][1]]
             if j == (i + batch) % (2 * batch):
@@ -96,7 +96,7 @@ def reference(
             elif j < 2 * batch and j % batch == i % batch:
                 continue
             elif same:
-                if task.same_as == "positive":
+                if task.false_negatives_as == "positives":
                     positives.append(logit)
             elif task.negatives == "random" and user == labels[i][1]:
                 continue  # one's own view is no negative, and no positive that was asked for
@@ -115,11 +115,16 @@ def reference(
 
 
 @pytest.mark.parametrize("negatives", ["in_batch", "other_cluster", "same_cluster"])
-@pytest.mark.parametrize(("left_out", "same_as"), SAME)
+@pytest.mark.parametrize(("false_negatives", "false_negatives_as"), SAME)
 def test_rows_are_compared_as_the_fields_say(
-    negatives: str, same_as: str, left_out: tuple[str, ...]
+    negatives: str, false_negatives_as: str, false_negatives: tuple[str, ...]
 ) -> None:
-    task = task_of(negatives=negatives, same_as=same_as, left_out=left_out, temperature=0.7)
+    task = task_of(
+        negatives=negatives,
+        false_negatives_as=false_negatives_as,
+        false_negatives=false_negatives,
+        temperature=0.7,
+    )
     a, b = drawn(4, 0), drawn(4, 1)
     loss = task.loss([a, b], BATCH).value.item()
     rows = BATCH.targets.tolist(), BATCH.users.tolist()
@@ -127,9 +132,11 @@ def test_rows_are_compared_as_the_fields_say(
 
 
 @pytest.mark.parametrize("negatives", ["in_batch", "other_cluster"])
-@pytest.mark.parametrize("same_as", ["left_out", "positive"])
-def test_users_of_one_cluster_may_be_the_same(negatives: str, same_as: str) -> None:
-    task = task_of(negatives=negatives, same_as=same_as, left_out=("cluster",))
+@pytest.mark.parametrize("false_negatives_as", ["masked", "positives"])
+def test_users_of_one_cluster_may_be_the_same(negatives: str, false_negatives_as: str) -> None:
+    task = task_of(
+        negatives=negatives, false_negatives_as=false_negatives_as, false_negatives=("cluster",)
+    )
     a, b = drawn(4, 0), drawn(4, 1)
     rows = BATCH.targets.tolist(), BATCH.users.tolist()
     expected = reference(a.tolist(), b.tolist(), *rows, [], [], task)
@@ -137,13 +144,18 @@ def test_users_of_one_cluster_may_be_the_same(negatives: str, same_as: str) -> N
 
 
 @pytest.mark.parametrize(
-    ("left_out", "same_as"),
-    [*SAME, (("cluster", "target"), "left_out"), (("cluster", "target"), "positive")],
+    ("false_negatives", "false_negatives_as"),
+    [*SAME, (("cluster", "target"), "masked"), (("cluster", "target"), "positives")],
 )
 def test_drawn_users_are_the_only_negatives_and_never_one_self(
-    same_as: str, left_out: tuple[str, ...]
+    false_negatives_as: str, false_negatives: tuple[str, ...]
 ) -> None:
-    task = task_of(negatives="random", random_size=5, same_as=same_as, left_out=left_out)
+    task = task_of(
+        negatives="random",
+        random_size=5,
+        false_negatives_as=false_negatives_as,
+        false_negatives=false_negatives,
+    )
     task.drawn_users = torch.tensor([3, 4, 8, 20, 3])
     a, b, theirs = drawn(4, 0), drawn(4, 1), drawn(5, 2)
     loss = task.loss([a, b, theirs], BATCH).value.item()
@@ -154,11 +166,16 @@ def test_drawn_users_are_the_only_negatives_and_never_one_self(
 
 
 @pytest.mark.parametrize("size", [3, 8, 10, 100])
-@pytest.mark.parametrize(("left_out", "same_as"), SAME)
+@pytest.mark.parametrize(("false_negatives", "false_negatives_as"), SAME)
 def test_the_queue_holds_the_latest_views(
-    size: int, same_as: str, left_out: tuple[str, ...]
+    size: int, false_negatives_as: str, false_negatives: tuple[str, ...]
 ) -> None:
-    task = task_of(negatives="queue", queue_size=size, same_as=same_as, left_out=left_out)
+    task = task_of(
+        negatives="queue",
+        queue_size=size,
+        false_negatives_as=false_negatives_as,
+        false_negatives=false_negatives,
+    )
     rows = BATCH.targets.tolist(), BATCH.users.tolist()
     labels = [*zip(*rows, strict=True)] * 2
     keys: Vectors = []
@@ -196,10 +213,12 @@ def test_a_queue_s_memory_may_be_overwritten_before_the_backward_pass() -> None:
         assert a.grad.isfinite().all()
 
 
-@pytest.mark.parametrize("left_out", [(), ("user",)])
-def test_a_queue_is_saved_with_the_model(left_out: tuple[str, ...], tmp_path: Any) -> None:
+@pytest.mark.parametrize("false_negatives", [(), ("user",)])
+def test_a_queue_is_saved_with_the_model(false_negatives: tuple[str, ...], tmp_path: Any) -> None:
     def model() -> SASRec:
-        task = AugmentedViews("it", negatives="queue", queue_size=20, left_out=left_out)  # type: ignore[arg-type]
+        task = AugmentedViews(
+            "it", negatives="queue", queue_size=20, false_negatives=false_negatives
+        )  # type: ignore[arg-type]
         return build_model(encoder_config("gru"), [task], TRAIN)
 
     first, second = model(), model()
@@ -284,7 +303,7 @@ def test_a_drawn_user_s_view_is_made_as_the_rows_views_are() -> None:
     assert view.drawn is not None
 
 
-@pytest.mark.parametrize("kind", [SameTarget, SameUser, RecentSelf])
+@pytest.mark.parametrize("kind", [SameTarget, SameUser, RecentSubsequence])
 def test_drawn_users_as_they_are_are_no_views_that_were_left_unchanged(
     kind: type[ContrastiveTask],
 ) -> None:
@@ -313,7 +332,9 @@ def test_clusters_are_found_as_an_epoch_starts_from_the_seed_alone() -> None:
 
 
 def test_without_an_epoch_there_are_no_clusters() -> None:
-    model = build_model(encoder_config("gru"), [AugmentedViews(left_out=("cluster",))], TRAIN)
+    model = build_model(
+        encoder_config("gru"), [AugmentedViews(false_negatives=("cluster",))], TRAIN
+    )
     with pytest.raises(RuntimeError, match="call start_epoch first"):
         model.losses(BATCH, generator(0))
 
@@ -427,7 +448,10 @@ def test_what_is_diagnosed_is_what_is_contrasted() -> None:
         ({"temperature_to": float("nan")}, "^temperature_to must be positive"),
         ({"temperature_epochs": 0}, "^temperature_epochs must be at least 1"),
         ({"temperature": 0.001, "temperature_mode": "learnable"}, "^temperature must lie in"),
-        ({"same_as": "positive"}, "^same_as: positive needs left_out"),
+        (
+            {"false_negatives_as": "positives"},
+            "^false_negatives_as: positives needs false_negatives",
+        ),
         ({"head_dim": 0}, "^head_dim must be at least 1"),
         ({"queue_size": 0}, "^queue_size must be at least 1"),
         ({"random_size": 0}, "^random_size must be at least 1"),
@@ -442,8 +466,8 @@ def test_what_is_diagnosed_is_what_is_contrasted() -> None:
             {
                 "correction": "debiased",
                 "similarity": "cosine",
-                "same_as": "positive",
-                "left_out": ("target",),
+                "false_negatives_as": "positives",
+                "false_negatives": ("target",),
             },
             "^correction: debiased guesses",
         ),
@@ -452,8 +476,11 @@ def test_what_is_diagnosed_is_what_is_contrasted() -> None:
             {"correction": "debiased", "similarity": "cosine", "objective": "binary_nce"},
             "^correction: debiased changes",
         ),
-        ({"negatives": "queue", "left_out": ("cluster",)}, "^negatives: queue holds"),
-        ({"negatives": "same_cluster", "left_out": ("cluster",)}, "^negatives: same_cluster and"),
+        ({"negatives": "queue", "false_negatives": ("cluster",)}, "^negatives: queue holds"),
+        (
+            {"negatives": "same_cluster", "false_negatives": ("cluster",)},
+            "^negatives: same_cluster and",
+        ),
     ],
 )
 def test_fields_out_of_range_or_in_contradiction_are_named(

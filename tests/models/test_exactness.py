@@ -16,7 +16,7 @@ from models.recbole_plug import SASRec
 from models.tasks import TASKS, Batch, View
 from tests.histories import generator
 from tests.models.tiny import (
-    Protocol,
+    Examples,
     build_model,
     cyclic_histories,
     encoder_config,
@@ -76,11 +76,11 @@ def plain_loss(model: SASRec, batch: Batch, rng: torch.Generator) -> Tensor:
 
 
 @functools.cache
-def plain_curve(protocol: Protocol, tasks: tuple[str, ...]) -> list[float]:
-    return curve(protocol, tasks, plain=True)
+def plain_curve(examples: Examples, tasks: tuple[str, ...]) -> list[float]:
+    return curve(examples, tasks, plain=True)
 
 
-def curve(protocol: Protocol, tasks: tuple[str, ...], plain: bool) -> list[float]:
+def curve(examples: Examples, tasks: tuple[str, ...], plain: bool) -> list[float]:
     """The loss of each step; fused Adam for the fast code, Adam's plain loop for the other."""
     encoder = encoder_config("self_attention", dropout=0.0)
     model = build_model(encoder, [TASKS[task](name=task) for task in tasks], TRAIN)
@@ -91,7 +91,7 @@ def curve(protocol: Protocol, tasks: tuple[str, ...], plain: bool) -> list[float
     optimizer = torch.optim.Adam(model.parameters(), lr=0.01, **kind)
     rng, losses = generator(2), []
     for step in range(STEPS):
-        batch = random_batch(TRAIN, training_rows(TRAIN, protocol), 24, step)
+        batch = random_batch(TRAIN, training_rows(TRAIN, examples), 24, step)
         total = plain_loss(model, batch, rng) if plain else model.losses(batch, rng).total
         optimizer.zero_grad()
         total.backward()  # type: ignore[no-untyped-call]
@@ -100,16 +100,16 @@ def curve(protocol: Protocol, tasks: tuple[str, ...], plain: bool) -> list[float
     return losses
 
 
-@pytest.mark.parametrize("protocol", ["prefix", "sequence"])
+@pytest.mark.parametrize("examples", ["prefixes", "windows"])
 @pytest.mark.parametrize("tasks", [(), ("augmented_views",)])
 @pytest.mark.parametrize("overhead", [0, 10**9])
 def test_a_fast_step_is_the_plain_step(
-    protocol: Protocol, tasks: tuple[str, ...], overhead: int, monkeypatch: pytest.MonkeyPatch
+    examples: Examples, tasks: tuple[str, ...], overhead: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One group of rows or as many as there are lengths; blocks of 1 or all rows of scores."""
-    plain = plain_curve(protocol, tasks)  # which knows neither groups nor blocks
+    plain = plain_curve(examples, tasks)  # which knows neither groups nor blocks
     monkeypatch.setattr("models.encoders.passes.GROUP_OVERHEAD", overhead)
     monkeypatch.setattr("models.losses.full_softmax.BLOCK", overhead or 1)
-    fast = curve(protocol, tasks, plain=False)
+    fast = curve(examples, tasks, plain=False)
     assert fast[-1] < 0.9 * fast[0]
     assert fast == pytest.approx(plain, rel=2e-4)

@@ -16,22 +16,22 @@ from models.encoders import ENCODERS, EncoderConfig, GRUConfig, SelfAttentionCon
 from models.encoders.passes import Request, encode_together
 from models.losses.next_item import NoNextItem
 from models.losses.pairwise import BinaryCrossEntropy
-from models.one_pass import OwnStates
+from models.one_pass import HistoryStates
 from models.recbole_plug import SASRec
 from models.shard import Shard
 from models.tasks import (
     TASKS,
     AugmentedViews,
     Batch,
-    DropoutTwin,
-    OwnState,
+    DropoutViews,
+    EncodingRequest,
+    HistoryState,
     Task,
     TaskLoss,
-    Wanted,
 )
 from tests.histories import counting, generator, padded
 from tests.models.tiny import (
-    Protocol,
+    Examples,
     build_model,
     cycles_understood,
     cyclic_histories,
@@ -44,7 +44,7 @@ from tests.models.tiny import (
 TRAIN = cyclic_histories(users=30, num_items=12, longest=14)
 
 every_encoder = pytest.mark.parametrize("kind", list(ENCODERS))
-both_protocols = pytest.mark.parametrize("protocol", ["prefix", "sequence"])
+both_examples = pytest.mark.parametrize("examples", ["prefixes", "windows"])
 
 
 def augmented(weight: float = 0.1, name: str = "augmented") -> AugmentedViews:
@@ -55,19 +55,19 @@ def small_model(kind: str, *contrast: Task, seed: int = 0) -> SASRec:
     return build_model(encoder_config(kind), contrast, TRAIN, seed)
 
 
-def some_batch(protocol: Protocol = "prefix", size: int = 8) -> Batch:
-    return random_batch(TRAIN, training_rows(TRAIN, protocol), size, seed=0)
+def some_batch(examples: Examples = "prefixes", size: int = 8) -> Batch:
+    return random_batch(TRAIN, training_rows(TRAIN, examples), size, seed=0)
 
 
 # Weight 0 ------------------------------------------------------------------------------------
 
 
 @every_encoder
-@both_protocols
-def test_a_contrast_of_weight_0_trains_bit_for_bit_as_none(kind: str, protocol: Protocol) -> None:
+@both_examples
+def test_a_contrast_of_weight_0_trains_bit_for_bit_as_none(kind: str, examples: Examples) -> None:
     plain = small_model(kind)
     zero = small_model(kind, *(task(name=name, weight=0.0) for name, task in TASKS.items()))
-    assert train_steps(plain, TRAIN, protocol, 8) == train_steps(zero, TRAIN, protocol, 8)
+    assert train_steps(plain, TRAIN, examples, 8) == train_steps(zero, TRAIN, examples, 8)
     assert plain.state_dict().keys() == zero.state_dict().keys()
     for name, weight in plain.state_dict().items():
         assert torch.equal(weight, zero.state_dict()[name]), name
@@ -83,9 +83,9 @@ def test_a_contrast_does_not_change_the_weights_training_starts_from(kind: str) 
 
 @every_encoder
 def test_the_seed_decides_the_whole_training(kind: str) -> None:
-    losses = [train_steps(small_model(kind, augmented()), TRAIN, "prefix", 4) for _ in range(2)]
+    losses = [train_steps(small_model(kind, augmented()), TRAIN, "prefixes", 4) for _ in range(2)]
     assert losses[0] == losses[1]
-    assert losses[0] != train_steps(small_model(kind, augmented(), seed=1), TRAIN, "prefix", 4)
+    assert losses[0] != train_steps(small_model(kind, augmented(), seed=1), TRAIN, "prefixes", 4)
 
 
 @pytest.mark.parametrize("name", ["augmented_views", "two words", "train", "items"])
@@ -96,7 +96,7 @@ def test_a_task_may_have_any_name(name: str) -> None:
 
 def test_two_tasks_of_one_name_are_refused() -> None:
     with pytest.raises(ValueError, match=r"^contrast: two tasks are named 'it'"):
-        small_model("gru", augmented(name="it"), DropoutTwin(name="it"))
+        small_model("gru", augmented(name="it"), DropoutViews(name="it"))
 
 
 def test_models_do_not_share_a_task() -> None:
@@ -130,10 +130,10 @@ def test_the_mask_is_never_scored(kind: str) -> None:
     assert len(model.items().all()) == 12
 
 
-@both_protocols
-def test_the_mask_is_trained_by_views_alone(protocol: Protocol) -> None:
+@both_examples
+def test_the_mask_is_trained_by_views_alone(examples: Examples) -> None:
     model, rng = small_model("self_attention", augmented()), generator(0)
-    parts = model.losses(some_batch(protocol), rng).parts
+    parts = model.losses(some_batch(examples), rng).parts
     table = model.item_embedding.weight
     (grad,) = torch.autograd.grad(parts["next_item"], table, retain_graph=True)
     assert grad[-1].abs().max() == 0
@@ -142,11 +142,11 @@ def test_the_mask_is_trained_by_views_alone(protocol: Protocol) -> None:
 
 
 @every_encoder
-@both_protocols
-def test_padding_stays_zero(kind: str, protocol: Protocol) -> None:
+@both_examples
+def test_padding_stays_zero(kind: str, examples: Examples) -> None:
     model = small_model(kind, augmented())
     assert model.item_embedding.weight[0].abs().max() == 0
-    train_steps(model, TRAIN, protocol, 5, learning_rate=0.1)
+    train_steps(model, TRAIN, examples, 5, learning_rate=0.1)
     assert model.item_embedding.weight[0].abs().max() == 0
     assert model.item_embedding.weight[1:].abs().amax(dim=1).min() > 0
 
@@ -155,11 +155,11 @@ def test_padding_stays_zero(kind: str, protocol: Protocol) -> None:
 
 
 @every_encoder
-@both_protocols
-def test_the_loss_is_next_item_plus_weighted_tasks(kind: str, protocol: Protocol) -> None:
+@both_examples
+def test_the_loss_is_next_item_plus_weighted_tasks(kind: str, examples: Examples) -> None:
     """Each part equals what it is when it is computed alone."""
     model = small_model(kind, augmented(0.3, "a"), augmented(2.0, "b")).eval()
-    batch = some_batch(protocol)
+    batch = some_batch(examples)
     losses = model.losses(batch, generator(4))
     rng, expected = generator(4), []
     for task in model.contrastive_tasks():
@@ -180,11 +180,11 @@ def test_the_next_item_loss_is_cross_entropy_of_the_scores(kind: str) -> None:
     assert model.losses(batch, generator(0)).total.item() == pytest.approx(expected.item())
 
 
-@both_protocols
-def test_without_next_item_loss_the_tasks_are_all_there_is(protocol: Protocol) -> None:
+@both_examples
+def test_without_next_item_loss_the_tasks_are_all_there_is(examples: Examples) -> None:
     encoder = encoder_config("self_attention")
     model = build_model(encoder, [augmented(0.3)], TRAIN, next_item=NoNextItem())
-    losses = model.losses(some_batch(protocol), generator(0))
+    losses = model.losses(some_batch(examples), generator(0))
     assert losses.parts.keys() == {"augmented"}
     assert "train/next_item" not in losses.metrics
     losses.total.backward()  # type: ignore[no-untyped-call]
@@ -192,7 +192,7 @@ def test_without_next_item_loss_the_tasks_are_all_there_is(protocol: Protocol) -
 
 
 @every_encoder
-def test_every_position_of_a_sequence_is_a_prefix(kind: str) -> None:
+def test_every_position_of_a_window_is_a_prefix(kind: str) -> None:
     """The loss on all positions is the mean over the prefixes; label 0 is not scored."""
     model = small_model(kind).eval()
     history = [3, 1, 4, 1, 5]
@@ -232,8 +232,8 @@ class Given(Task):
 
     pooling: Literal["last", "mean"] = "last"
 
-    def views(self, batch: Batch, rng: Generator) -> list[Wanted]:
-        return [OwnState(self.pooling)]
+    def views(self, batch: Batch, rng: Generator) -> list[EncodingRequest]:
+        return [HistoryState(self.pooling)]
 
     def loss(self, encoded: list[Tensor], batch: Batch) -> TaskLoss:
         self.states = encoded[0].detach()
@@ -241,26 +241,26 @@ class Given(Task):
 
 
 @every_encoder
-@both_protocols
+@both_examples
 @pytest.mark.parametrize("pooling", ["last", "mean"])
-@pytest.mark.parametrize("rows", ["all", "one_a_user"])
+@pytest.mark.parametrize("anchors", ["all", "one_per_user"])
 def test_own_states_are_those_of_the_rows_that_take_part(
     kind: str,
-    protocol: Protocol,
+    examples: Examples,
     pooling: Literal["last", "mean"],
-    rows: Literal["all", "one_a_user"],
+    anchors: Literal["all", "one_per_user"],
 ) -> None:
     model = build_model(
-        encoder_config(kind, dropout=0.0), [Given("it", rows=rows, pooling=pooling)], TRAIN
+        encoder_config(kind, dropout=0.0), [Given("it", anchors=anchors, pooling=pooling)], TRAIN
     )
     (task,) = model.contrastive_tasks()
     assert isinstance(task, Given)
-    batch = some_batch(protocol, 20)
+    batch = some_batch(examples, 20)
     assert batch.final is not None
-    assert 0 < len(batch.final) < 20 or protocol == "sequence"
+    assert 0 < len(batch.final) < 20 or examples == "windows"
     model.losses(batch, generator(0))
     whole = model.encode(batch.histories, pooling)
-    torch.testing.assert_close(task.states, whole if rows == "all" else whole[batch.final])
+    torch.testing.assert_close(task.states, whole if anchors == "all" else whole[batch.final])
 
 
 def test_processes_that_share_a_batch_draw_negatives_apart_and_views_together() -> None:
@@ -272,7 +272,7 @@ def test_processes_that_share_a_batch_draw_negatives_apart_and_views_together() 
         model.shard = Shard(rank, 2)
         model.start_epoch(1, generator(0))
         rng = generator(3)
-        own = OwnStates(model.represent(batch.histories)[model.shard.part(5)], batch.histories)
+        own = HistoryStates(model.represent(batch.histories)[model.shard.part(5)], batch.histories)
         model.next_item_loss(own, batch, rng)
         assert torch.equal(rng.get_state(), generator(3).get_state())
         states.append(model.own.get_state())
@@ -349,7 +349,7 @@ def test_planted_structure_is_found(kind: str, contrast: list[Task]) -> None:
     """Item i + 1 follows item i: the item after each training history is ranked first."""
     train = cyclic_histories(users=100, num_items=15, longest=8)
     model = build_model(LEARNERS[kind], contrast, train)
-    train_steps(model, train, "prefix", steps=100, size=64, learning_rate=0.02)
+    train_steps(model, train, "prefixes", steps=100, size=64, learning_rate=0.02)
     assert cycles_understood(model, train, longest=10) > 0.95
 
 
@@ -357,7 +357,7 @@ def test_a_task_hears_the_history_itself_where_the_input_is_augmented() -> None:
     """A twin without dropout is the very same state, whatever the next-item loss reads."""
     model = build_model(
         encoder_config("self_attention", dropout=0.0),
-        [DropoutTwin(name="it")],
+        [DropoutViews(name="it")],
         TRAIN,
         augment=AugmentConfig(probability=1.0, operators=(Mask(ratio=1.0),)),
     )

@@ -18,7 +18,7 @@ def random_rows(count: int = 5, seed: int = 0) -> tuple[Tensor, Tensor]:
 
 
 def plain_loss(
-    anchors: Tensor, items: Tensor, temperature: float, log_q: list[float], left_out: Tensor
+    anchors: Tensor, items: Tensor, temperature: float, log_q: list[float], false_negatives: Tensor
 ) -> float:
     """The definition, row by row."""
     total = 0.0
@@ -26,7 +26,7 @@ def plain_loss(
         scores = {
             j: float(anchors[i] @ items[j]) / temperature - log_q[j]
             for j in range(len(items))
-            if i == j or not left_out[i, j]
+            if i == j or not false_negatives[i, j]
         }
         total -= scores[i] - math.log(sum(math.exp(score) for score in scores.values()))
     return total / len(anchors)
@@ -35,9 +35,9 @@ def plain_loss(
 def test_it_is_the_plain_loop() -> None:
     one, other = random_rows()
     log_q = torch.tensor([0.1, 0.5, 0.2, 0.9, 0.01], dtype=torch.float64).log()
-    left_out = torch.rand(5, 5, generator=generator(1)) < 0.4
-    found = in_batch_softmax(in_batch_logits(one, other, 0.7, "dot", log_q, left_out))
-    expected = plain_loss(one, other, 0.7, log_q.tolist(), left_out)
+    false_negatives = torch.rand(5, 5, generator=generator(1)) < 0.4
+    found = in_batch_softmax(in_batch_logits(one, other, 0.7, "dot", log_q, false_negatives))
+    expected = plain_loss(one, other, 0.7, log_q.tolist(), false_negatives)
     assert found.item() == pytest.approx(expected, rel=1e-12)
 
 
@@ -73,7 +73,7 @@ def test_rows_that_do_not_count_have_neither_loss_nor_gradient() -> None:
     one, other = random_rows()
     one.requires_grad_()
     counted = torch.tensor([True, False, True, True, False])
-    loss = in_batch_softmax(in_batch_logits(one, other, 1.0, left_out=~counted), counted)
+    loss = in_batch_softmax(in_batch_logits(one, other, 1.0, false_negatives=~counted), counted)
     (grad,) = torch.autograd.grad(loss, one)
     alone = in_batch_softmax(in_batch_logits(one[counted], other[counted], 1.0))
     torch.testing.assert_close(loss, alone)
@@ -84,7 +84,7 @@ def test_where_nothing_counts_the_loss_is_0_and_so_is_its_gradient() -> None:
     one, other = random_rows()
     one.requires_grad_()
     nobody = torch.zeros(5, dtype=torch.bool)
-    loss = in_batch_softmax(in_batch_logits(one, other, 1.0, left_out=~nobody), nobody)
+    loss = in_batch_softmax(in_batch_logits(one, other, 1.0, false_negatives=~nobody), nobody)
     (grad,) = torch.autograd.grad(loss, one)
     assert loss == 0
     assert grad.abs().max() == 0
@@ -93,4 +93,4 @@ def test_where_nothing_counts_the_loss_is_0_and_so_is_its_gradient() -> None:
 def test_with_every_row_its_own_negatives_left_out_the_loss_is_0() -> None:
     one, other = random_rows()
     everyone = torch.ones(5, 5, dtype=torch.bool)
-    assert in_batch_softmax(in_batch_logits(one, other, 1.0, left_out=everyone)) == 0
+    assert in_batch_softmax(in_batch_logits(one, other, 1.0, false_negatives=everyone)) == 0

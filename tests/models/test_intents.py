@@ -96,7 +96,7 @@ def test_centroids_stand_for_training_histories_of_the_model_as_it_is() -> None:
     model, task = model_with(clusters=(4, 2))
     model.start_epoch(1, generator(0))
     first = task.centroids()[0].vectors.clone()
-    train_steps(model, TRAIN, "prefix", 3, learning_rate=0.1)
+    train_steps(model, TRAIN, "prefixes", 3, learning_rate=0.1)
     model.start_epoch(2, generator(0))
     assert [len(one.vectors) for one in task.centroids()] == [4, 2]
     assert not torch.equal(task.centroids()[0].vectors, first)

@@ -36,5 +36,5 @@ def test_planted_structure_is_found(name: str) -> None:
     train = cyclic_histories(users=100, num_items=15, longest=8)
     encoder = GRUConfig(16, 1, 0.1, 10, init_std=0.1, hidden=32)
     model = build_model(encoder, [], train, next_item=LOSSES[name])
-    train_steps(model, train, "prefix", steps=100, size=64, learning_rate=0.03)
+    train_steps(model, train, "prefixes", steps=100, size=64, learning_rate=0.03)
     assert cycles_understood(model, train, longest=10) > 0.95

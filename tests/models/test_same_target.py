@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from augment import Sequences, TrainHistories
-from models.tasks import Batch, DropoutTwin, OwnState, SameTarget, Sizes, View
+from models.tasks import Batch, DropoutViews, HistoryState, SameTarget, Sizes, View
 from tests.histories import Rows, could_be_uniform, generator, padded, real_items, seeds
 
 users = st.lists(st.lists(st.integers(1, 4), min_size=1, max_size=6), min_size=1, max_size=6)
@@ -87,7 +87,7 @@ def test_the_anchor_is_a_twin_or_the_state_itself() -> None:
     assert twin.sequences is batch.histories
     task.anchor = "own"
     own, same = task.views(batch, generator(0))
-    assert isinstance(own, OwnState)
+    assert isinstance(own, HistoryState)
     assert items_of(positive).equal(items_of(same))
 
 
@@ -104,10 +104,10 @@ def test_a_state_that_is_not_the_next_item_loss_s_is_refused() -> None:
 
 def test_a_twin_is_the_state_itself_and_one_more_pass() -> None:
     batch = batch_of([[1, 2], [2]], [3, 1], [0, 1])
-    own, twin = DropoutTwin().pair(batch, generator(0))
-    assert isinstance(own, OwnState)
+    own, twin = DropoutViews().make_views(batch, generator(0))
+    assert isinstance(own, HistoryState)
     assert items_of(twin).equal(batch.histories.items)
-    pooled = DropoutTwin(pooling="mean").pair(batch, generator(0))
+    pooled = DropoutViews(pooling="mean").make_views(batch, generator(0))
     assert [items_of(view).equal(batch.histories.items) for view in pooled] == [True, True]
 
 

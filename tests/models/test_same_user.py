@@ -90,7 +90,7 @@ def test_it_recognises_users_by_what_they_choose() -> None:
     task = SameUser(name="it", weight=1.0, similarity="cosine", temperature=0.2, pooling="mean")
     model = build_model(GRUConfig(16, 1, 0.0, 10, hidden=16), [task], planted())
     model.next_item = NoNextItem()
-    train_steps(model, planted(), "prefix", steps=60, size=32, learning_rate=0.01)
+    train_steps(model, planted(), "prefixes", steps=60, size=32, learning_rate=0.01)
     assert kinds_found(model) > 0.95
 
 

@@ -83,7 +83,7 @@ def test_as_the_only_loss_it_finds_planted_structure() -> None:
     task = UserItem(name="it", weight=1.0)
     model = build_model(GRUConfig(16, 1, 0.1, 10, hidden=32), [task], train)
     model.next_item = NoNextItem()
-    train_steps(model, train, "prefix", steps=200, size=64, learning_rate=0.01)
+    train_steps(model, train, "prefixes", steps=200, size=64, learning_rate=0.01)
     scores = model.eval().scores(padded([[item] for item in range(1, 21)]))[:, 1:]
     assert (scores.argmax(dim=1) == torch.arange(1, 21) % 20).double().mean() > 0.95
 

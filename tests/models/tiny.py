@@ -23,7 +23,7 @@ from models.tasks import Batch, FeatureTask, ItemFeatures, Task
 from tests.histories import generator, padded
 
 CPU = torch.device("cpu")
-Protocol = Literal["prefix", "sequence"]
+Examples = Literal["prefixes", "windows"]
 
 
 def encoder_config(kind: str, dropout: float = 0.2, init_std: float = 0.02) -> EncoderConfig:
@@ -87,8 +87,8 @@ def cyclic_histories(users: int, num_items: int, longest: int, seed: int = 0) ->
     )
 
 
-def training_rows(train: TrainHistories, protocol: Protocol, max_length: int = 10) -> Rows:
-    make = prefix_rows if protocol == "prefix" else window_rows
+def training_rows(train: TrainHistories, examples: Examples, max_length: int = 10) -> Rows:
+    make = prefix_rows if examples == "prefixes" else window_rows
     return make(train, max_length)
 
 
@@ -100,13 +100,13 @@ def random_batch(train: TrainHistories, rows: Rows, size: int, seed: int) -> Bat
 def train_steps(
     model: SASRec,
     train: TrainHistories,
-    protocol: Protocol,
+    examples: Examples,
     steps: int,
     size: int = 16,
     learning_rate: float = 1e-3,
 ) -> list[float]:
     """The loss of each step of Adam; seeded, dropout and views included."""
-    rows = training_rows(train, protocol)
+    rows = training_rows(train, examples)
     optimizer = torch.optim.Adam(model.parameters(), lr=learning_rate)
     torch.manual_seed(1)
     rng = generator(2)

@@ -88,11 +88,11 @@ def test_an_epoch_of_a_preset_holds_what_is_mined_and_is_compared_round_by_round
     assert "2.50" in preset_table(found).splitlines()[2]
 
 
-def test_every_preset_is_measured_under_one_protocol_sasrec_first() -> None:
+def test_every_preset_is_measured_on_the_same_examples_sasrec_first() -> None:
     subjects = preset_subjects(presets())
     assert next(iter(subjects)) == "sasrec"
     assert set(subjects) == set(presets())
-    assert {subject.protocol for subject in subjects.values()} == {"prefix"}
+    assert {subject.examples for subject in subjects.values()} == {"prefixes"}
 
 
 def test_growth_is_measured_by_factors_of_ten_from_one_size() -> None:

@@ -92,7 +92,7 @@ def modules_after(*arguments: str) -> tuple[str, set[str]]:
         (["--seed", "one"], "seed: expected an integer, got 'one'"),
         (["--seed", "-1"], "seed must lie in"),
         (["--epochs", "0"], "epochs must be at least 1"),
-        (["--protocol", "prefixes"], "(did you mean 'prefix'?)"),
+        (["--examples", "prefixs"], "(did you mean 'prefixes'?)"),
         (["--train.learning_rate=fast"], "expected a number, got 'fast'"),
         (["--train.learning_rate="], "train.learning_rate: expected a number"),
         (["--train.device=tpu"], "'tpu' is not auto, cpu, cuda or cuda:N"),
@@ -372,7 +372,7 @@ from models.tasks import Task
 
 @dataclass(eq=False)
 class Half(Task):
-    share: float = 0.5
+    fit: float = 0.5
 
 TASKS = {"half": Half}
 """
@@ -417,7 +417,7 @@ def test_what_may_not_be_read_is_told_in_one_line(monkeypatch, capsys):
         ),
         (OPERATOR.replace("TYPE", "tuple[int, int]"), "which no YAML gives"),
         (OPERATOR.replace("TYPE", "Unheard"), "name 'Unheard' is not defined"),
-        (SHADOW, "the field 'share' of TASKS['half'] has the name of a method"),
+        (SHADOW, "the field 'fit' of TASKS['half'] has the name of a method"),
         ("TASKS = ['a']", "TASKS must be a dict of names and classes"),
         ("OPERATORS = {'same': lambda seqs, rng: seqs}", "OPERATORS['same'] is no dataclass"),
         ("raise SystemExit(0)", "SystemExit: 0"),

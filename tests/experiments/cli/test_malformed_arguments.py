@@ -36,7 +36,7 @@ OPTIONS = {
         "--data-dir",
         "--seed",
         "--epochs",
-        "--protocol",
+        "--examples",
         "--config",
         "--out",
     ],
@@ -212,7 +212,7 @@ def test_a_run_whose_config_was_spoilt_is_not_resumed(jail: Path) -> None:
 
 def test_a_data_declaration_cannot_send_the_reader_elsewhere(jail: Path) -> None:
     (jail / "mine").mkdir()
-    declaration = "file: ../planted.txt\nprotocol: prefix\nmax_length: 50\n"
+    declaration = "file: ../planted.txt\nexamples: prefixes\nmax_length: 50\n"
     (jail / "mine" / "mine.yaml").write_text(declaration)
     code, told = ended(["train", "--dataset", "mine", "--data-dir", "."])
     assert (code, "mine.yaml: file must be a plain file name" in told) == (2, True)

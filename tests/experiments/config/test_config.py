@@ -22,7 +22,7 @@ from tests.experiments.small_data import planted, write_text
 MODELS = [*presets(), "popularity", "repeat-last", "recbole:GRU4Rec"]
 CHOICES = {  # another value for every field that takes one of some words, or none
     "ties": "shuffled",
-    "protocol": "sequence",
+    "examples": "windows",
     "train.clip_norm": 1.0,
     "encoder.kind": "gru",
     "encoder.norm": "pre",
@@ -35,12 +35,12 @@ CHOICES = {  # another value for every field that takes one of some words, or no
     "contrast.0.objective": "binary_nce",
     "contrast.0.correction": "decoupled",
     "contrast.0.negatives": "queue",
-    "contrast.0.same_as": "positive",
+    "contrast.0.false_negatives_as": "positives",
     "contrast.0.pooling": "mean",
-    "contrast.0.rows": "one_a_user",
+    "contrast.0.anchors": "one_per_user",
     "train.precision": "bfloat16",
     "train.schedule": "linear",
-    "contrast.0.left_out.0": "user",
+    "contrast.0.false_negatives.0": "user",
     "contrast.0.draw": "chained",
     "contrast.0.short_operators.0": "insert",
     "contrast.0.short_operators.1": "insert",
@@ -57,7 +57,7 @@ CHOICES = {  # another value for every field that takes one of some words, or no
     "recbole": {"hidden_size": 8},
 }
 OF_A_TASK = {  # the same for the task of each preset
-    "same-user": {"contrast.0.similarity": "dot", "contrast.0.left_out.0": "target"},
+    "same-user": {"contrast.0.similarity": "dot", "contrast.0.false_negatives.0": "target"},
     "two-tower": {"contrast.0.correction": "none"},
     "alignment": {"contrast.0.similarity": "dot", "contrast.0.items": "uniform"},
 }
@@ -120,9 +120,9 @@ def test_a_data_sets_values_give_way_to_the_command_line(tmp_path):
     write_text(tmp_path, "planted", planted())
     embedded, defaults = configured(), declared("ml-100k").defaults
     other = configured(("dataset", "planted"), ("data_dir", str(tmp_path)))
-    assert (embedded.protocol, embedded.epochs) == ("sequence", defaults["epochs"])
-    assert (other.protocol, other.epochs) == ("prefix", 200)
-    assert configured(("epochs", 3), ("protocol", "prefix")).epochs == 3
+    assert (embedded.examples, embedded.epochs) == ("windows", defaults["epochs"])
+    assert (other.examples, other.epochs) == ("prefixes", 200)
+    assert configured(("epochs", 3), ("examples", "prefixes")).epochs == 3
 
 
 def test_windows_come_in_random_batches_where_nothing_else_is_said(tmp_path):
@@ -132,9 +132,9 @@ def test_windows_come_in_random_batches_where_nothing_else_is_said(tmp_path):
     def pool(*fields: tuple[str, object]) -> int:
         return resolve(None, [*data, *fields])[0].train.bucket_pool
 
-    assert pool() == pool(("protocol", "prefix")) == 32
-    assert pool(("protocol", "sequence")) == 1
-    assert pool(("protocol", "sequence"), ("train.bucket_pool", 8)) == 8
+    assert pool() == pool(("examples", "prefixes")) == 32
+    assert pool(("examples", "windows")) == 1
+    assert pool(("examples", "windows"), ("train.bucket_pool", 8)) == 8
     assert configured().train.bucket_pool == declared("ml-100k").defaults["train.bucket_pool"]
 
 
@@ -165,7 +165,7 @@ def test_an_unknown_key_names_its_nearest_neighbour(key, nearest):
     ("key", "value", "nearest"),
     [
         ("model", "cl4sre", "cl4srec"),
-        ("protocol", "prefixes", "prefix"),
+        ("examples", "prefixs", "prefixes"),
         ("encoder.kind", "gruu", "gru"),
         ("encoder.norm", "pree", "pre"),
         ("next_item.loss", "crossentropy", "cross_entropy"),
@@ -175,10 +175,10 @@ def test_an_unknown_key_names_its_nearest_neighbour(key, nearest):
         ("contrast.0.draw", "chaind", "chained"),
         ("contrast.0.similarity", "cosin", "cosine"),
         ("contrast.0.negatives", "other_clusters", "other_cluster"),
-        ("contrast.0.left_out", ["clusters"], "cluster"),
+        ("contrast.0.false_negatives", ["clusters"], "cluster"),
         ("contrast.0.temperature_mode", "learned", "learnable"),
         ("contrast.0.operators.0.operator", "crp", "crop"),
-        ("contrast.0.left_out", ["users"], "user"),
+        ("contrast.0.false_negatives", ["users"], "user"),
         ("contrast.0.correlation.similar", "hybird", "hybrid"),
         ("augment.draw", "chaind", "chained"),
         ("track.mode", "ofline", "offline"),
@@ -214,7 +214,7 @@ def test_an_unknown_choice_names_its_nearest_neighbour(key, value, nearest):
         ("contrast.0.operators", "crop", "expected a list"),
         ("contrast.0.operators.0.operator", ["crop"], "unknown"),
         ("contrast.0.operators.0.at_least_one", 1, "expected true or false"),
-        ("contrast.0.left_out", "user", "expected a list"),
+        ("contrast.0.false_negatives", "user", "expected a list"),
         ("contrast.3.weight", 1, "there are 1 entries, the first is 0"),
         ("seed.x", 1, "expected an integer"),
     ],
@@ -273,8 +273,16 @@ def test_a_key_below_a_value_is_told_as_such():
         ("contrast.0.operators.crop.keep", 1.5, "operators.0.keep must lie in [0, 1], got 1.5"),
         ("contrast.0.operators.mask.ratio", -0.1, "operators.1.ratio must lie in [0, 1]"),
         ("contrast.0.operators.reorder.ratio", 2, "operators.2.ratio must lie in [0, 1]"),
-        ("contrast.0.short", -1, "contrast.0.short must be at least 0, got -1"),
-        ("contrast.0.short", 4, "contrast.0.short_operators: substitute, insert not among"),
+        (
+            "contrast.0.short_max_length",
+            -1,
+            "contrast.0.short_max_length must be at least 0, got -1",
+        ),
+        (
+            "contrast.0.short_max_length",
+            4,
+            "contrast.0.short_operators: substitute, insert not among",
+        ),
         ("contrast.0.short_operators", ["msak"], "contrast.0.short_operators: unknown 'msak'"),
         ("contrast.0.correlation.neighbours", 0, "correlation.neighbours must be at least 1"),
         ("contrast.0.correlation.warm_up", -1, "contrast.0.correlation.warm_up must be at least"),
@@ -291,7 +299,7 @@ def test_a_value_out_of_range_says_what_is_allowed(key, value, told):
     [
         [("contrast", [])],
         [("contrast.0.weight", 0.0)],
-        [("contrast.0.rows", "one_a_user")],
+        [("contrast.0.anchors", "one_per_user")],
     ],
 )
 def test_without_next_item_loss_every_batch_needs_a_task(overrides):
@@ -342,12 +350,12 @@ def test_an_input_that_no_loss_reads_is_not_augmented():
 
 
 def test_under_sequence_only_operators_that_keep_positions_augment_the_input():
-    told = error(("protocol", "sequence"), ("augment.probability", 0.5))
-    assert told.startswith("augment.operators: crop, reorder may move items, and protocol sequence")
+    told = error(("examples", "windows"), ("augment.probability", 0.5))
+    assert told.startswith("augment.operators: crop, reorder may move items, and examples: windows")
     keeping = ("augment.operators", ["mask", "substitute"])
-    config = configured(("protocol", "sequence"), ("augment.probability", 0.5), keeping)
+    config = configured(("examples", "windows"), ("augment.probability", 0.5), keeping)
     assert config.augment.probability == 0.5
-    assert configured(("protocol", "sequence")).augment.probability == 0.0
+    assert configured(("examples", "windows")).augment.probability == 0.0
 
 
 @pytest.mark.parametrize("text", ["1e-3", "1E-3", "0.001", "1.e-3", ".001"])
@@ -427,9 +435,9 @@ def test_the_hash_ignores_where_data_is_and_where_a_run_reports(tmp_path):
 
 
 EVERY_FIELD_FREE = (
-    ("protocol", "prefix"),
+    ("examples", "prefixes"),
     ("contrast.0.draw", "with_replacement"),
-    ("contrast.0.left_out", ["target"]),
+    ("contrast.0.false_negatives", ["target"]),
     ("contrast.0.short_operators", ["crop", "mask", "reorder"]),
 )
 """What lets every other field be changed alone."""
@@ -463,7 +471,7 @@ TASK_FIELDS = [
     for model in OF_A_TASK
     for key, value in leaves(config_tree(configured(model=model)))
     if key.startswith("contrast.") and key not in ONLY_ONE
-    if (model, key) != ("two-tower", "contrast.0.rows")  # all it learns from takes every row
+    if (model, key) != ("two-tower", "contrast.0.anchors")  # all it learns from takes every row
 ]
 
 
@@ -491,7 +499,7 @@ def other(value: Any) -> Any:
     "key",
     [
         "epochs",
-        "protocol",
+        "examples",
         "train.batch_size",
         "encoder.dim",
         "next_item.loss",

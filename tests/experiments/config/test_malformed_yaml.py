@@ -21,7 +21,8 @@ from tests.experiments.malformed import HOSTILE_NAMES, HOSTILE_VALUES, examined,
 CONFIGS = [as_yaml(config_tree(resolve(None, [("model", name)])[0])).encode() for name in presets()]
 SHORT = [b"model: sasrec\nseed: 1\ntrain: {batch_size: 8}\n", b"contrast:\n- task: same_user\n"]
 DECLARED = [
-    b"file: x.txt\nprotocol: prefix\nmax_length: 50\nusers: 3\ndefaults:\n  train.batch_size: 32\n"
+    b"file: x.txt\nexamples: prefixes\nmax_length: 50\nusers: 3\n"
+    b"defaults:\n  train.batch_size: 32\n"
 ]
 FRAGMENTS = [
     b"\0", b"\xff", b"\xfe\xff", b"\xef\xbb\xbf", b"\r", b"\n", b"\n\n", b"\t", b" ", b"  ", b":",
@@ -219,7 +220,7 @@ def test_a_message_is_one_printable_line_whatever_a_file_holds(tmp_path: Path) -
 def test_a_declaration_reads_nothing_outside_its_folder_and_tells_nobody(
     defaults: str, tmp_path: Path
 ) -> None:
-    head = "file: x.txt\nprotocol: prefix\nmax_length: 50\n"
+    head = "file: x.txt\nexamples: prefixes\nmax_length: 50\n"
     path = written(tmp_path / "x.yaml", f"{head}defaults: {defaults}\n".encode())
     told = refused(lambda: read_declaration(path))
     assert "file names without folders, and none of model, dataset, seed, data_dir, track" in told

@@ -34,7 +34,7 @@ def test_the_known_data_sets_are_the_yaml_files():
 @pytest.mark.parametrize("name", known())
 def test_every_declaration_reads_and_begins_with_one_line_about_itself(name):
     declaration = read_declaration(FOLDER / f"{name}.yaml")
-    assert declaration.protocol == ("sequence" if name.startswith("ml-") else "prefix")
+    assert declaration.examples == ("windows" if name.startswith("ml-") else "prefixes")
     assert declaration.max_length == (200 if name == "ml-1m" else 50)
     assert (FOLDER / f"{name}.yaml").read_text().startswith("# ")
 
@@ -52,7 +52,7 @@ def test_naming_them_imports_neither_pandas_nor_torch():
 def test_the_embedded_data_set_needs_no_folder_and_has_titles():
     spec = locate("ml-100k", None)
     found = load(spec)
-    assert (spec.protocol, spec.max_length) == ("sequence", 50)
+    assert (spec.examples, spec.max_length) == ("windows", 50)
     assert (found.num_users, found.num_items, len(found.items)) == (943, 1682, 100_000)
     assert found.titles["1"] == "Toy Story (1995)"
 
@@ -61,7 +61,7 @@ def test_the_embedded_data_set_needs_no_folder_and_has_titles():
 def test_a_known_data_set_is_its_file_in_the_folder(tmp_path, where):
     path = place(tmp_path / where)
     spec = locate("beauty", tmp_path)
-    assert (spec.path, spec.protocol, spec.users) == (path, "prefix", 22_363)
+    assert (spec.path, spec.examples, spec.users) == (path, "prefixes", 22_363)
 
 
 def test_a_file_that_is_not_the_known_one_is_refused(tmp_path):
@@ -82,7 +82,7 @@ def test_a_change_that_keeps_the_counts_is_seen_in_the_checksum(tmp_path):
 @pytest.mark.parametrize("where", ["LastFM.txt", "LastFM.inter", "LastFM/LastFM.inter"])
 def test_any_other_stem_in_the_folder_works_as_it_is(tmp_path, where):
     path = place(tmp_path / where)
-    assert locate("LastFM", tmp_path) == DatasetSpec("LastFM", path, "prefix", 50)
+    assert locate("LastFM", tmp_path) == DatasetSpec("LastFM", path, "prefixes", 50)
 
 
 def test_a_registered_data_set_comes_first(tmp_path):
@@ -90,9 +90,9 @@ def test_a_registered_data_set_comes_first(tmp_path):
     place(tmp_path / "mine" / "mine.inter")
     place(
         tmp_path / "mine" / "mine.yaml",
-        "file: mine.inter\nprotocol: sequence\nmax_length: 20\nusers: 7\n",
+        "file: mine.inter\nexamples: windows\nmax_length: 20\nusers: 7\n",
     )
-    expected = DatasetSpec("mine", tmp_path / "mine" / "mine.inter", "sequence", 20, users=7)
+    expected = DatasetSpec("mine", tmp_path / "mine" / "mine.inter", "windows", 20, users=7)
     assert locate("mine", tmp_path) == expected
 
 
@@ -120,9 +120,9 @@ def test_what_is_missing_is_named(tmp_path):
     ("text", "told"),
     [
         ("fiel: x.txt\n", "unknown field 'fiel' (did you mean 'file'?)"),
-        ("file: x.txt\n", "protocol and max_length missing"),
+        ("file: x.txt\n", "examples and max_length missing"),
         ("file: ../x.txt\n", "file must be a plain file name, not '../x.txt'"),
-        ("protocol: rows\n", "protocol must be prefix or sequence, not 'rows'"),
+        ("examples: rows\n", "examples must be prefixes or windows, not 'rows'"),
         ("max_length: '50'\n", "max_length must be a positive whole number, not '50'"),
         ("users: true\n", "users must be a positive whole number, not True"),
         ("users: 0\n", "users must be a positive whole number, not 0"),

@@ -46,7 +46,7 @@ def files(folder):
 @pytest.fixture
 def known_tiny(tmp_path, monkeypatch):
     """A folder of declarations that knows `tiny`."""
-    declared = {"file": "Tiny.txt", "protocol": "prefix", "max_length": 50, "users": 2}
+    declared = {"file": "Tiny.txt", "examples": "prefixes", "max_length": 50, "users": 2}
     declared["sha256"] = hashlib.sha256(TEXT.encode()).hexdigest()
     folder = tmp_path / "datasets"
     folder.mkdir()
@@ -77,13 +77,13 @@ def test_a_text_file_is_registered_with_positions_as_times(tmp_path):
         "9\t4\t3",
     ]
     spec = locate("mine", tmp_path)
-    assert (spec.protocol, spec.max_length, spec.users, spec.items) == ("prefix", 50, 2, 5)
+    assert (spec.examples, spec.max_length, spec.users, spec.items) == ("prefixes", 50, 2, 5)
     same(load(spec), read(tmp_path / "raw.txt", "mine"))
 
 
 def test_long_histories_are_registered_for_whole_sequences(tmp_path):
     convert("mine", source(tmp_path, "1 " + "2 3 " * 30), tmp_path)
-    assert locate("mine", tmp_path).protocol == "sequence"
+    assert locate("mine", tmp_path).examples == "windows"
 
 
 def test_a_csv_keeps_its_times(tmp_path):

@@ -134,7 +134,7 @@ def test_every_model_of_recbole_trains_or_is_refused_in_one_line(name, data, tmp
         ("recbole:GRU4Rec", ["--recbole.hidden_sise=8"], "(did you mean 'hidden_size'?)"),
         ("recbole:GRU4Rec", ["--recbole.data_path=/tmp"], "recbole.data_path: unknown"),
         ("recbole:GRU4Rec", ["--recbole.loss_type=BPR"], "trained on sampled negatives"),
-        ("recbole:GRU4Rec", ["--protocol", "sequence"], "trains on prefix only"),
+        ("recbole:GRU4Rec", ["--examples", "windows"], "trains on prefixes only"),
         ("recbole:GRU4Rec", ["--encoder.dim=8"], "does not read this field"),
         ("recbole:GRU4Rec", ["--contrast.0.weight=1"], "does not read this field"),
         ("sasrec", ["--recbole.hidden_size=8"], "does not read this field"),

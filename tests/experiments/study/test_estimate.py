@@ -18,7 +18,7 @@ def line(trial: str, device: str, seconds: float) -> dict[str, object]:
     return {
         "study": "s", "trial": trial, "variant": trial, "dataset": "beauty", "model": "sasrec",
         "seed": 0, "status": "finished", "device": device, "epochs": 10, "axes": {},
-        "seconds/total": seconds, "config": {"protocol": "prefix"},
+        "seconds/total": seconds, "config": {"examples": "prefixes"},
     }  # fmt: skip
 
 
@@ -28,7 +28,7 @@ def test_only_times_of_the_same_kind_of_device_count(
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
     lines = {"a": line("a", "x86_64, 1 threads", 300.0), "b": line("b", H100, 50.0)}
-    assert timings(tmp_path, lines) == {"beauty sasrec prefix": (expected, 10)}
+    assert timings(tmp_path, lines) == {"beauty sasrec prefixes": (expected, 10)}
 
 
 def test_a_processor_is_told_from_a_card_by_its_name() -> None:

@@ -88,7 +88,7 @@ def norm_of_step(lazy: bool) -> tuple[float, float]:
     model.sparse_rows = lazy
     optimizer = Optimizer(model, TrainConfig(lazy_rows=lazy, clip_norm=0.1))
     torch.manual_seed(0)
-    batch = random_batch(TRAIN, training_rows(TRAIN, "prefix"), 4, 0)
+    batch = random_batch(TRAIN, training_rows(TRAIN, "prefixes"), 4, 0)
     before = optimizer.descend(model.losses(batch, generator(0)).total)
     assert before is not None
     grads = gradients(list(model.parameters()))

@@ -16,7 +16,7 @@ from experiments.storage.files import REPOSITORY
 from models.shard import Shard
 from tests.experiments.small_data import FAST, planted, read_history, train, write_text
 
-TASKS = "[augmented_views, {task: same_target, left_out: [user]}, dropout_twin]"
+TASKS = "[augmented_views, {task: same_target, false_negatives: [user]}, dropout_views]"
 NO_DROPOUT = ("--encoder.dropout=0", "--encoder.attention_dropout=0")
 
 
@@ -44,14 +44,14 @@ def test_every_row_is_of_one_process(rows: int, count: int) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("protocol", ["prefix", "sequence"])
-def test_two_processes_have_the_losses_and_gradients_of_one(protocol: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("examples", ["prefixes", "windows"])
+def test_two_processes_have_the_losses_and_gradients_of_one(examples: str, tmp_path: Path) -> None:
     """Every recorded loss, diagnosis, gradient norm and metric of three epochs; 45 rows in
     batches of 13 leave an odd last batch."""
     data = tmp_path / "data"
     write_text(data, "planted", planted(users=45))
     arguments = (
-        *(*FAST, *NO_DROPOUT, f"--protocol={protocol}", "--train.batch_size=13"),
+        *(*FAST, *NO_DROPOUT, f"--examples={examples}", "--train.batch_size=13"),
         *("--model=sasrec", f"--contrast={TASKS}", "--epochs=3", "--train.diagnose_every=1"),
     )
     train(data, tmp_path / "one", *arguments)

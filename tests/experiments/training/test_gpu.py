@@ -16,11 +16,11 @@ from tests.experiments.small_data import FAST, planted, read_history, train, wri
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 
 
-@pytest.mark.parametrize("protocol", ["prefix", "sequence"])
-def test_a_step_never_waits(protocol: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("examples", ["prefixes", "windows"])
+def test_a_step_never_waits(examples: str, tmp_path: Path) -> None:
     write_text(tmp_path, "planted", planted())
     fields = [("model", "cl4srec"), ("dataset", "planted"), ("data_dir", str(tmp_path))]
-    config, spec = resolve(None, [*fields, ("protocol", protocol), ("train.device", "cuda")])
+    config, spec = resolve(None, [*fields, ("examples", examples), ("train.device", "cuda")])
     run = prepare(config, spec)
     optimizer, batches = Optimizer(run.model, config.train), run.batches.epoch(1)
     rng = Generator(device="cuda").manual_seed(0)
@@ -33,11 +33,11 @@ def test_a_step_never_waits(protocol: str, tmp_path: Path) -> None:
         torch.cuda.set_sync_debug_mode("default")
 
 
-@pytest.mark.parametrize("protocol", ["prefix", "sequence"])
+@pytest.mark.parametrize("examples", ["prefixes", "windows"])
 @pytest.mark.parametrize("model", ["sasrec", "sasrec-bce", "coserec", "duorec", "iclrec"])
-def test_a_run_is_repeated_digit_by_digit(model: str, protocol: str, tmp_path: Path) -> None:
+def test_a_run_is_repeated_digit_by_digit(model: str, examples: str, tmp_path: Path) -> None:
     data = write_text(tmp_path, "planted", planted()).parent
-    fields = [*FAST, f"--protocol={protocol}", "--model", model, "--train.device=cuda"]
+    fields = [*FAST, f"--examples={examples}", "--model", model, "--train.device=cuda"]
     results = [train(data, tmp_path / name, *fields) for name in ("once", "again")]
     assert results[0]["metrics"] == results[1]["metrics"]
     assert read_history(tmp_path / "once") == read_history(tmp_path / "again")

@@ -151,7 +151,7 @@ ODD: dict[str, Users] = {
     "threes": [items[:3] for items in planted()],
 }
 SEQUENCE = [name for name in PRESETS if name != "augment-only"]  # whose operators move items
-TRAINED = [(name, "prefix") for name in PRESETS] + [(name, "sequence") for name in SEQUENCE]
+TRAINED = [(name, "prefixes") for name in PRESETS] + [(name, "windows") for name in SEQUENCE]
 
 
 def assert_finite(out: Path) -> None:
@@ -164,11 +164,11 @@ def assert_finite(out: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:clusters. ")  # fewer users than intents
 @pytest.mark.parametrize("dataset", [name for name in ODD if name != "threes"])
-@pytest.mark.parametrize(("model", "protocol"), TRAINED)
+@pytest.mark.parametrize(("model", "examples"), TRAINED)
 def test_odd_data_are_trained_on_or_refused_in_one_line(
-    model: str, protocol: str, dataset: str, data: Path, tmp_path: Path, capsys
+    model: str, examples: str, dataset: str, data: Path, tmp_path: Path, capsys
 ) -> None:
-    fields = (f"--model={model}", f"--protocol={protocol}", "--epochs=2")
+    fields = (f"--model={model}", f"--examples={examples}", "--epochs=2")
     code = start(data, tmp_path / "run", *fields, dataset=dataset)
     if (model, dataset) == ("sasrec-bce", "one-item"):
         assert code == 2

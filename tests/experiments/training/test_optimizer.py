@@ -44,7 +44,7 @@ def stepped(lazy: bool, steps: int) -> tuple[SASRec, Tensor, set[int]]:
     torch.manual_seed(0)
     for step in range(steps):
         before = model.item_embedding.weight.detach().clone()
-        batch = random_batch(TRAIN, training_rows(TRAIN, "prefix"), 4, step)
+        batch = random_batch(TRAIN, training_rows(TRAIN, "prefixes"), 4, step)
         optimizer.descend(model.losses(batch, rng).total)
     grad = model.item_embedding.weight.grad
     assert grad is not None
@@ -129,12 +129,12 @@ def test_bfloat16_products_give_the_loss_and_gradients_to_their_precision(weight
         torch.testing.assert_close(low, full, rtol=0.05, atol=0.02 * float(full.abs().max()))
 
 
-@pytest.mark.parametrize("protocol", ["prefix", "sequence"])
+@pytest.mark.parametrize("examples", ["prefixes", "windows"])
 def test_bfloat16_training_is_near_float32(
-    protocol: Literal["prefix", "sequence"], tmp_path: Path
+    examples: Literal["prefixes", "windows"], tmp_path: Path
 ) -> None:
     write_text(tmp_path, "planted", planted())
-    fields = [("dataset", "planted"), ("data_dir", str(tmp_path)), ("protocol", protocol)]
+    fields = [("dataset", "planted"), ("data_dir", str(tmp_path)), ("examples", examples)]
     small = [tuple(field.removeprefix("--").split("=")) for field in SMALL if "batch" not in field]
     first = []
     for precision in ("float32", "bfloat16"):

@@ -49,7 +49,7 @@ def test_two_processes_give_one_result(model: str, data: Path, tmp_path: Path) -
     [
         ("--model=sasrec",),
         ("--model=cl4srec",),
-        ("--model=cl4srec", "--protocol=sequence"),
+        ("--model=cl4srec", "--examples=windows"),
         ("--model=cl4srec", "--encoder.kind=gru", "--encoder.dim=16", "--encoder.max_length=8"),
         ("--model=duorec",),
         ("--model=iclrec",),

@@ -190,10 +190,10 @@ def test_the_written_config_repeats_the_run(data, run, tmp_path):
 # repetition -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("protocol", ["prefix", "sequence"])
+@pytest.mark.parametrize("examples", ["prefixes", "windows"])
 @pytest.mark.parametrize("encoder", ["self_attention", "gru"])
-def test_a_seed_repeats_a_run_and_another_seed_does_not(protocol, encoder, data, tmp_path):
-    arguments = ["--model", "cl4srec", "--epochs", "2", "--protocol", protocol]
+def test_a_seed_repeats_a_run_and_another_seed_does_not(examples, encoder, data, tmp_path):
+    arguments = ["--model", "cl4srec", "--epochs", "2", "--examples", examples]
     arguments += ["--encoder.dim=16", "--encoder.max_length=8", f"--encoder.kind={encoder}"]
     arguments += ["--train.batch_size=32", "--track.mode=disabled"]
     for out, seed in (("a", "1"), ("b", "1"), ("c", "2")):
@@ -442,9 +442,9 @@ def test_a_line_of_history_that_was_cut_off_is_written_again(run, data, tmp_path
     assert_same_run(out, run)
 
 
-@pytest.mark.parametrize("protocol", ["prefix", "sequence"])
-def test_raising_the_epochs_equals_an_undisturbed_run(protocol, data, tmp_path):
-    arguments = ("--model", "cl4srec", "--protocol", protocol, *SMALL)
+@pytest.mark.parametrize("examples", ["prefixes", "windows"])
+def test_raising_the_epochs_equals_an_undisturbed_run(examples, data, tmp_path):
+    arguments = ("--model", "cl4srec", "--examples", examples, *SMALL)
     train(data, tmp_path / "whole", *arguments, "--epochs", "4")
     train(data, tmp_path / "parts", *arguments, "--epochs", "2")
     assert continued(data, tmp_path / "parts", "--epochs", "4") == 0
@@ -630,11 +630,11 @@ def test_data_without_a_training_target_is_told(tmp_path, capsys):
 # what it learns ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("protocol", ["prefix", "sequence"])
+@pytest.mark.parametrize("examples", ["prefixes", "windows"])
 @pytest.mark.filterwarnings("ignore:clusters. ")  # fewer users than intents
 @pytest.mark.parametrize("model", ["sasrec", "cl4srec", "iclrec"])
-def test_what_is_planted_is_learned(model, protocol, data, tmp_path):
-    result = train(data, tmp_path / "run", "--model", model, "--protocol", protocol, *FAST,
+def test_what_is_planted_is_learned(model, examples, data, tmp_path):
+    result = train(data, tmp_path / "run", "--model", model, "--examples", examples, *FAST,
                    "--epochs=15", "--train.evaluate_every=5", "--encoder.dropout=0.1")  # fmt: skip
     assert result["metrics"]["test"]["excluded"]["hr@5"] > 0.95
 

@@ -10,17 +10,17 @@ from torch import Generator
 from augment import Sequences
 from augment.sequences import positions, window_size
 from models.tasks.contrastive import ContrastiveTask
-from models.tasks.task import Batch, OwnState, View, Wanted
+from models.tasks.task import Batch, EncodingRequest, HistoryState, View
 
 
 @dataclass(eq=False, repr=False)
-class RecentSelf(ContrastiveTask):
+class RecentSubsequence(ContrastiveTask):
     """Contrast each history with its own newest max(1, floor(recent * n)) items.
 
     Long- and short-term interest as each other's positives, after CLSR (Zheng et al. 2022,
     arXiv:2202.13090), which contrasts them by proxies and with encoders of their own.  With
-    pooling: last the whole history's view is its own state (OwnState), so a pass over the newest
-    items is all that is added.
+    pooling: last the whole history's view is its own state (HistoryState), so a pass over the
+    newest items is all that is added.
     """
 
     recent: float = 0.5
@@ -31,9 +31,9 @@ class RecentSelf(ContrastiveTask):
         if not 0.0 < self.recent < 1.0:
             raise ValueError(f"recent must lie in (0, 1), got {self.recent}")
 
-    def pair(self, batch: Batch, rng: Generator) -> list[Wanted]:
+    def make_views(self, batch: Batch, rng: Generator) -> list[EncodingRequest]:
         whole = batch.histories
-        long = OwnState() if self.pooling == "last" else View(whole, self.pooling)
+        long = HistoryState() if self.pooling == "last" else View(whole, self.pooling)
         return [long, View(newest(whole, self.recent), self.pooling)]
 
 

@@ -7,18 +7,18 @@ from dataclasses import dataclass
 from torch import Generator
 
 from models.tasks.contrastive import ContrastiveTask
-from models.tasks.task import Batch, OwnState, View, Wanted
+from models.tasks.task import Batch, EncodingRequest, HistoryState, View
 
 
 @dataclass(eq=False, repr=False)
-class DropoutTwin(ContrastiveTask):
+class DropoutViews(ContrastiveTask):
     """Contrast each history's state with its state under another dropout mask.
 
     Unsupervised SimCSE (arXiv:2104.08821, section 3); the unsupervised part of DuoRec
     (arXiv:2110.05730, section 3.2).  With pooling: last one view is the history's own
-    state (OwnState), so one further pass is enough; otherwise there are two.
+    state (HistoryState), so one further pass is enough; otherwise there are two.
     """
 
-    def pair(self, batch: Batch, rng: Generator) -> list[Wanted]:
-        twin = View(batch.histories, self.pooling)
-        return [OwnState() if self.pooling == "last" else twin, twin]
+    def make_views(self, batch: Batch, rng: Generator) -> list[EncodingRequest]:
+        view = View(batch.histories, self.pooling)
+        return [HistoryState() if self.pooling == "last" else view, view]

@@ -8,7 +8,6 @@ when one of its fields is renamed.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -130,9 +129,3 @@ def renamed(fields: Mapping[str, Any], within: str, back: bool = False) -> dict[
 
 def is_text(value: Any) -> bool:
     return isinstance(value, str)
-
-
-def note(before: str, after: str) -> None:
-    """One line on stderr for an old name on a command line."""
-    if before != after:
-        print(f"note: {before} is called {after} now", file=sys.stderr)
