@@ -62,7 +62,7 @@ class Record:
 
         A last line that is not whole (a writer was killed) is left out: its trial is not done.
         Where the file is another one than before (a version of git's, say), all of it is.
-        Errors: UsageError for a line that is not one of a record.
+        Errors: UsageError for a line that is none of the results.
         """
         if not self._goes_on():
             self._start()
@@ -79,7 +79,7 @@ class Record:
         return self._lines
 
     def _goes_on(self) -> bool:
-        """Whether the open file still is the record, and what was read of it still is there."""
+        """Whether the open file still is the one at the path, with what was read of it."""
         if self._file is None or not self.path.exists():
             return False
         if not os.path.samestat(os.fstat(self._file.fileno()), self.path.stat()):

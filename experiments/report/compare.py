@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from experiments.errors import UsageError
 from experiments.evaluation.metric_names import TEST_NDCG10
-from experiments.record.hits import FloatArray, decode_hits
+from experiments.record.hits import FloatArray
 from experiments.record.labels import natural
-from experiments.record.line import HITS, Line
+from experiments.record.line import Line
 from experiments.report.aggregate import Group, groups
+from experiments.report.pairs import paired, same_loss, user_differences
 from experiments.report.statistics import (
     LEAST_SEEDS,
     RESAMPLES,
@@ -127,12 +127,6 @@ def p_values(pairs: list[tuple[Group, Group]]) -> list[float]:
     return [float(value) for value in p]
 
 
-def paired(group: Group, base: Group) -> list[tuple[Line, Line]]:
-    """The lines of both, seed by seed."""
-    by_seed = {line.seed: line for line in base.lines}
-    return [(line, by_seed[line.seed]) for line in group.lines if line.seed in by_seed]
-
-
 def comparison(group: Group, base: Group, p: float | None) -> Comparison:
     """p: None where it was not tested."""
     pairs = paired(group, base)
@@ -149,35 +143,3 @@ def comparison(group: Group, base: Group, p: float | None) -> Comparison:
         p=p,
         loss=same_loss(group.lines[0], base.lines[0]),
     )
-
-
-def same_loss(line: Line, other: Line) -> bool:
-    """Do both learn with one next-item loss, of the same fields?
-
-    A field that only one configuration has did not exist when the other was written.
-    """
-    if line.loss is None or line.loss != other.loss:
-        return False
-    ours, theirs = line.next_item, other.next_item
-    return all(ours[key] == theirs[key] for key in ours.keys() & theirs.keys())
-
-
-def user_differences(group: Group, base: Group, gains: dict[str, FloatArray]) -> FloatArray:
-    """[U] NDCG@10 of each user, averaged over the seeds, variant minus baseline."""
-    parts = [ndcg(ours, gains) - ndcg(theirs, gains) for ours, theirs in paired(group, base)]
-    return np.asarray(np.mean(parts, axis=0))
-
-
-def ndcg(line: Line, gains: dict[str, FloatArray]) -> FloatArray:
-    """[U] from the ranks in the line, which have to agree with its metric; kept in `gains`."""
-    if line.trial not in gains:
-        where = f"{line.study}: trial {line.trial}"
-        try:
-            ranks = decode_hits(line.values[HITS], int(line.values["users"]))
-        except (KeyError, TypeError, ValueError) as error:
-            raise UsageError(f"{where}: {HITS!r} cannot be read ({error})") from None
-        of_user = np.where(ranks <= 10, 1.0 / np.log2(1.0 + ranks), 0.0)
-        if abs(float(of_user.mean()) - line.values[TEST_NDCG10]) > 1e-6:
-            raise UsageError(f"{where}: {HITS!r} and {TEST_NDCG10!r} do not agree")
-        gains[line.trial] = of_user
-    return gains[line.trial]

@@ -26,7 +26,7 @@ def findings(table: Table) -> list[str]:
         return [*said, f"The difference: {amount(compared[0][1])}."]
     alike = [pair for pair in compared if pair[1].loss] or compared
     ends = [("Highest", alike[0]), ("Lowest", alike[-1])][: len(alike)]
-    return said + [f"{end}: {name}, {amount(one)}." for end, (name, one) in ends]
+    return said + [f"{end}: {name}, {amount(comparison)}." for end, (name, comparison) in ends]
 
 
 def commands(table: Table) -> list[str]:
@@ -47,17 +47,22 @@ def printed(table: Table) -> str:
 
 
 def metrics_of(values: dict[str, Any], start: str) -> dict[str, float]:
-    return {key.removeprefix(start): one for key, one in values.items() if key.startswith(start)}
+    return {
+        key.removeprefix(start): value for key, value in values.items() if key.startswith(start)
+    }
 
 
 def verdict(table: Table, compared: list[tuple[str, Comparison]]) -> str:
     """How many differ significantly from their baseline, how many do not, how many are untested."""
     tested = [pair for pair in compared if not pair[1].exploratory]
     if not tested:
-        counts = sorted({len(one.seeds) for _, one in compared})
+        counts = sorted({len(comparison.seeds) for _, comparison in compared})
         return f"{subject(table, compared)}: exploratory ({counted(counts)}), nothing is tested."
-    above = [name for name, one in tested if one.significant and one.difference > 0.0]
-    below = [name for name, one in tested if one.significant and one.difference < 0.0]
+    significant = [
+        (name, comparison.difference) for name, comparison in tested if comparison.significant
+    ]
+    above = [name for name, difference in significant if difference > 0.0]
+    below = [name for name, difference in significant if difference < 0.0]
     rest = len(tested) - len(above) - len(below)
     parts = [
         f"{len(names)} significantly {side} ({listed(names)})"
@@ -72,13 +77,13 @@ def verdict(table: Table, compared: list[tuple[str, Comparison]]) -> str:
         )
     if len(tested) < len(compared):
         parts.append(f"{len(compared) - len(tested)} exploratory")
-    counts = sorted({len(one.seeds) for _, one in tested})
+    counts = sorted({len(comparison.seeds) for _, comparison in tested})
     return f"{subject(table, compared)}, {counted(counts)}: {'; '.join(parts)}."
 
 
 def subject(table: Table, compared: list[tuple[str, Comparison]]) -> str:
     """Who is compared with what: `11 variants against sasrec (.0572)`."""
-    names = list(dict.fromkeys(one.baseline for _, one in compared))
+    names = list(dict.fromkeys(comparison.baseline for _, comparison in compared))
     shown = []
     for name in names[:LISTED]:
         group = table.group(name)

@@ -94,24 +94,24 @@ def as_csv(tables: list[Table], others: list[Published]) -> str:
     for table in tables:
         for group in table.groups:
             start = [table.study, table.dataset, group.variant, "results", len(group.lines)]
-            found = table.comparisons.get(group.variant)
-            out.writerow([*start, *numbers(group), *cells_of(found)])
-        for one in others:
-            if one.dataset == table.dataset and one.seen in RULES:
+            compared_cells = cells_of(table.comparisons.get(group.variant))
+            out.writerow([*start, *numbers(group), *compared_cells])
+        for row in others:
+            if row.dataset == table.dataset and row.seen in RULES:
                 own = {
-                    f"{metric_key('test', one.seen, 'hr@10')} mean": one.hr,
-                    f"{metric_key('test', one.seen, 'ndcg@10')} mean": one.ndcg,
+                    f"{metric_key('test', row.seen, 'hr@10')} mean": row.hr,
+                    f"{metric_key('test', row.seen, 'ndcg@10')} mean": row.ndcg,
                 }
                 values = [own.get(name, "") for name in metrics]
-                source = f"{one.source}, {one.where}; {one.protocol}"
-                start = [table.study, table.dataset, one.method, source, ""]
+                source = f"{row.source}, {row.where}; {row.protocol}"
+                start = [table.study, table.dataset, row.method, source, ""]
                 out.writerow([*start, *values, *[""] * len(compared)])
     return file.getvalue()
 
 
 def numbers(group: Group) -> list[object]:
     means = [group.mean(key) for key in (*TEST_METRICS, VALID_NDCG10, SECONDS)]
-    return [blank(part) for one in means for part in ((one.mean, one.sd) if one else ("", ""))]
+    return [blank(part) for mean in means for part in ((mean.mean, mean.sd) if mean else ("", ""))]
 
 
 def cells_of(comparison: Comparison | None) -> list[object]:

@@ -8,8 +8,9 @@ import numpy as np
 
 from experiments.evaluation.metric_names import SELECTION
 from experiments.report.aggregate import Group, Mean, mean_of
-from experiments.report.compare import Table, paired
+from experiments.report.compare import Table
 from experiments.report.curves import leading
+from experiments.report.pairs import paired
 from experiments.report.style import COLOURS, LINES, MARKERS, SERIES, Plot, finish, legend, panels
 
 BY = {

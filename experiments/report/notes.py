@@ -59,8 +59,12 @@ def detectable(table: Table) -> list[str]:
     """The smallest difference from each baseline that the table could have shown."""
     said = []
     for base in table.baselines:
-        compared = [one for one in table.comparisons.values() if one.baseline == base.variant]
-        seeds = max((len(one.seeds) for one in compared), default=0)
+        compared = [
+            comparison
+            for comparison in table.comparisons.values()
+            if comparison.baseline == base.variant
+        ]
+        seeds = max((len(comparison.seeds) for comparison in compared), default=0)
         mean = base.mean(TEST_NDCG10)
         if not compared or mean is None:
             continue
@@ -75,13 +79,13 @@ def detectable(table: Table) -> list[str]:
 def untested(table: Table) -> list[str]:
     """Which rows have no test, or one over fewer seeds than they have."""
     said = []
-    few = sum(one.exploratory for one in table.comparisons.values())
+    few = sum(comparison.exploratory for comparison in table.comparisons.values())
     if few:
         said.append(f"Exploratory rows: {few} of {len(table.comparisons)}.")
     fewer = sum(
-        found is not None and len(found.seeds) < len(group.lines)
+        len(table.comparisons[group.variant].seeds) < len(group.lines)
         for group in table.groups
-        for found in [table.comparisons.get(group.variant)]
+        if group.variant in table.comparisons
     )
     if fewer:
         said.append(

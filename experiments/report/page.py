@@ -26,10 +26,11 @@ class Chapter:
 def page(chapters: list[Chapter]) -> str:
     """HTML; everything that the results say is escaped, every id occurs once."""
     links = [
-        f'<li><a href="#study-{number}">{escape(one.study)}</a>: {escape(one.question)}</li>'
-        for number, one in enumerate(chapters, 1)
+        f'<li><a href="#study-{number}">{escape(chapter.study)}</a>: '
+        f"{escape(chapter.question)}</li>"
+        for number, chapter in enumerate(chapters, 1)
     ]
-    sections = [section(one, number) for number, one in enumerate(chapters, 1)]
+    sections = [section(chapter, number) for number, chapter in enumerate(chapters, 1)]
     frame = Template(FRAME.read_text(encoding="utf-8"))
     return frame.substitute(
         links="\n".join(links),

@@ -24,14 +24,14 @@ OURS = (
     ("parts", "best without alignment", "best without attributes"),
     ("reproduce", "augment-only", "augmented inputs, no contrast"),
     ("best", "sasrec", "SASRec"),
-    ("reproduce", "cl4srec", "CL4SRec"),
-    ("reproduce", "coserec", "CoSeRec"),
-    ("reproduce", "duorec", "DuoRec"),
-    ("reproduce", "iclrec", "ICLRec"),
-    ("tune", "cl4srec", "CL4SRec, tuned"),
-    ("tune", "coserec", "CoSeRec, tuned"),
-    ("tune", "duorec", "DuoRec, tuned"),
-    ("tune", "iclrec", "ICLRec, tuned"),
+    ("reproduce", "cl4srec", "CL4SRec contrast"),
+    ("reproduce", "coserec", "CoSeRec contrast"),
+    ("reproduce", "duorec", "DuoRec contrast"),
+    ("reproduce", "iclrec", "ICLRec contrast"),
+    ("tune", "cl4srec", "CL4SRec contrast, tuned"),
+    ("tune", "coserec", "CoSeRec contrast, tuned"),
+    ("tune", "duorec", "DuoRec contrast, tuned"),
+    ("tune", "iclrec", "ICLRec contrast, tuned"),
 )
 """Study, variant and name of each row of ours."""
 
@@ -124,13 +124,15 @@ def draw_temperature(report: Report) -> Plot | None:
         mean = mean_of(base, TEST_NDCG10)
         values = [line.values[TEST_NDCG10] for line in base.lines]
         low, high = mean.low or min(values), mean.high or max(values)
+        label = f"{base.variant}, no contrast; band: its "
+        label += "seeds" if mean.low is None else "interval"
         panel.axhspan(low, high, color=BAND, alpha=0.35, linewidth=0)
-        panel.axhline(mean.mean, color=BAND, linewidth=1.2, label=f"{base.variant}, no contrast")
+        panel.axhline(mean.mean, color=BAND, linewidth=1.2, label=label)
     panel.set(xlabel="temperature", ylabel="test NDCG@10, seen excluded", xscale="log")
     panel.margins(y=0.08)
     tick(panel, sorted({x for points in by_similarity.values() for x, _ in points}))
     legend(figure, panel)
-    caption = "Mean over seeds; a small dot is a seed; band: the baseline's seeds."
+    caption = "Mean over seeds; a small dot is a seed."
     text = "; ".join(f"{name}: {told(points)}" for name, points in by_similarity.items()) + "."
     return finish(figure, "temperature", f"Temperature on {DATASET}", caption, text)
 

@@ -1,4 +1,4 @@
-"""README's tables of what training costs, from the records of `run.py bench`."""
+"""Tables of what training costs, from the results of `run.py bench`."""
 
 from __future__ import annotations
 
@@ -105,15 +105,15 @@ BLOCKS: dict[str, tuple[str, Callable[[Json], str]]] = {
 
 
 def block(results: Path, name: str) -> str:
-    """One of BLOCKS; UsageError that names the file where it is not such a record."""
+    """One of BLOCKS; UsageError that names the file where it is no file of `run.py bench`."""
     file, text = BLOCKS[name]
     path = results / FOLDER / file
     try:
         return text(json.loads(path.read_bytes()))
     except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
-        raise UsageError(f"{path}: not a record of `run.py bench` ({error!r})") from None
+        raise UsageError(f"{path}: not a file of `run.py bench` ({error!r})") from None
 
 
 def recorded(results: Path) -> list[str]:
-    """The blocks that there is a record for."""
+    """The blocks that there are results for."""
     return [name for name, (file, _) in BLOCKS.items() if (results / FOLDER / file).exists()]

@@ -16,8 +16,9 @@ from experiments.evaluation.metric_names import TEST_NDCG10
 from experiments.record.hits import encode_hits
 from experiments.record.line import UNLEARNT, Line, parse
 from experiments.record.results_file import read_lines, study_files
-from experiments.report.compare import Table, same_loss, tables
+from experiments.report.compare import Table, tables
 from experiments.report.notes import notes, origin_notes
+from experiments.report.pairs import same_loss
 from models.baselines import BASELINES
 from tests.experiments.report.made_record import Values, finished, made_study, write_record
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from html import escape
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
 from experiments.report.compare import tables
+from experiments.report.notes import METHOD
 from experiments.report.page import Chapter, page, table
 from experiments.report.plots import plots
 from experiments.report.sheet import sheet
@@ -140,3 +142,8 @@ def test_a_browser_shows_it_and_makes_the_headings_buttons(text: str, tmp_path: 
     )
     assert ran.returncode == 0
     assert ran.stdout.count("<button") == 4 * 13
+
+
+def test_how_to_read_the_tables_stands_once(text: str) -> None:
+    for sentence in METHOD:
+        assert text.count(escape(sentence)) == 1

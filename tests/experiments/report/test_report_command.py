@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import experiments.report.command as command
+import experiments.report.committed as committed
 from experiments.cli.main import main
 from experiments.errors import RunFailed, UsageError
 from experiments.record.results_file import RESULTS
@@ -124,6 +125,19 @@ def test_method_and_sources_are_blocks_of_their_own(report: Report, tmp_path: Pa
     text = (tmp_path / "README.md").read_text()
     assert "- \\* significant: at least 3 paired seeds" in text
     assert "[arXiv:2507.16289](https://arxiv.org/abs/2507.16289): GitHub monkey0head" in text
+
+
+def test_readme_benchmark_and_every_page_of_the_docs_have_blocks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(committed, "REPOSITORY", tmp_path)
+    docs = tmp_path / "experiments" / "docs"
+    docs.mkdir(parents=True)
+    for name in ("studies.md", "data.md"):
+        (docs / name).touch()
+    names = [path.relative_to(tmp_path).as_posix() for path in committed.page_files()]
+    pages = ["README.md", "experiments/BENCHMARK.md"]
+    assert names == [*pages, "experiments/docs/data.md", "experiments/docs/studies.md"]
 
 
 def test_the_same_record_makes_the_same_files(reported: tuple[Path, str], tmp_path: Path) -> None:

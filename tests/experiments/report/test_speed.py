@@ -80,5 +80,5 @@ def test_only_what_is_on_record_has_a_block(results: Path) -> None:
 def test_another_file_is_named_with_what_is_wrong(name: str, text: str, results: Path) -> None:
     path = results / "bench" / BLOCKS[name][0]
     path.write_text(text)
-    with pytest.raises(UsageError, match=f"{path}: not a record of `run.py bench`"):
+    with pytest.raises(UsageError, match=f"{path}: not a file of `run.py bench`"):
         block(results, name)

@@ -1,0 +1,49 @@
+"""A variant and its baseline seed by seed, and user by user."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from experiments.errors import UsageError
+from experiments.evaluation.metric_names import TEST_NDCG10
+from experiments.record.hits import FloatArray, decode_hits
+from experiments.record.line import HITS, Line
+from experiments.report.aggregate import Group
+
+
+def paired(group: Group, base: Group) -> list[tuple[Line, Line]]:
+    """The lines of both, seed by seed."""
+    by_seed = {line.seed: line for line in base.lines}
+    return [(line, by_seed[line.seed]) for line in group.lines if line.seed in by_seed]
+
+
+def same_loss(line: Line, other: Line) -> bool:
+    """Do both learn with one next-item loss, of the same fields?
+
+    A field that only one configuration has did not exist when the other was written.
+    """
+    if line.loss is None or line.loss != other.loss:
+        return False
+    ours, theirs = line.next_item, other.next_item
+    return all(ours[key] == theirs[key] for key in ours.keys() & theirs.keys())
+
+
+def user_differences(group: Group, base: Group, gains: dict[str, FloatArray]) -> FloatArray:
+    """[U] NDCG@10 of each user, averaged over the seeds, variant minus baseline."""
+    parts = [ndcg(ours, gains) - ndcg(theirs, gains) for ours, theirs in paired(group, base)]
+    return np.asarray(np.mean(parts, axis=0))
+
+
+def ndcg(line: Line, gains: dict[str, FloatArray]) -> FloatArray:
+    """[U] from the ranks in the line, which have to agree with its metric; kept in `gains`."""
+    if line.trial not in gains:
+        where = f"{line.study}: trial {line.trial}"
+        try:
+            ranks = decode_hits(line.values[HITS], int(line.values["users"]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise UsageError(f"{where}: {HITS!r} cannot be read ({error})") from None
+        of_user = np.where(ranks <= 10, 1.0 / np.log2(1.0 + ranks), 0.0)
+        if abs(float(of_user.mean()) - line.values[TEST_NDCG10]) > 1e-6:
+            raise UsageError(f"{where}: {HITS!r} and {TEST_NDCG10!r} do not agree")
+        gains[line.trial] = of_user
+    return gains[line.trial]
