@@ -28,7 +28,7 @@ from models.tasks import Batch, EncodingRequest, ItemEmbeddings, Sizes, Task, Vi
 
 @dataclass(frozen=True)
 class Losses:
-    """The loss of one batch: their sum, its weighted parts, and scalars for the record."""
+    """The loss of one batch: their sum, its weighted parts, and scalars for the history."""
 
     total: Tensor
     parts: dict[str, Tensor]

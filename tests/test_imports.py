@@ -18,7 +18,7 @@ ALLOWED = {
 
 
 FLOORS = (  # of experiments/, the ground first: a room imports only from floors below its own
-    {"aliases", "errors"},
+    {"aliases", "errors", "metric_names"},
     {"tracking"},
     {"storage"},
     {"data"},

@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 import torch
 
-from experiments.cli.main import main, overrides, parser
+from experiments.cli.fields import overrides
+from experiments.cli.main import main
+from experiments.cli.parser import parser
 from tests.experiments.small_data import planted, write_text
 from tests.histories import padded
 

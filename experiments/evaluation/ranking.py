@@ -16,10 +16,10 @@ from augment.examples import Rows
 from augment.sequences import cut
 from experiments.data.batches import HELD_OUT, Split, evaluation_rows
 from experiments.data.histories import Histories, IntArray
+from experiments.metric_names import CUTOFFS
 from models.shard import ALONE, Shard
 
 FloatArray = NDArray[np.float64]
-CUTOFFS = (5, 10, 20)
 USERS = 512  # histories encoded at once
 
 

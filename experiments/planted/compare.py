@@ -11,7 +11,7 @@ from typing import Any
 
 from experiments.config.run_config import config_from_tree
 from experiments.data.catalogue import locate
-from experiments.evaluation.metric_names import SELECTION
+from experiments.metric_names import SELECTION
 from experiments.planted.cases import CASES, SETTINGS
 from experiments.planted.verdict import SASREC, Outcome, Verdict, verdict
 from experiments.planted.worlds import WORLDS

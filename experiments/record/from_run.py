@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from experiments.errors import one_line
-from experiments.evaluation.metric_names import RULES, VALID_NDCG10, flat
+from experiments.metric_names import RULES, VALID_NDCG10, flat
 from experiments.record.hits import encode_hits
 from experiments.record.line import COPIED, Json
 

@@ -10,7 +10,7 @@ from typing import Any, TypeGuard
 
 from experiments.aliases import current
 from experiments.errors import UsageError
-from experiments.evaluation.metric_names import SELECTION, TEST_NDCG10, VALID_NDCG10
+from experiments.metric_names import SELECTION, TEST_NDCG10, VALID_NDCG10
 
 Json = dict[str, Any]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from experiments.evaluation.metric_names import TEST_NDCG10, metric_key
+from experiments.metric_names import TEST_NDCG10, metric_key
 from experiments.record.labels import in_words, short_names
 from experiments.record.line import is_number
 from experiments.report.aggregate import Group, Mean

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from experiments.evaluation.metric_names import TEST_NDCG10
+from experiments.metric_names import TEST_NDCG10
 from experiments.report.across import axes_of, mean_of, numeric_axes
 from experiments.report.compare import Table
 from experiments.report.style import COLOURS, INK, LINES, Plot, finish, legend, panels

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from experiments.evaluation.metric_names import TEST_NDCG10
+from experiments.metric_names import TEST_NDCG10
 from experiments.record.hits import FloatArray
 from experiments.record.labels import natural
 from experiments.record.line import Line

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from experiments.evaluation.metric_names import TEST_NDCG10, VALID_NDCG10
+from experiments.metric_names import TEST_NDCG10, VALID_NDCG10
 from experiments.report.across import mean_of
 from experiments.report.aggregate import Group
 from experiments.report.compare import Table

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from experiments.evaluation.formatting import headed
-from experiments.evaluation.metric_names import RULES, TEST_NDCG10
+from experiments.metric_names import RULES, TEST_NDCG10
 from experiments.report.compare import Comparison, Table
 from experiments.report.numbers import number_text, p_text, signed
 

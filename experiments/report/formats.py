@@ -6,7 +6,7 @@ import csv
 import io
 import textwrap
 
-from experiments.evaluation.metric_names import RULES, TEST_METRICS, VALID_NDCG10, metric_key
+from experiments.metric_names import RULES, TEST_METRICS, VALID_NDCG10, metric_key
 from experiments.record.line import SECONDS
 from experiments.report.aggregate import Group
 from experiments.report.compare import Comparison, Table

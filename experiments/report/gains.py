@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.evaluation.metric_names import SELECTION
+from experiments.metric_names import SELECTION
 from experiments.report.aggregate import Group, Mean, mean_of
 from experiments.report.compare import Table
 from experiments.report.curves import leading

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from experiments.evaluation.metric_names import TEST_NDCG10, VALID_NDCG10
+from experiments.metric_names import TEST_NDCG10, VALID_NDCG10
 from experiments.record.line import Line
 from experiments.report.aggregate import tally
 from experiments.report.compare import LEVEL, Table

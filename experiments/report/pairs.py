@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from experiments.errors import UsageError
-from experiments.evaluation.metric_names import TEST_NDCG10
+from experiments.metric_names import TEST_NDCG10
 from experiments.record.hits import FloatArray, decode_hits
 from experiments.record.line import HITS, Line
 from experiments.report.aggregate import Group

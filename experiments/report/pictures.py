@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from experiments.evaluation.metric_names import TEST_NDCG10
+from experiments.metric_names import TEST_NDCG10
 from experiments.report.across import mean_of, tick
 from experiments.report.aggregate import Mean
 from experiments.report.compare import Table

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from experiments.errors import UsageError
-from experiments.evaluation.metric_names import RULES
+from experiments.metric_names import RULES
 from experiments.storage.files import REPOSITORY
 from experiments.storage.yaml_file import parse
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from experiments.evaluation.metric_names import VALID_NDCG10
+from experiments.metric_names import VALID_NDCG10
 from experiments.record.labels import short_names, shown
 from experiments.record.line import Line
 from experiments.report.compare import Table

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from experiments.evaluation.metric_names import RULES, TEST_NDCG10, VALID_NDCG10, metric_key
+from experiments.metric_names import RULES, TEST_NDCG10, VALID_NDCG10, metric_key
 from experiments.record.line import SECONDS
 from experiments.report.aggregate import Group
 from experiments.report.compare import Comparison, Table

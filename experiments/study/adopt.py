@@ -1,4 +1,4 @@
-"""Trials that need not be trained, as they are on record: under an older id, or in another study.
+"""Trials that need not be trained, as their results exist: under an older id, or in another study.
 
 A field is added with a default that leaves everything as it was.  So what was recorded without it
 is what today's code resolves with that default, under another id: the line gets that id.  And a

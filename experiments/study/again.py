@@ -1,4 +1,4 @@
-"""`run.py study --again`: does a line of the record come out once more?"""
+"""`run.py study --again`: does a line of the results come out once more?"""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from experiments.errors import RunFailed, UsageError
+from experiments.metric_names import SELECTION, TEST_NDCG10, VALID_NDCG10, metric_key
 from experiments.record.from_run import finished_line
 from experiments.record.line import Json as Line
 from experiments.storage.files import REPOSITORY
@@ -23,13 +24,13 @@ SAME = ("valid/", "test/", "hits/", "best_epoch", "epochs", "curve/valid/", "cur
 
 
 def again(lines: Iterable[Line], trial: str, options: list[str], threads: int) -> None:
-    """Train a trial of the record from its own configuration, and compare.
+    """Train a trial of the results from its own configuration, and compare.
 
     trial: its id, or RANDOM for any that was tested.  options: of `train`, for the place of the
     data and plug-ins.  Errors: UsageError for a trial that is not
     among the lines, RunFailed where something is not the same.
     """
-    line = chosen([line for line in lines if "test/excluded/ndcg@10" in line], trial)
+    line = chosen([line for line in lines if TEST_NDCG10 in line], trial)
     print(
         f"{line['trial']}: {line['variant']} on {line['dataset']}, seed {line['seed']}", flush=True
     )
@@ -51,7 +52,7 @@ def chosen(lines: list[Line], trial: str) -> Line:
     matching = [line for line in lines if trial in (RANDOM, line["trial"])]
     if not matching:
         what = "no finished trial" if trial == RANDOM else f"no finished trial {trial!r}"
-        raise UsageError(f"--again: {what} is on record")
+        raise UsageError(f"--again: {what} is in the results")
     return random.choice(matching)
 
 
@@ -86,5 +87,5 @@ def short(value: object) -> str:
 
 
 def told(line: Line) -> list[str]:
-    names = ("valid/excluded/ndcg@10", "test/excluded/ndcg@10", "test/ranked/ndcg@10")
+    names = (VALID_NDCG10, TEST_NDCG10, metric_key("test", "ranked", SELECTION))
     return [f"{name} {line[name]:.6f}" for name in names if name in line]

@@ -80,7 +80,7 @@ def run(
     worker: list[str],
     continuing: list[str],
 ) -> None:
-    """Plan a study, have workers train what is not on record, and say what came out.
+    """Plan a study, have workers train what is not finished, and say what came out.
 
     worker: the command line of one of them.  continuing: what goes on where this was stopped.
     """
@@ -89,7 +89,7 @@ def run(
     trials, searches = whole_plan(study, where.data_dir)
     folder.open(study, trials, searches)
     if adopted := adopt(folder.record, trials, search=bool(searches)):
-        print_now(f"{adopted} lines of the record brought up to today's fields")
+        print_now(f"{adopted} lines of the results brought up to today's fields")
     searching = searches_in(folder, where.data_dir)
     folder.check_labels(trials)
     if where.publish and (count := reuse_trials(folder.record, study, trials, others(folder))):
@@ -163,7 +163,7 @@ def cost(seconds: float | None) -> str:
 
 
 def left(trials: list[Trial], searches: list[Searching], done: dict[str, Line]) -> list[Trial]:
-    """What is not on record yet; for trials that a search has not thought of, one like them."""
+    """What is not finished yet; for trials that a search has not thought of, one like them."""
     planned = [*trials, *(trial for search in searches for trial in search.trials())]
     ahead = [search.probe for search in searches for _ in range(search.unknown())]
     return [trial for trial in planned if trial.id not in done] + ahead
@@ -176,10 +176,10 @@ def outlook(
     done: dict[str, Line],
     workers: int,
 ) -> str:
-    """How much there is to do, and how long it will take if the record knows."""
+    """How much there is to do, and how long it will take if the results tell."""
     total = len(trials) + sum(len(search.trials()) + search.unknown() for search in searches)
     to_do = left(trials, searches, done)
-    line = f"{study.name}: {total} trials, {total - len(to_do)} on record"
+    line = f"{study.name}: {total} trials, {total - len(to_do)} finished"
     if same := doubles(study, trials):
         line = f"not trained, as others have the same fields: {', '.join(same)}\n{line}"
     if study.search and searches:
@@ -194,7 +194,7 @@ def outlook(
     if seconds:
         line += f": about {clock(sum(seconds) / workers)}"
     if len(seconds) < len(to_do):
-        line += f" ({len(to_do) - len(seconds)} without a similar run on record)"
+        line += f" ({len(to_do) - len(seconds)} without a similar finished run)"
     return line
 
 
@@ -210,7 +210,7 @@ def finish(study: Study, searches: list[Searching], folder: StudyFolder) -> None
     lines = {trial.id: record[trial.id] for trial in trials if trial.id in record}
     failed = {name: line for name, line in lines.items() if line["status"] == "failed"}
     total, ended = len({trial.id for trial in trials}), len(lines) - len(failed)
-    print(f"{study.name}: {ended} of {total} trials ended well, on record in {folder.record.path}")
+    print(f"{study.name}: {ended} of {total} trials ended well; results in {folder.record.path}")
     printed = f"what they printed is in {folder.path / 'logs'}; --retry-failed trains them again"
     for search in searches:
         print(f"search for {search.what}: optuna-dashboard {search.write_journal()}")
@@ -242,7 +242,7 @@ def track(study: Study, folder: StudyFolder, config: TrackConfig, chapters: list
 
 
 def repeat(file: Path, where: Where, trial: str, plugins: list[str], threads: int) -> None:
-    """Train a trial of the record once more; RunFailed where it does not come out the same."""
+    """Train a trial of the results once more; RunFailed where it does not come out the same."""
     results = study_folder(read_study(file).name, where.out, publish=where.out is None).record
     options = ["--data-dir", str(where.data_dir)] if where.data_dir else []
     options += [word for name in plugins for word in ("--plugin", name)]

@@ -1,4 +1,4 @@
-"""How long a study's trials will take, from the record of similar ones."""
+"""How long a study's trials will take, from the results of similar ones."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def timings(results: Path, own: dict[str, Line]) -> Seconds:
 
 
 def estimate(trial: Trial, known: Seconds) -> float | None:
-    """Seconds; None where no similar run is on record.
+    """Seconds; None where no similar run is known.
 
     Similar: same data set, model and examples.  As many epochs as these had, within the limit.
     """

@@ -23,7 +23,7 @@ MANIFEST = {"study", "question", "trials", "searches"}
 
 @dataclass(frozen=True)
 class StudyFolder:
-    """A folder that all workers of a study share, and the record they write."""
+    """A folder that all workers of a study share, and the results they write."""
 
     path: Path
     record: Record
@@ -49,7 +49,7 @@ class StudyFolder:
     def open(self, study: Study, trials: list[Trial], searches: Sequence[Any] = ()) -> None:
         """Write the manifest.  A study may grow or shrink; what was finished stays so.
 
-        Errors: UsageError when the folder is another study's, when the record is of other data,
+        Errors: UsageError when the folder is another study's, when the results are of other data,
         or when workers are at trials that are planned no more: they run another version.
         """
         if self.manifest.exists():
@@ -83,7 +83,7 @@ class StudyFolder:
     def check_labels(self, trials: list[Trial]) -> None:
         """A variant's results are all of the same fields, or a table could not show them.
 
-        Errors: UsageError where the record has a planned variant, data set and seed as another
+        Errors: UsageError where the results have a planned variant, data set and seed as another
         trial, before hours are spent on it.
         """
         planned = {(trial.variant.label, trial.dataset, trial.seed): trial.id for trial in trials}
@@ -130,7 +130,7 @@ class StudyFolder:
                     self.record.forget({trial})
 
     def failed(self) -> set[str]:
-        """The trials that are on record as failed."""
+        """The trials that have failed."""
         lines = self.record.lines().items()
         return {trial for trial, line in lines if line["status"] == "failed"}
 

@@ -65,7 +65,7 @@ def keep_running(start: Callable[[int], Process], workers: int, folder: StudyFol
 
 
 def progress(folder: StudyFolder) -> tuple[int, int]:
-    """Lines on record, and bytes of the histories of trials: an epoch makes them longer."""
+    """Lines of the results, and bytes of the histories of trials: an epoch makes them longer."""
     histories = folder.path.glob("trials/*/history.jsonl")
     sizes = []
     for path in histories:

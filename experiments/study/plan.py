@@ -136,7 +136,7 @@ def identity(config_sha256: str, data_sha256: str, features_sha256: dict[str, st
 
 
 def about(study: str, question: str, trial: Trial) -> Fields:
-    """What a line of the record says of a trial before it has been trained."""
+    """What a line of the results says of a trial before it has been trained."""
     return {
         "study": study,
         "question": question,

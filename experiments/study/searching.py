@@ -14,7 +14,7 @@ from typing import Any
 
 from experiments.config.typed import build
 from experiments.errors import UsageError
-from experiments.evaluation.metric_names import VALID_NDCG10
+from experiments.metric_names import VALID_NDCG10
 from experiments.record.line import Json as Line
 from experiments.storage.atomic import write_json, writing
 from experiments.storage.lock import locked
@@ -37,7 +37,7 @@ class Searching:
         self.search, self.folder, self.data_dir = search, folder, data_dir
         self.path = folder.path / "search" / search.name
         self._attempts: dict[int, Trial] = {}
-        self._foreign: set[str] = set()  # lines of the record that are none of its trials
+        self._foreign: set[str] = set()  # lines of the results that are none of its trials
         self._best: dict[str, list[Trial]] = {}  # by the trial that won
 
     @property
@@ -67,7 +67,7 @@ class Searching:
         return trial
 
     def _recorded(self) -> list[tuple[int, Trial]]:
-        """Trials that only the record knows: it was written in another folder."""
+        """Trials that only the results know: they were written in another folder."""
         attempts, known = [], {trial.id for trial in self._attempts.values()}
         for name, line in self.folder.record.lines().items():
             if name not in known and name not in self._foreign:
@@ -189,7 +189,7 @@ class Searching:
         return not ended
 
     def settled(self) -> bool:
-        """Whether all trials of the search are on record, so that the best is known."""
+        """Whether all trials of the search have ended, so that the best is known."""
         attempts, lines = self.attempts(), self.folder.record.lines()
         everything = len(attempts) == self.search.rules.trials
         return everything and all(trial.id in lines for trial in attempts.values())

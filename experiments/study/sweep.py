@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from experiments.errors import UsageError
+from experiments.metric_names import VALID_NDCG10
 from experiments.study.plan import as_text
 from experiments.study.variants import CONTRASTIVE
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 Axes = dict[str, tuple[Any, ...]]
-METRIC = {"name": "valid/excluded/ndcg@10", "goal": "maximize"}
+METRIC = {"name": VALID_NDCG10, "goal": "maximize"}
 
 
 def sweep_config(study: Study, data_dir: Path | None = None) -> dict[str, Json]:

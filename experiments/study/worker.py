@@ -12,6 +12,7 @@ from pathlib import Path
 from experiments.config.run_config import Config, config_sha256
 from experiments.data.catalogue import DatasetSpec
 from experiments.errors import RunFailed, UsageError
+from experiments.metric_names import TEST_NDCG10, VALID_NDCG10
 from experiments.record.from_run import failed_line, finished_line, pruned_line
 from experiments.record.line import Json as Line
 from experiments.storage.atomic import FULL_OR_FAILING, NotWritable, cannot_write, writing
@@ -56,7 +57,7 @@ class Worker:
         self.searches = searches_in(folder, data_dir)
 
     def work(self) -> None:
-        """Until every trial is on record; waits for those that other workers have."""
+        """Until every trial has a line in the results; waits for those that other workers have."""
         while not self.done():
             for search in self.searches:
                 search.forget_superseded()
@@ -163,9 +164,9 @@ def summary(line: Line) -> str:
     what = f"{line['dataset']}  {line['variant']}  seed {line['seed']}"
     if line["status"] == "failed":
         return f"failed    {what}: {line['error']}"
-    numbers = f"valid NDCG@10 {line['valid/excluded/ndcg@10']:.4f}"
-    if "test/excluded/ndcg@10" in line:
-        numbers += f"  test {line['test/excluded/ndcg@10']:.4f}"
+    numbers = f"valid NDCG@10 {line[VALID_NDCG10]:.4f}"
+    if TEST_NDCG10 in line:
+        numbers += f"  test {line[TEST_NDCG10]:.4f}"
     if "seconds/total" in line:
         numbers += f"  {line['seconds/total']:.0f} s"
     return f"{line['status']:<9} {what}  {numbers}"

@@ -54,7 +54,7 @@ class Session:
             self.mode = self.mode if start else "disabled"
 
     def log(self, record: Callable[[], dict[str, object]]) -> None:
-        """Send a record, which is only made where something is tracked."""
+        """Send values, which are only made where something is tracked."""
         if self._run is not None and not self._failed:
             self._attempt("log", lambda: self._run.log(record()))
 

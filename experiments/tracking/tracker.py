@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from experiments.metric_names import VALID_NDCG10
 from experiments.tracking.config import TrackConfig
 from experiments.tracking.session import Session
 
@@ -112,7 +113,7 @@ def _define_metrics(run: Any) -> None:
     run.define_metric("train/*", step_metric="step")
     run.define_metric("contrast/*", step_metric="step")
     run.define_metric("valid/*", step_metric="epoch")
-    run.define_metric("valid/excluded/ndcg@10", step_metric="epoch", summary="max")
+    run.define_metric(VALID_NDCG10, step_metric="epoch", summary="max")
 
 
 def _rank_chart(ranked: np.ndarray, excluded: np.ndarray) -> Any:

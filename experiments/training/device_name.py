@@ -1,4 +1,4 @@
-"""What a line of the record calls the device that it was made on."""
+"""What a line of the results calls the device that it was made on."""
 
 CPU_THREADS = " threads"  # how a processor's name ends
 

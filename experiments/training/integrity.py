@@ -46,13 +46,13 @@ def record_of(folder: RunFolder) -> tuple[Path, dict[str, Any]]:
 
 
 def check_settings(folder: RunFolder, path: Path, record: dict[str, Any]) -> None:
-    """UsageError when config.yaml is not what the record at `path` was made with."""
+    """UsageError when config.yaml is not what the file at `path` was made with."""
     if record.get("settings_sha256") != settings_sha256(folder.read_config()):
         raise UsageError(f"{folder.config}: not the configuration that {path.name} was made with")
 
 
 def check_file(path: Path, sha256: str, record: Path) -> None:
-    """UsageError when a file is not the one that the record has the hash of."""
+    """UsageError when a file is not the one whose hash is recorded."""
     if not path.is_file():
         raise UsageError(f"{path}: is missing")
     if file_sha256(path) != sha256:

@@ -13,7 +13,7 @@ import torch
 from torch import Generator, Tensor
 from tqdm import tqdm
 
-from experiments.evaluation.metric_names import VALID_NDCG10, flat, metric_key
+from experiments.metric_names import VALID_NDCG10, flat, metric_key
 from experiments.storage.run_folder import RunFolder
 from experiments.tracking.tracker import Tracker
 from experiments.training.environment import give_memory_back, products_in
@@ -29,7 +29,7 @@ Watch = Callable[[dict[str, float]], bool]
 
 
 class Pruned(Exception):
-    """The watch ended the training after an epoch that is on record."""
+    """The watch ended the training after an epoch that is saved."""
 
 
 def fit(

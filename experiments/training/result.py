@@ -1,4 +1,4 @@
-"""result.json and ranks.npz: the record of a finished run."""
+"""result.json and ranks.npz: what a finished run leaves."""
 
 from __future__ import annotations
 

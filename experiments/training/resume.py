@@ -81,7 +81,7 @@ def restore_weights(run: Run, folder: RunFolder) -> None:
 
 
 def check_origins(path: Path, record: dict[str, Any], run: Run) -> None:
-    """UsageError when a record is of other data or of other item features."""
+    """UsageError when a run's file is of other data or of other item features."""
     now = origins(run)
     if record["data_sha256"] != now["data_sha256"]:
         raise UsageError(f"{path}: the run was trained on another version of the data")

@@ -6,7 +6,7 @@ from typing import Any
 
 from experiments.config.run_config import Config, config_tree, tree_sha256
 from experiments.data.catalogue import DatasetSpec
-from experiments.evaluation.metric_names import flat
+from experiments.metric_names import flat
 from experiments.storage.checkpoint import load_weights, save_weights
 from experiments.storage.lock import sole_writer
 from experiments.storage.run_folder import RunFolder

@@ -104,7 +104,7 @@ class Sizes:
 
 @dataclass(frozen=True)
 class TaskLoss:
-    """A scalar to be weighted and added to the loss, and named scalars for the record."""
+    """A scalar to be weighted and added to the loss, and named scalars for the history."""
 
     value: Tensor
     metrics: dict[str, Tensor] = field(default_factory=dict)
@@ -157,5 +157,5 @@ class Task(ConfiguredModule):
         raise NotImplementedError
 
     def diagnose(self, encoded: list[Tensor], batch: Batch) -> dict[str, Tensor]:
-        """Further scalars for the record, computed without gradient on some batches only."""
+        """Further scalars for the history, computed without gradient on some batches only."""
         return {}

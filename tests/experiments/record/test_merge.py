@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from experiments.errors import UsageError
-from experiments.evaluation.metric_names import TEST_NDCG10
+from experiments.metric_names import TEST_NDCG10
 from experiments.record.merge import add
 from experiments.record.results_file import study_files
 from experiments.storage.lock import lock_of, locked

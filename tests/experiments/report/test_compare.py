@@ -12,7 +12,7 @@ import pytest
 from scipy import stats
 
 from experiments.errors import UsageError
-from experiments.evaluation.metric_names import TEST_NDCG10
+from experiments.metric_names import TEST_NDCG10
 from experiments.record.hits import encode_hits
 from experiments.record.line import UNLEARNT, Line, parse
 from experiments.record.results_file import read_lines, study_files

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from experiments.errors import UsageError
-from experiments.evaluation.metric_names import TEST_NDCG10, VALID_NDCG10
+from experiments.metric_names import TEST_NDCG10, VALID_NDCG10
 from experiments.record.line import SECONDS, parse
 from experiments.report.compare import Table, tables
 from experiments.report.formats import as_csv, latex, markdown, plain

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from experiments.evaluation.metric_names import VALID_NDCG10
+from experiments.metric_names import VALID_NDCG10
 from experiments.record.line import Line
 from experiments.report.compare import table
 from experiments.report.searches import search_sheet

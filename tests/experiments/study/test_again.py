@@ -77,7 +77,9 @@ def test_a_line_of_another_machine_says_so_where_it_does_not_come_out(
 
 @pytest.mark.parametrize(
     ("trial", "told"),
-    [(["none"], "--again: no finished trial 'none' is on record"), ([], "--again: no finished")],
+        (["none"], "--again: no finished trial 'none' is in the results"),
+        ([], "--again: no finished"),
+    ],
 )
 def test_what_is_not_on_record_cannot_be_trained_again(trial, told, tmp_path, capsys):
     file, _ = begun(tmp_path, TWO)

@@ -169,8 +169,8 @@ def test_mistakes_are_said_before_anything_is_written(
 
 
 def test_a_time_is_a_text_whatever_yaml_makes_of_it() -> None:
-    from experiments.cli.main import overrides as read
-    from experiments.cli.main import parser
+    from experiments.cli.fields import overrides as read
+    from experiments.cli.parser import parser
 
     arguments, rest = parser().parse_known_args(["study", "a.yaml", "--slurm.time=12:00:00"])
     assert read(arguments, rest) == [("slurm.time", "12:00:00")]

@@ -8,7 +8,8 @@ from dataclasses import replace
 import pytest
 
 import experiments.study.plan
-from experiments.cli.main import overrides, parser
+from experiments.cli.fields import overrides
+from experiments.cli.parser import parser
 from experiments.config.resolve import resolve
 from experiments.config.run_config import config_tree
 from experiments.data.catalogue import declared, known

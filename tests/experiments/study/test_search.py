@@ -403,7 +403,7 @@ def test_a_dry_run_says_what_a_search_will_take_and_writes_nothing(
     words = ["study", str(file), "--data-dir", str(data), "--out", str(tmp_path / "out")]
     assert main([*words, "--dry-run"]) == 0
     said = capsys.readouterr().out
-    assert "8 trials, 0 on record" in said
+    assert "8 trials, 0 finished" in said
     assert "6 search trials for each of sasrec on planted, then 2" in said
     assert not (tmp_path / "out").exists()
 

@@ -59,8 +59,8 @@ def test_a_dry_run_lists_the_trials_and_writes_nothing(file, capsys):
     assert main(words(file, "--dry-run", "--workers", "3")) == 0
     *trials, outlook = capsys.readouterr().out.splitlines()
     assert [line.split("  ")[-1].strip() for line in trials] == ["sasrec", "cl4srec"] * 2
-    assert outlook.startswith("helps: 4 trials, 0 on record, 4 to do with 3 workers")
-    assert outlook.endswith("(4 without a similar run on record)")
+    assert outlook.startswith("helps: 4 trials, 0 finished, 4 to do with 3 workers")
+    assert outlook.endswith("(4 without a similar finished run)")
     assert not (file.parent / "out").exists()
 
 
@@ -80,7 +80,7 @@ def test_two_workers_finish_a_study_and_what_is_finished_tells_how_long_more_wou
     file.write_text(STUDY.replace("[0, 1]", "[0, 1, 2]"))
     assert main(words(file, "--dry-run")) == 0
     outlook = capfd.readouterr().out.splitlines()[-1]
-    assert "6 trials, 4 on record, 2 to do" in outlook
+    assert "6 trials, 4 finished, 2 to do" in outlook
     assert "without a similar run" not in outlook
     for line in lines:  # as they were before a field was added
         del line["config"]["train"]["precision"]
@@ -88,7 +88,7 @@ def test_two_workers_finish_a_study_and_what_is_finished_tells_how_long_more_wou
     before = "".join(json.dumps(line) + "\n" for line in lines)
     record.write_text(before)
     assert main(words(file, "--dry-run")) == 0
-    assert "6 trials, 4 on record, 2 to do" in capfd.readouterr().out
+    assert "6 trials, 4 finished, 2 to do" in capfd.readouterr().out
     assert record.read_text() == before
 
 

@@ -10,7 +10,8 @@ import pytest
 import yaml
 from wandb.sdk.launch.sweeps.utils import create_sweep_command, create_sweep_command_args
 
-from experiments.cli.main import overrides, parser
+from experiments.cli.fields import overrides
+from experiments.cli.parser import parser
 from experiments.errors import UsageError
 from experiments.study.plan import plan
 from experiments.study.ranges import Range

@@ -1,0 +1,70 @@
+"""Fields of the configuration on a command line: --dotted.key=value."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import Any
+
+from experiments.aliases import current
+from experiments.errors import UsageError
+
+TOP_LEVEL = ("model", "dataset", "seed", "epochs", "examples", "protocol")
+
+
+NAMES = ("model", "dataset", "examples", "protocol")  # texts, whatever they look like
+
+
+TEXTS = ("slurm.time",)  # YAML reads 12:00:00 as a number
+
+
+def check_text(argv: list[str]) -> None:
+    """UsageError for what no file name or configuration can hold."""
+    for argument in argv:
+        if "\0" in argument:
+            raise UsageError(f"argument {argument!r}: holds a NUL character")
+        if argument.startswith("-") and argument.endswith("=--"):  # argparse would leave it out
+            raise UsageError(f"argument {argument!r}: -- is no value")
+        try:
+            argument.encode()
+        except UnicodeEncodeError:
+            raise UsageError(f"argument {argument!r}: is not UTF-8 text") from None
+
+
+def overrides(arguments: argparse.Namespace, rest: list[str]) -> list[tuple[str, Any]]:
+    """The fields that were set, in order: top-level ones first, then --dotted.key=value."""
+    from experiments.storage.yaml_file import plain
+
+    set_fields = []
+    if arguments.fields is True:
+        given = {name: vars(arguments).get(name) for name in TOP_LEVEL}
+        set_fields = [
+            (name, text if name in NAMES else plain(text, name))
+            for name, text in given.items()
+            if text is not None
+        ]
+        if arguments.data_dir is not None:
+            set_fields.append(("data_dir", str(arguments.data_dir.absolute())))
+    for argument in rest:
+        key, equals, text = argument.removeprefix("--").partition("=")
+        if not takes(arguments.fields, key) or not argument.startswith("--"):
+            raise UsageError(f"unknown argument {argument!r}; see `run.py COMMAND --help`")
+        if not equals:
+            raise UsageError(f"--{key} needs a value: write --{key}=VALUE")
+        set_fields.append((key, text if key in TEXTS else plain(text, key)))
+    return [told_current(key, value) for key, value in set_fields]
+
+
+def told_current(key: str, value: Any) -> tuple[str, Any]:
+    """The field and its value as they are called now, with one line of note where they were not."""
+    now, meant = current(key, value)
+    if now != key:
+        print(f"note: --{key} is called --{now} now", file=sys.stderr)
+    elif meant != value:
+        print(f"note: --{key}: {value} is called {meant} now", file=sys.stderr)
+    return now, meant
+
+
+def takes(fields: bool | tuple[str, ...], key: str) -> bool:
+    """Whether a command takes this field: any, none, or those of some groups."""
+    return key.split(".")[0] in fields if isinstance(fields, tuple) else fields

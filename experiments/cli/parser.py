@@ -1,0 +1,230 @@
+"""The arguments of each command."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+from experiments.cli import commands as run
+from experiments.cli.study import study
+from experiments.errors import UsageError
+
+FIELDS_HELP = """
+any field of the configuration is set by --dotted.key=value, such as
+  --train.learning_rate=0.002  --encoder.dim=128  --contrast.0.temperature=0.2
+"""
+
+
+STUDY_HELP = """
+tracking is set by --track.key=value; what each job asks for, with --launcher slurm, by
+  --slurm.partition=NAME  --slurm.time=12:00:00  --slurm.gpus_per_node=1  --slurm.mem_gb=16
+"""
+
+
+LONGEST_NAME, LONGEST_PATH = 255, 4095  # bytes; what file systems take
+
+
+class Parser(argparse.ArgumentParser):
+    """Reports a mistake as one line instead of a page of usage."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message}; see `{self.prog} --help`")
+
+
+def parser() -> Parser:
+    top = Parser(
+        prog="run.py",
+        description="Self-supervised sequential recommendation. Without arguments: train CL4SRec "
+        "on the embedded ml-100k.",
+        allow_abbrev=False,
+    )
+    commands = top.add_subparsers(metavar="COMMAND", required=True)
+    add_train(commands)
+    add_evaluate(commands)
+    add_recommend(commands)
+    add_export(commands)
+    add_data(commands)
+    add_study(commands)
+    add_report(commands)
+    add_bench(commands)
+    add_inspect(commands)
+    add_list(commands)
+    return top
+
+
+def add(commands: Any, name: str, run: Callable[[argparse.Namespace], None], about: str) -> Parser:
+    made: Parser = commands.add_parser(
+        name,
+        help=about,
+        description=about,
+        allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    made.set_defaults(command=run, fields=False)
+    return made
+
+
+def add_train(commands: Any) -> None:
+    made = add(commands, "train", run.train, "train and evaluate one model")
+    made.set_defaults(fields=True)
+    made.epilog = FIELDS_HELP
+    made.add_argument("--model", help="a preset, popularity, repeat-last or recbole:NAME [cl4srec]")
+    made.add_argument("--dataset", help="a known data set or a file's stem in DIR [ml-100k]")
+    made.add_argument("--data-dir", type=path, metavar="DIR", help="folder of the data files")
+    made.add_argument("--seed", help="weights, order, dropout and views [0]")
+    made.add_argument("--epochs", help="passes over the data, at most [200, or the data set's]")
+    made.add_argument("--examples", help="prefixes or windows [the data set's]")
+    made.add_argument("--protocol", help=argparse.SUPPRESS)  # what --examples was called before
+    made.add_argument("--config", type=path, metavar="FILE", help="a run's config.yaml to repeat")
+    made.add_argument("--out", type=path, metavar="DIR", help="the run's folder [runs/...]")
+    made.add_argument("--resume", action="store_true", help="continue the run in --out DIR")
+    add_plugin(made)
+    add_json(made)
+
+
+def add_evaluate(commands: Any) -> None:
+    made = add(commands, "evaluate", run.evaluate, "rank again with a finished run's model")
+    made.add_argument("run", type=path, metavar="RUN_DIR")
+    made.add_argument("--split", choices=["valid", "test"], default="test")
+    made.add_argument("--data-dir", type=path, metavar="DIR", help="where the data is now")
+    add_plugin(made)
+    add_json(made)
+
+
+def add_recommend(commands: Any) -> None:
+    made = add(commands, "recommend", run.recommend, "the next items for a history")
+    made.add_argument("run", type=path, metavar="RUN_DIR")
+    made.add_argument("--history", required=True, metavar='"1 2 3"', help="item ids, oldest first")
+    made.add_argument("-k", type=int, default=10, help="how many [10]")
+    made.add_argument("--data-dir", type=path, metavar="DIR", help="where the data is now")
+    add_plugin(made)
+    add_json(made)
+
+
+def add_export(commands: Any) -> None:
+    made = add(commands, "export", run.export, "write embeddings as .npy, with an id for each row")
+    made.add_argument("run", type=path, metavar="RUN_DIR")
+    made.add_argument("--what", choices=["items", "users"], required=True)
+    made.add_argument("--to", type=path, required=True, metavar="FILE.npy")
+    made.add_argument(
+        "--read", choices=["all", "test", "valid"], default="all",
+        help="of a user's history: all, or the input of that split's evaluation [all]",
+    )  # fmt: skip
+    made.add_argument("--data-dir", type=path, metavar="DIR", help="where the data is now")
+    add_plugin(made)
+
+
+def add_data(commands: Any) -> None:
+    made = add(commands, "data", run.data, "convert a file to a data set and check it")
+    made.add_argument("name", metavar="NAME")
+    made.add_argument("--source", type=path, required=True, metavar="FILE")
+    made.add_argument("--data-dir", type=path, required=True, metavar="DIR")
+    for column in ("user", "item", "time"):
+        made.add_argument(f"--{column}-column", metavar="NAME", help="of a CSV or TSV file")
+    made.add_argument("--k-core", type=int, metavar="K", help="keep users and items with K or more")
+
+
+def add_study(commands: Any) -> None:
+    made = add(commands, "study", study, "train all that answers a question; resumes")
+    made.set_defaults(fields=("track", "slurm"))
+    made.epilog = STUDY_HELP
+    made.add_argument("file", type=path, metavar="STUDY.yaml")
+    made.add_argument("--data-dir", type=path, metavar="DIR", help="folder of the data files")
+    made.add_argument(
+        "--out", type=path, metavar="DIR",
+        help="manifest, runs and results [runs/studies/NAME]",
+    )  # fmt: skip
+    made.add_argument(
+        "--publish", action="store_true",
+        help="write to the committed results, and take from there what is finished",
+    )  # fmt: skip
+    made.add_argument("--workers", type=int, metavar="N", help="processes [one a GPU, or core]")
+    made.add_argument("--threads", type=int, default=1, metavar="N", help="of each worker [1]")
+    made.add_argument("--launcher", choices=["local", "slurm", "ray"], default="local")
+    made.add_argument("--retry-failed", action="store_true", help="train what failed again")
+    which = made.add_mutually_exclusive_group()
+    which.add_argument("--dry-run", action="store_true", help="list trials and their time")
+    which.add_argument("--worker", action="store_true", help="be one more worker of it")
+    which.add_argument("--wandb-sweep", action="store_true", help="write a W&B sweep instead")
+    which.add_argument(
+        "--again", nargs="?", const="", metavar="TRIAL",
+        help="train a trial of the results once more, any one or this, and compare",
+    )  # fmt: skip
+    add_plugin(made)
+
+
+def add_report(commands: Any) -> None:
+    about = "tables, tests of significance and plots, from the results alone"
+    made = add(commands, "report", run.report_studies, about)
+    made.add_argument("studies", nargs="*", metavar="STUDY", help="names of studies [all]")
+    made.add_argument(
+        "--check",
+        action="store_true",
+        help="write nothing; fail where README.md or BENCHMARK.md is behind the results",
+    )
+    made.add_argument(
+        "--add", type=path, metavar="DIR", help="first merge DIR/record.jsonl into the results"
+    )
+    made.add_argument(
+        "--to", type=path, metavar="DIR", default=Path("runs/report"),
+        help="where tables, plots and report.html go [runs/report]",
+    )  # fmt: skip
+
+
+def add_bench(commands: Any) -> None:
+    made = add(commands, "bench", run.bench, "side by side with RecBole's own code, in one run")
+    made.add_argument("--dataset", help="[ml-100k]")
+    made.add_argument("--data-dir", type=path, metavar="DIR", help="folder of the data files")
+    made.add_argument("--steps", type=int, default=100, help="timed steps of each subject [100]")
+    made.add_argument("--rounds", type=int, help="times that each is measured [3]")
+    made.add_argument("--trace", type=path, metavar="FILE", help="write a torch.profiler trace")
+    which = made.add_mutually_exclusive_group()
+    which.add_argument("--presets", action="store_true", help="an epoch of every preset instead")
+    which.add_argument("--scale", action="store_true", help="growing made-up data instead")
+    made.add_argument(
+        "--to", type=path, metavar="DIR",
+        help="where its record goes, and the plot of --scale [runs/bench]",
+    )  # fmt: skip
+    add_json(made)
+
+
+def add_inspect(commands: Any) -> None:
+    about = "a history and its views side by side; how often an operator changes nothing"
+    made = add(commands, "inspect", run.inspect, about)
+    made.set_defaults(fields=True)
+    made.epilog = FIELDS_HELP
+    made.add_argument("--model", help="a preset [cl4srec]")
+    made.add_argument("--dataset", help="a known data set or a file's stem in DIR [ml-100k]")
+    made.add_argument("--data-dir", type=path, metavar="DIR", help="folder of the data files")
+    made.add_argument("--seed", help="decides the views [0]")
+    made.add_argument("--user", metavar="ID", help="the data file's user id [the first of them]")
+    add_plugin(made)
+
+
+def add_list(commands: Any) -> None:
+    about = "operators, tasks, losses, encoders, presets, data sets, studies"
+    made = add(commands, "list", run.show_list, about)
+    add_plugin(made)
+
+
+def add_plugin(made: Parser) -> None:
+    made.add_argument(
+        "--plugin", action="append", default=[], metavar="FILE.py|MODULE",
+        help="a Python file with OPERATORS or TASKS of its own",
+    )  # fmt: skip
+
+
+def add_json(made: Parser) -> None:
+    made.add_argument("--json", action="store_true", help="print the result as the last line")
+
+
+def path(text: str) -> Path:
+    """A path that a file can have; argparse puts the name of the argument in front of an error."""
+    if not text:
+        raise argparse.ArgumentTypeError("an empty text names no file or folder")
+    longest = max(len(part.encode()) for part in text.split("/"))
+    if longest > LONGEST_NAME or len(text.encode()) > LONGEST_PATH:
+        raise argparse.ArgumentTypeError(f"no file has so long a name: {text[:40]}...")
+    return Path(text)
