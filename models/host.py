@@ -6,10 +6,8 @@ import copy
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 from torch import Generator, Tensor, nn
 from torch.profiler import record_function
 
@@ -20,10 +18,11 @@ from models.diagnostics import task_metrics
 from models.encoders import EncoderConfig
 from models.encoders.passes import Request, encode_together
 from models.losses.next_item import Items, NextItemLoss, NoNextItem
-from models.one_pass import Encoded, HistoryStates, Name, to_encode
+from models.one_pass import Encoded, HistoryStates, Name, TaskStep, to_encode
 from models.shard import Shard
 from models.snapshot import Pooling, Snapshot
 from models.tasks import Batch, EncodingRequest, ItemEmbeddings, Sizes, Task, View
+from models.tasks.task import refuse_equal_names
 
 
 @dataclass(frozen=True)
@@ -33,15 +32,6 @@ class Losses:
     total: Tensor
     parts: dict[str, Tensor]
     metrics: dict[str, Tensor]
-
-
-@dataclass(frozen=True)
-class TaskStep:
-    """A task, the rows of the batch that take part in it, and what it asks for, by name."""
-
-    task: Task
-    rows: Batch
-    requests: dict[Name, EncodingRequest]
 
 
 class Host(nn.Module):
@@ -196,7 +186,7 @@ class Host(nn.Module):
         if labels is None:
             states, share = own.last()[:rows], rows / len(batch)
         else:
-            counts = batch.scored if batch.scored is not None else count_labels(labels)
+            counts = batch.label_counts()
             count = int(counts[part].sum())
             share = count / int(counts.sum())
             # [T] flat positions; how many there are is known here, so no device is asked
@@ -252,17 +242,3 @@ class Host(nn.Module):
         items = self.scored().all()
         for states in torch.split(self.represent(histories), rows):
             yield states @ items.T
-
-
-def count_labels(labels: Tensor) -> NDArray[np.int64]:
-    """[B] on the host: how many positions of each row are scored."""
-    counts: NDArray[np.int64] = (labels > 0).sum(dim=1).cpu().numpy()
-    return counts
-
-
-def refuse_equal_names(tasks: list[Task]) -> None:
-    """ValueError for two tasks of one name: views, losses and records go by it."""
-    names = [task.name for task in tasks]
-    for name in names:
-        if names.count(name) > 1:
-            raise ValueError(f"contrast: two tasks are named {name!r}; give each its own `name`")

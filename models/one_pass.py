@@ -11,7 +11,7 @@ from torch import Tensor
 from augment import Sequences
 from models.encoders.encoder import at_last
 from models.encoders.passes import Request, mean_over_real
-from models.tasks import Batch, EncodingRequest, HistoryState, View
+from models.tasks import Batch, EncodingRequest, HistoryState, Task, View
 
 Name = tuple[str, int] | Literal["input", "histories"]
 """Of what a task asks for: the task's name, and the place in what its `views` gave.  input: what
@@ -34,6 +34,15 @@ class HistoryStates:
     def mean(self) -> Tensor:
         """[B, d]: the mean over real items."""
         return mean_over_real(self.states, self.histories)
+
+
+@dataclass(frozen=True)
+class TaskStep:
+    """A task, the rows of the batch that take part in it, and what it asks for, by name."""
+
+    task: Task
+    rows: Batch
+    requests: dict[Name, EncodingRequest]
 
 
 def to_encode(

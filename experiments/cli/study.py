@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import argparse
+from typing import Any
+
+from experiments.cli.commands import load_plugins
 
 
 def study(arguments: argparse.Namespace) -> None:

@@ -50,7 +50,7 @@ class RecBoleModel(nn.Module):
 
     @staticmethod
     def build(config: Config, histories: Histories, device: torch.device) -> RecBoleModel:
-        """The model that `recbole:NAME` names; UsageError where it does not fit the rest."""
+        """The model that `recbole:NAME` names; UsageError where it does not fit what is ours."""
         name = config.model.removeprefix(RECBOLE)
         check_name(name)
         check_fields(name, config.recbole)

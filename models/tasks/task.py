@@ -39,6 +39,15 @@ class Batch:
     def __len__(self) -> int:
         return len(self.histories)
 
+    def label_counts(self) -> NDArray[np.int64]:
+        """[B] on the host: how many positions of each row are scored."""
+        if self.labels is None:
+            return np.ones(len(self), np.int64)
+        if self.scored is not None:
+            return self.scored
+        counts: NDArray[np.int64] = (self.labels > 0).sum(dim=1).cpu().numpy()
+        return counts
+
     def of(self, rows: Tensor) -> Batch:
         """The given rows alone, as the contrast sees them: without labels."""
         histories = Sequences(self.histories.items[rows], self.histories.lengths[rows])
@@ -159,3 +168,11 @@ class Task(ConfiguredModule):
     def diagnose(self, encoded: list[Tensor], batch: Batch) -> dict[str, Tensor]:
         """Further scalars for the history, computed without gradient on some batches only."""
         return {}
+
+
+def refuse_equal_names(tasks: Sequence[Task]) -> None:
+    """ValueError for two tasks of one name: views, losses and records go by it."""
+    names = [task.name for task in tasks]
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"contrast: two tasks are named {name!r}; give each its own `name`")

@@ -14,7 +14,8 @@ from augment import MASK, Crop, Mask, Reorder
 from models.augmented_input import AugmentConfig
 from models.encoders import ENCODERS, EncoderConfig, GRUConfig, SelfAttentionConfig
 from models.encoders.passes import Request, encode_together
-from models.losses.next_item import NoNextItem
+from models.host import Host
+from models.losses.next_item import CrossEntropy, NoNextItem
 from models.losses.pairwise import BinaryCrossEntropy
 from models.one_pass import HistoryStates
 from models.recbole_plug import SASRec
@@ -31,6 +32,7 @@ from models.tasks import (
 )
 from tests.histories import counting, generator, padded
 from tests.models.tiny import (
+    CPU,
     Examples,
     build_model,
     cycles_understood,
@@ -97,6 +99,26 @@ def test_a_task_may_have_any_name(name: str) -> None:
 def test_two_tasks_of_one_name_are_refused() -> None:
     with pytest.raises(ValueError, match=r"^contrast: two tasks are named 'it'"):
         small_model("gru", augmented(name="it"), DropoutViews(name="it"))
+
+
+def test_the_host_alone_is_the_model_that_recbole_runs() -> None:
+    """Parameters have the same names, order and values; RecBole adds none."""
+    plugged, encoder = small_model("gru", augmented()), encoder_config("gru")
+    torch.manual_seed(0)
+    host = Host(encoder, CrossEntropy(), [augmented()], AugmentConfig(), TRAIN, CPU)
+    assert list(host.state_dict()) == list(plugged.state_dict())
+    for name, weight in host.state_dict().items():
+        assert torch.equal(weight, plugged.state_dict()[name]), name
+    batch = some_batch()
+    losses = [model.eval().losses(batch, generator(0)).total for model in (host, plugged)]
+    assert torch.equal(*losses)
+
+
+def test_a_view_that_is_asked_for_twice_is_encoded_twice() -> None:
+    """Both under a dropout mask of their own: else the contrast would compare a state to itself."""
+    model = small_model("self_attention", DropoutViews(name="it", pooling="mean")).train()
+    metrics = model.losses(some_batch(), generator(0), diagnose=True).metrics
+    assert metrics["contrast/it/positive_similarity"].item() < 0.999
 
 
 def test_models_do_not_share_a_task() -> None:
@@ -285,54 +307,6 @@ def test_items_are_drawn_as_the_encoder_s_weights_are() -> None:
     assert weight.shape == (502, 8)  # padding, the items, the mask
     assert (weight[0] == 0.0).all()
     assert weight[1:].std().item() == pytest.approx(0.1, rel=0.05)
-
-
-# RecBole's interface -------------------------------------------------------------------------
-
-
-@every_encoder
-def test_recbole_s_methods_agree_with_ours(kind: str) -> None:
-    model = small_model(kind, augmented()).eval()
-    histories, targets = padded([[1, 2, 3], [7]], width=10), torch.tensor([4, 8])
-    interaction = {
-        "user_id": torch.tensor([0, 1]),
-        "item_id": targets,
-        "item_id_list": histories.items,
-        "item_length": histories.lengths,
-    }
-    scores = model.scores(histories)
-    torch.testing.assert_close(model.full_sort_predict(interaction), scores)
-    torch.testing.assert_close(model.predict(interaction), scores[[0, 1], targets])
-    torch.testing.assert_close(
-        model(histories.items, histories.lengths), model.represent(histories)
-    )
-    ours = model.losses(Batch(histories, targets, interaction["user_id"]), generator(0)).total
-    torch.testing.assert_close(model.calculate_loss(interaction), ours)
-
-
-def test_every_epoch_of_recbole_s_trainer_is_one() -> None:
-    """It calls train() as each starts, and eval() in between; its checkpoints hold the count."""
-    task = AugmentedViews("it", temperature_mode="cosine", temperature_to=0.1, temperature_epochs=4)
-    model = build_model(encoder_config("gru"), [task], TRAIN)
-    histories = padded([[1, 2, 3], [7]], width=10)
-    interaction = {
-        "user_id": torch.tensor([0, 1]),
-        "item_id": torch.tensor([4, 8]),
-        "item_id_list": histories.items,
-        "item_length": histories.lengths,
-    }
-    (mine,) = model.contrastive_tasks()
-    assert isinstance(mine, AugmentedViews)
-    temperatures = []
-    for _ in range(4):
-        model.train()
-        for _ in range(2):
-            model.calculate_loss(interaction)
-            assert model.training
-            temperatures.append(mine.temperature_now())
-        model.eval()
-    assert temperatures[::2] == temperatures[1::2] == sorted(set(temperatures), reverse=True)
-    assert model.other_parameter() == {"epoch": 4}
 
 
 # It learns -----------------------------------------------------------------------------------

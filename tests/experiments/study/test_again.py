@@ -77,6 +77,7 @@ def test_a_line_of_another_machine_says_so_where_it_does_not_come_out(
 
 @pytest.mark.parametrize(
     ("trial", "told"),
+    [
         (["none"], "--again: no finished trial 'none' is in the results"),
         ([], "--again: no finished"),
     ],
