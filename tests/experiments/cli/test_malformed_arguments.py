@@ -206,7 +206,9 @@ def test_a_run_whose_config_was_spoilt_is_not_resumed(jail: Path) -> None:
     (jail / "run").mkdir()
     (jail / "run" / "config.yaml").write_text("model: sasrec\nepochs: many\n")
     code, told = ended(["train", "--resume", "--out", "run", "--epochs", "5"])
-    assert (code, told) == (2, "error: epochs: expected an integer, got 'many'\n")
+    assert code == 2
+    assert told.startswith("error: epochs: ")
+    assert "'many'" in told
 
 
 def test_a_data_declaration_cannot_send_the_reader_elsewhere(jail: Path) -> None:

@@ -175,8 +175,9 @@ def test_odd_data_are_trained_on_or_refused_in_one_line(
     code = start(data, tmp_path / "run", *fields, dataset=dataset)
     if (model, dataset) == ("sasrec-bce", "one-item"):
         assert code == 2
-        told = f"error: {data}/one-item.txt: negatives need a catalogue of two items, got 1\n"
-        assert capsys.readouterr().err == told
+        error = capsys.readouterr().err
+        assert error.startswith(f"error: {data}/one-item.txt: negatives")
+        assert error.count("\n") == 1
         assert not (tmp_path / "run").exists()
     else:
         assert code == 0

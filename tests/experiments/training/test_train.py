@@ -406,7 +406,7 @@ def stopping_at(name: str, time: int) -> Callable[..., None]:
     ("where", "name", "stop"),
     [
         (torch.Tensor, "backward", raising(torch.Tensor.backward, 1)),  # before the first step
-        (torch.Tensor, "backward", raising(torch.Tensor.backward, 14)),  # in the third epoch
+        (torch.Tensor, "backward", raising(torch.Tensor.backward, 11)),  # in the third epoch
         (os, "replace", stopping_at("state.pt", 1)),  # history is written, nothing else
         (os, "replace", stopping_at("state.pt", 2)),  # history is ahead of the state
         (os, "replace", stopping_at("model.safetensors", 1)),  # the best weights are missing
