@@ -579,16 +579,6 @@ def test_a_run_is_not_resumed_on_other_data_or_from_a_damaged_state(tmp_path, ca
 # what goes wrong --------------------------------------------------------------------------------
 
 
-def test_a_folder_that_is_not_empty_is_refused_and_untouched(data, tmp_path, capsys):
-    (tmp_path / "thesis.tex").write_text("everything")
-    place = ["--dataset", "planted", "--data-dir", str(data), "--out", str(tmp_path)]
-    assert main(["train", *place, *CL4SREC]) == 2
-    error = capsys.readouterr().err
-    assert error.startswith(f"error: --out {tmp_path}: is not empty")
-    assert error.count("\n") == 1
-    assert contents(tmp_path) == {"thesis.tex": b"everything"}
-
-
 def test_of_two_runs_that_start_in_one_folder_one_is_refused(data, tmp_path, monkeypatch, capsys):
     out = tmp_path / "run"
     prepare = training.prepare
@@ -614,14 +604,6 @@ def test_a_learning_rate_that_is_too_large_ends_the_run_with_one_line(data, tmp_
     assert "train.learning_rate" in error
     assert error.count("\n") == 1
     assert not (tmp_path / "run" / "result.json").exists()
-
-
-def test_data_without_a_training_target_is_told(tmp_path, capsys):
-    write_text(tmp_path, "short", [[1, 2, 3], [4, 5, 6]])
-    place = ["--dataset", "short", "--data-dir", str(tmp_path), "--out", str(tmp_path / "run")]
-    assert main(["train", *place, *CL4SREC]) == 2
-    assert "nothing to train on" in capsys.readouterr().err
-    assert not (tmp_path / "run").exists()
 
 
 # what it learns ---------------------------------------------------------------------------------
