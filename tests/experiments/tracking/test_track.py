@@ -239,6 +239,7 @@ def test_an_online_run_arrives(tmp_path, server, monkeypatch, home, capfd):
     assert {key: server.summary[key] for key in TEST} == TEST
 
 
+@pytest.mark.slow
 def test_the_command_that_finish_returns_uploads_an_offline_run(tmp_path, server, monkeypatch):
     with Tracker(TrackConfig("offline"), tmp_path / "run", SETTINGS, IDENTITY) as tracker:
         for record in HISTORY:
