@@ -20,6 +20,7 @@ from experiments.config.resolve import presets
 from experiments.config.run_config import Config
 from experiments.data.batches import Rows
 from models.encoders import SelfAttentionConfig
+from tests.experiments.small_data import planted, write_text
 
 
 def figures(
@@ -131,8 +132,10 @@ def test_a_bench_prints_its_table_and_its_ratios(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     trace = tmp_path / "trace.json"
+    write_text(tmp_path / "data", "planted", planted(300))
+    data = ("--dataset", "planted", "--data-dir", str(tmp_path / "data"))
     place = ("--trace", str(trace), "--to", str(tmp_path))
-    assert main(["bench", "--steps=4", "--rounds=1", *place, "--json"]) == 0
+    assert main(["bench", "--steps=2", "--rounds=1", *data, *place, "--json"]) == 0
     printed = capsys.readouterr().out
     record: dict[str, Any] = json.loads(printed.splitlines()[-1])
     assert all(value > 0 for value in record["ratios"].values())

@@ -149,7 +149,7 @@ def files(folder: Path) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    ("examples", "least"), [(80, 60), pytest.param(2000, 1800, marks=pytest.mark.slow)]
+    ("examples", "least"), [(80, 60), pytest.param(800, 710, marks=pytest.mark.slow)]
 )
 def test_any_command_line_ends_in_what_was_asked_or_one_line(
     jail: Path, examples: int, least: int
@@ -207,7 +207,9 @@ def test_a_run_whose_config_was_spoilt_is_not_resumed(jail: Path) -> None:
     (jail / "run").mkdir()
     (jail / "run" / "config.yaml").write_text("model: sasrec\nepochs: many\n")
     code, told = ended(["train", "--resume", "--out", "run", "--epochs", "5"])
-    assert (code, told) == (2, "error: epochs: expected an integer, got 'many'\n")
+    assert code == 2
+    assert told.startswith("error: epochs: ")
+    assert "'many'" in told
 
 
 def test_a_data_declaration_cannot_send_the_reader_elsewhere(jail: Path) -> None:

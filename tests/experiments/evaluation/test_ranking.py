@@ -158,6 +158,35 @@ def test_metrics_of_one_rank_have_a_closed_form(rank, hr, ndcg, mrr):
     assert {name: found[name] for name in expected} == pytest.approx(expected, abs=1e-15)
 
 
+def test_four_users_ranked_by_hand_have_these_metrics():
+    """Twelve items; a row of scores for the last item of each history, and 0 for what is left."""
+    scores = {  # last item: {item: score}          target: better, tied -> rank; without the seen
+        2: {1: 5, 2: 4, 3: 3, 4: 3},  # 3: {1, 2}, {4} -> 3.5; {}, {4} -> 1.5
+        1: {3: 3, 5: 4, 2: 2, 4: 1},  # 2: {3, 5}, {} -> 3; it was seen: a miss
+        5: {1: 9, 4: 8, 5: 7},  # 1: {}, {} -> 1; the same
+        7: {1: 9, 2: 8, 3: 7, 4: 6, 6: 5, 7: 4, 8: 3},  # 8: {1, 2, 3, 4, 6, 7} -> 7; 1 to 4 -> 5
+    }
+    table = torch.zeros(13, 13)
+    for last, row in scores.items():
+        table[last, list(row)] = torch.tensor(list(row.values()), dtype=torch.float)
+    found = run([[1, 2, 3], [2, 3, 1, 2], [4, 5, 1], [6, 7, 8]], table)
+    assert found.ranked.tolist() == [3.5, 3, 1, 7]
+    assert found.excluded.tolist() == [1.5, INF, 1, 5]
+    log = math.log2
+    ndcg, mrr = (1 / log(4.5) + 1 / log(4) + 1) / 4, (1 / 3.5 + 1 / 3 + 1) / 4
+    assert found.metrics()["ranked"] == pytest.approx(
+        {"hr@5": 3 / 4, "ndcg@5": ndcg, "mrr@5": mrr}
+        | {"hr@10": 1, "ndcg@10": ndcg + 1 / log(8) / 4, "mrr@10": mrr + 1 / 7 / 4}
+        | {"hr@20": 1, "ndcg@20": ndcg + 1 / log(8) / 4, "mrr@20": mrr + 1 / 7 / 4}
+    )
+    ndcg, mrr = (1 / log(2.5) + 1 + 1 / log(6)) / 4, (1 / 1.5 + 1 + 1 / 5) / 4
+    assert found.metrics()["excluded"] == pytest.approx(
+        {f"{name}@{k}": value for k in (5, 10, 20)
+         for name, value in (("hr", 3 / 4), ("ndcg", ndcg), ("mrr", mrr))}
+    )  # fmt: skip
+    assert ndcg == pytest.approx(0.5358, abs=5e-5)  # (0.7565 + 1 + 0.3869) / 4
+
+
 def test_metrics_are_means_over_users_at_three_cutoffs():
     found = metrics(np.array([1.0, 6.0, 11.0, 21.0]))
     assert [found[f"hr@{k}"] for k in (5, 10, 20)] == [0.25, 0.5, 0.75]

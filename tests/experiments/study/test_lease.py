@@ -77,27 +77,31 @@ def test_a_lease_is_given_back_when_its_owner_is_interrupted(leases):
     assert leases.claim("trial") is not None
 
 
-def test_the_lease_of_a_process_that_is_gone_can_be_had_at_once(leases):
+def gone() -> Owner:
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
-    write(leases, replace(Owner.this(), pid=ended.pid))
-    assert leases.claim("trial") is not None
+    return replace(Owner.this(), pid=ended.pid)
 
 
-def test_a_process_with_the_number_of_one_that_is_gone_is_not_taken_for_it(leases):
-    write(leases, replace(Owner.this(), started="1"))
-    assert leases.claim("trial") is not None
-
-
-@pytest.mark.parametrize("owner", ["elsewhere", "unreadable"])
-def test_a_lease_whose_owner_cannot_be_looked_at_lasts_until_it_falls_silent(owner, leases):
-    write(leases, Owner("elsewhere", "another machine", 1, "1"))
+@pytest.mark.parametrize(
+    ("owner", "at_once"),
+    [
+        (gone, True),
+        (lambda: replace(Owner.this(), started="1"), True),  # another process has its number
+        (lambda: Owner("elsewhere", "another machine", 1, "1"), False),
+        (None, False),  # what is written there cannot be read
+    ],
+)
+def test_a_lease_lasts_until_its_owner_is_known_to_be_gone_or_falls_silent(owner, at_once, leases):
     path = leases.path("trial", 1)
-    if owner == "unreadable":
+    if owner is None:
         path.write_text("")
-    assert leases.claim("trial") is None
-    os.utime(path, (LONG_AGO, LONG_AGO))
-    assert leases.claim("trial") is not None
+    else:
+        write(leases, owner())
+    assert (leases.claim("trial") is not None) == at_once
+    if not at_once:
+        os.utime(path, (LONG_AGO, LONG_AGO))
+        assert leases.claim("trial") is not None
 
 
 def test_silence_is_measured_by_the_clock_of_the_file_system(leases, monkeypatch):

@@ -16,6 +16,10 @@ import yaml
 from experiments.cli.main import main
 from experiments.storage.files import REPOSITORY
 from experiments.study.folder import study_folder
+from experiments.study.plan import plan
+from experiments.study.spec import read_study
+from experiments.study.worker import Worker
+from experiments.tracking.config import TrackConfig
 from tests.experiments.small_data import planted, write_text
 from tests.experiments.study.test_worker import metrics
 from tests.experiments.tracking.wandb_reader import read_offline_run, read_records
@@ -71,6 +75,9 @@ def test_two_workers_finish_a_study_and_what_is_finished_tells_how_long_more_wou
     assert main(words(file, "--workers", "2")) == 0
     out = capfd.readouterr().out
     assert out.count("finished  planted") == 4
+    place = study_folder("helps", file.parent / "out")
+    assert metrics(place) == by_one_worker(file, file.parent)
+    capfd.readouterr()
     record = file.parent / "out" / "record.jsonl"
     lines = [json.loads(line) for line in record.read_text().splitlines()]
     assert sorted((line["variant"], line["seed"]) for line in lines) == [
@@ -203,23 +210,22 @@ def test_a_worker_needs_a_study_that_has_begun(file, capsys):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_study_that_is_interrupted_gives_its_trials_back(number, code, file, tmp_path):
+def test_a_study_that_is_interrupted_gives_its_trials_back(file, tmp_path):
     """The next start has them at once, without waiting for a lease to run out."""
     file.write_text(STUDY.replace("epochs: 2", "epochs: 200").replace("[0, 1]", "[0]"))
     more = ("--workers", "1", "--threads", "2")
     program = [sys.executable, str(REPOSITORY / "run.py"), *words(file, *more)]
-    with default_handler(number):
+    with default_handler(signal.SIGTERM):
         begun = subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     trials = tmp_path / "out" / "trials"
     while not list(trials.glob("*/state.pt")):
         assert begun.poll() is None
-    begun.send_signal(number)
+    begun.send_signal(signal.SIGTERM)
     _, error = begun.communicate(timeout=60)
-    assert begun.returncode == code
+    assert begun.returncode == 143
     again = shlex.join(words(file, *more))
     assert error.splitlines()[-1] == (
-        f"interrupted: {number.name}; continue with `python run.py {again}`"
+        f"interrupted: SIGTERM; continue with `python run.py {again}`"
     )
     assert not (tmp_path / "out" / "record.jsonl").exists()
     (lease,) = (tmp_path / "out" / "leases").iterdir()
@@ -227,17 +233,20 @@ def test_a_study_that_is_interrupted_gives_its_trials_back(number, code, file, t
 
 
 @pytest.mark.slow
-def test_one_worker_two_workers_and_two_commands_at_once_measure_the_same(file, tmp_path):
-    """The two commands share a folder: neither is refused, and no trial is trained twice."""
-    alone, pair, shared = (tmp_path / name for name in ("alone", "pair", "shared"))
-    counts = [(alone, "1"), (pair, "2"), (shared, "1"), (shared, "1")]
-    commands = [words(file, "--out", str(out), "--workers", workers) for out, workers in counts]
-    program = [sys.executable, str(REPOSITORY / "run.py")]
-    running = [subprocess.Popen([*program, *some], stderr=subprocess.PIPE) for some in commands]
+def test_two_commands_at_once_measure_what_one_worker_does(file, tmp_path):
+    """They share a folder: neither is refused, and no trial is trained twice."""
+    command = [sys.executable, str(REPOSITORY / "run.py"), *words(file, "--workers", "1")]
+    running = [subprocess.Popen(command, stderr=subprocess.PIPE) for _ in range(2)]
     errors = [one.communicate(timeout=300)[1] for one in running]
-    assert [one.returncode for one in running] == [0] * 4, errors
-    expected = metrics(study_folder("helps", alone))
-    assert len(expected) == 4
-    for out in (pair, shared):
-        assert len((out / "record.jsonl").read_text().splitlines()) == 4
-        assert metrics(study_folder("helps", out)) == expected
+    assert [one.returncode for one in running] == [0] * 2, errors
+    assert len((tmp_path / "out" / "record.jsonl").read_text().splitlines()) == 4
+    assert metrics(study_folder("helps", tmp_path / "out")) == by_one_worker(file, tmp_path)
+
+
+def by_one_worker(file: Path, folder: Path) -> dict[str, Any]:
+    """What the study measures in this process."""
+    study, place = read_study(file), study_folder("helps", folder / "alone")
+    place.open(study, plan(study, file.parent / "data"))
+    Worker(place, file.parent / "data", TrackConfig(mode="disabled"), print).work()
+    assert len(metrics(place)) == 4
+    return metrics(place)

@@ -8,7 +8,7 @@ import os
 import socket
 import subprocess
 import sys
-import time
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -194,10 +194,10 @@ def test_a_missing_key_means_offline_and_says_how_to_log_in(tmp_path, capfd):
     tracker, where = track(TrackConfig("online"), tmp_path / "run")
     assert tracker.mode == "offline"
     assert where is not None
-    assert capfd.readouterr() == (
-        "",
-        "W&B: no API key: run `wandb login` or set WANDB_API_KEY; tracking offline\n",
-    )
+    printed = capfd.readouterr()
+    assert printed.out == ""
+    assert "wandb login" in printed.err
+    assert printed.err.count("\n") == 1
 
 
 def test_a_malformed_key_means_offline(tmp_path, monkeypatch, capfd):
@@ -206,13 +206,13 @@ def test_a_malformed_key_means_offline(tmp_path, monkeypatch, capfd):
     assert "WANDB_API_KEY invalid" in capfd.readouterr().err
 
 
-def test_a_server_that_is_not_there_means_offline_at_once(tmp_path, closed, capfd):
-    begin = time.monotonic()
+def test_a_server_that_is_not_there_means_offline(tmp_path, closed, capfd):
     tracker, _ = track(TrackConfig("online"), tmp_path / "run")
-    assert time.monotonic() - begin < 10
     assert tracker.mode == "offline"
     error = capfd.readouterr().err
-    assert error == f"W&B: no answer from {closed} in 3 s; tracking offline\n"
+    assert error.startswith("W&B: ")
+    assert closed in error
+    assert error.count("\n") == 1
     assert read_offline_run(tmp_path / "run")[1] == exactly([*HISTORY, TEST])
 
 
@@ -231,6 +231,7 @@ def test_an_online_run_arrives(tmp_path, server, monkeypatch, home, capfd):
     assert {key: server.summary[key] for key in TEST} == TEST
 
 
+@pytest.mark.slow
 def test_the_command_that_finish_returns_uploads_an_offline_run(tmp_path, server, monkeypatch):
     with Tracker(TrackConfig("offline"), tmp_path / "run", SETTINGS, IDENTITY) as tracker:
         for record in HISTORY:
@@ -255,60 +256,44 @@ def test_a_folder_set_offline_by_wandb_stays_offline(tmp_path, server, monkeypat
     assert track(TrackConfig("online"), tmp_path / "b")[0].mode == "online"
 
 
-def test_a_server_that_refuses_means_offline(tmp_path, server, monkeypatch, capfd):
-    log_in(monkeypatch, server)
-    server.status = 401
-    assert track(TrackConfig(), tmp_path / "run")[0].mode == "offline"
-    assert capfd.readouterr().err.count("\n") == 1
-
-
-def test_a_server_that_never_opens_the_run_costs_the_init_timeout(
-    tmp_path, server, monkeypatch, capfd
+@pytest.mark.parametrize(
+    ("fault", "when"),
+    [
+        ("refuses", "open"), ("stalls", "open"), ("stalls", "epochs"),
+        pytest.param("stalls", "chart", marks=pytest.mark.slow),
+    ],
+)  # fmt: skip
+def test_a_server_with_a_fault_costs_one_line_and_what_was_logged_can_be_sent_later(
+    fault, when, tmp_path, server, monkeypatch, capfd
 ):
-    log_in(monkeypatch, server)
-    server.stalled.set()
-    begin = time.monotonic()
-    tracker, where = track(TrackConfig(init_timeout=1.0), tmp_path / "run")
-    assert time.monotonic() - begin < 8
-    assert tracker.mode == "offline"
-    assert server.requests > 0
-    assert capfd.readouterr().err.count("\n") == 1
-    assert where is not None
-    folder = Path(where.removeprefix("wandb sync "))
-    assert read_offline_run(folder)[1] == exactly([*HISTORY, TEST])
+    """Stalled, it never answers: that this ends at all is by the bounds.  Before it takes a chart,
+    wandb asks the server."""
 
+    def begins(moment: str) -> None:
+        if moment == when and fault == "refuses":
+            server.status = 401
+        elif moment == when:
+            server.stalled.set()
 
-def test_a_server_that_stalls_later_costs_the_finish_timeout(tmp_path, server, monkeypatch, capfd):
     log_in(monkeypatch, server)
-    tracker = Tracker(TrackConfig(finish_timeout=1.0), tmp_path / "run", SETTINGS, IDENTITY)
-    server.stalled.set()
-    begin = time.monotonic()
+    begins("open")
+    bounds = {"finish_timeout": 1.0} | ({"init_timeout": 1.0} if when == "open" else {})
+    tracker = Tracker(TrackConfig(**bounds), tmp_path / "run", SETTINGS, IDENTITY)
+    assert tracker.mode == ("offline" if when == "open" else "online")
+    begins("epochs")
     for record in HISTORY:
         tracker.epoch(record)
-    assert time.monotonic() - begin < 1
+    begins("chart")
+    if when == "chart":
+        tracker.ranks(np.array([1, 2]), np.array([1, 1]))
     where = tracker.finish()
-    assert time.monotonic() - begin < 5
-    assert capfd.readouterr().err.count("\n") == 1
+    assert server.requests > 0
+    error = capfd.readouterr().err
+    assert error.startswith("W&B: ")
+    assert error.count("\n") == 1
     assert where is not None
     folder = Path(where.removeprefix("wandb sync "))
-    assert read_offline_run(folder)[1] == exactly(HISTORY)
-
-
-@pytest.mark.slow
-def test_a_server_that_stalls_at_the_chart_costs_the_finish_timeout_too(
-    tmp_path, server, monkeypatch, capfd
-):
-    """wandb asks the server about a table before it takes it."""
-    log_in(monkeypatch, server)
-    tracker = Tracker(TrackConfig(finish_timeout=1.0), tmp_path / "run", SETTINGS, IDENTITY)
-    server.stalled.set()
-    begin = time.monotonic()
-    tracker.ranks(np.array([1, 2]), np.array([1, 1]))
-    assert tracker.finish() is not None
-    assert time.monotonic() - begin < 8
-    assert capfd.readouterr().err == (
-        "W&B: log failed (TimeoutError: no answer in 1 s); the run itself goes on\n"
-    )
+    assert read_offline_run(folder)[1][: len(HISTORY)] == exactly(HISTORY)
 
 
 def test_an_error_inside_wandb_is_reported_once(tmp_path, monkeypatch, capfd):
@@ -322,9 +307,9 @@ def test_an_error_inside_wandb_is_reported_once(tmp_path, monkeypatch, capfd):
         tracker.epoch(record)
     tracker.finish()
     assert tracker.finish() is None
-    assert capfd.readouterr().err == (
-        "W&B: log failed (ConnectionResetError: Connection lost); the run itself goes on\n"
-    )
+    error = capfd.readouterr().err
+    assert "ConnectionResetError: Connection lost" in error
+    assert error.count("\n") == 1
 
 
 def test_a_failed_run_is_marked_and_its_error_passes(tmp_path):
@@ -336,15 +321,18 @@ def test_a_failed_run_is_marked_and_its_error_passes(tmp_path):
     assert read_records(tmp_path / "run")[-1]["exit"]["exit_code"] == 1
 
 
-def test_a_probe_takes_no_longer_than_it_may(monkeypatch):
-    def slow_name_lookup(*_: object) -> None:
-        time.sleep(0.6)
+def test_a_probe_does_not_wait_for_a_name_that_is_looked_up_for_ever(monkeypatch):
+    over = threading.Event()
+
+    def looked_up(*_: object) -> None:
+        over.wait()
         raise OSError
 
-    monkeypatch.setattr(socket, "create_connection", slow_name_lookup)
-    begin = time.monotonic()
-    assert not answers("https://example.invalid", seconds=0.1)
-    assert time.monotonic() - begin < 0.5
+    monkeypatch.setattr(socket, "create_connection", looked_up)
+    try:
+        assert not answers("https://example.invalid", seconds=0.1)
+    finally:
+        over.set()
 
 
 def test_nested_settings_become_dotted_keys():
@@ -419,7 +407,7 @@ def test_a_report_to_a_server_that_is_not_there_is_kept_offline(tmp_path, closed
     where = report(TrackConfig("online"), tmp_path / "report")
     assert where is not None
     assert where.startswith("wandb sync ")
-    assert capfd.readouterr().err == f"W&B: no answer from {closed} in 3 s; tracking offline\n"
+    assert closed in capfd.readouterr().err
 
 
 def test_a_report_arrives_online(tmp_path, server, monkeypatch):

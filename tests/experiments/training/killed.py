@@ -2,104 +2,108 @@
 
 python -m tests.experiments.training.killed DATA FOLDER POINT,POINT,...,0 ...
 Each list is a run on DATA/planted.txt, into FOLDER/0, FOLDER/1 and so on.  Each of its points is
-a training, restarted as a user would, that is killed (SIGKILL) at that point; 0 is one that is
-left alone, but lists its points.  Prints a line for each: where it ended, after how many points.
-Forking from a process that has imported everything, but computed nothing, saves the imports.
+a training, restarted as a user would, that is killed at that point; 0 is one that is left alone,
+but lists its points.  Prints a line for each: where it ended, after how many points.
+Forking from a process that has imported everything, but computed nothing, saves the imports:
+one training, which is thrown away, tells what there is to import.
+
+A kill leaves what is on disk and nothing else.  So the points are the moments before Python asks
+the system to change the run's folder, which its audit events tell whatever function of ours asks,
+and the midst of every file that is written.
 """
 
 from __future__ import annotations
 
-import functools
+import contextlib
+import importlib
 import os
+import resource
 import signal
 import sys
-from collections.abc import Callable
+import tempfile
 from pathlib import Path
 from typing import Any
 
-import torch._dynamo  # torch's optimisers import it at their first use, for a second  # noqa: F401
-
-import experiments.evaluation.ranking as evaluation
 from experiments.cli.main import main
-from experiments.data.batches import TrainingBatches
-from experiments.storage.run_folder import RunFolder
-from experiments.training import loop, resume, run
-from experiments.training import train as training
-from experiments.training.optimizer import Optimizer
-from tests.experiments.small_data import FAST
+from tests.experiments.small_data import FAST, RUN_FILES
 
 FIELDS = ("--model=cl4srec", "--epochs=3", "--contrast.0.operators=[crop, mask]", *FAST)
-WATCHED: list[tuple[Any, str]] = [
-    (run, "load"),
-    (run, "build_model"),
-    (loop, "train_epoch"),
-    (run, "evaluate"),
-    (resume, "save_weights"),
-    (resume, "save_state"),
-    (training, "write_result"),
-    (evaluation, "count_ranks"),
-    (TrainingBatches, "epoch"),
-    (Optimizer, "descend"),
-    (RunFolder, "claim"),
-    (RunFolder, "write_config"),
-    (RunFolder, "append_history"),
-    (RunFolder, "keep_history"),
-    (os, "fsync"),
-    (os, "replace"),
-    (Path, "mkdir"),
-    (Path, "unlink"),
-    (Path, "write_bytes"),
-]
+CHANGES = {"os.mkdir": "make", "os.rename": "rename", "os.remove": "remove", "os.rmdir": "remove"}
+BYTES = 10  # of a file that is left in the midst of being written; each is longer
 
 
 class Points:
-    """Counts points, and kills the process at the one that is `fatal`."""
+    """Counts the points in one folder, and kills the process at the one that is `fatal`."""
 
-    def __init__(self, fatal: int, report: int) -> None:
-        self.fatal, self.report, self.passed = fatal, report, 0
+    def __init__(self, folder: Path, fatal: int, report: int) -> None:
+        self.folder, self.fatal, self.report = str(folder), fatal, report
         self.names: list[str] = []
+        self.dying = False
 
-    def reach(self, name: str, last: Callable[[], object] = lambda: None) -> None:
-        """A point; `last` is what the process still does when it dies here."""
-        self.passed += 1
+    def look(self, event: str, given: tuple[Any, ...]) -> None:
+        """An audit hook."""
+        if event not in ("open", *CHANGES) or not isinstance(given[0], (str, os.PathLike)):
+            return
+        path = os.fspath(given[0])
+        if not path.startswith(self.folder):
+            return
+        if event != "open":
+            self.reach(f"{CHANGES[event]}:{called(path) if path != self.folder else 'folder'}")
+        elif given[2] & (os.O_WRONLY | os.O_RDWR):
+            self.reach(f"open:{called(path)}")
+            if called(path) in RUN_FILES:
+                self.reach(f"half:{called(path)}", path)
+
+    def reach(self, name: str, half: str | None = None) -> None:
+        """A point; half: the file that is about to be written, whose midst it is."""
         self.names.append(name)
-        if self.passed == self.fatal:
-            last()
-            self.tell(name)
+        if self.dying:  # there was less to write than what is left of it
             os.kill(os.getpid(), signal.SIGKILL)
+        if len(self.names) == self.fatal:
+            self.tell(name)
+            if half is None:
+                os.kill(os.getpid(), signal.SIGKILL)
+            self.dying = True
+            allow(BYTES + (os.path.getsize(half) if os.path.exists(half) else 0))
 
     def tell(self, name: str) -> None:
         names = [] if self.fatal else self.names
-        os.write(self.report, f"{' '.join([name, str(self.passed), *names])}\n".encode())
-
-    def watch(self, owner: Any, name: str) -> None:
-        """Make a point before and after each call, and for writes one in their midst."""
-        original = getattr(owner, name)
-
-        @functools.wraps(original)
-        def watched(*arguments: Any, **options: Any) -> Any:
-            self.reach(f"before:{name}")
-            if name == "write_bytes":
-                path, content = arguments
-                self.reach("half:write_bytes", lambda: half_written(path, bytes(content)))
-            if name == "append_history":
-                history = arguments[0].history
-                self.reach("half:append_history", lambda: half_appended(history))
-            result = original(*arguments, **options)
-            self.reach(f"after:{name}")
-            return result
-
-        setattr(owner, name, watched)
+        os.write(self.report, f"{' '.join([name, str(len(self.names)), *names])}\n".encode())
 
 
-def half_written(path: Path, content: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(content[: len(content) // 2])
+def allow(size: int) -> None:
+    """The system kills this process in the midst of a file that grows beyond this many bytes."""
+    signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
 
 
-def half_appended(path: Path) -> None:
-    with path.open("ab") as file:
-        file.write(b'{"epoch": 1, "step"')
+def called(path: str) -> str:
+    """The file of a run that it is or will become; else its own name."""
+    name = os.path.basename(path)
+    return next((known for known in RUN_FILES if known in name), name)
+
+
+def run(data: Path, out: Path) -> int:
+    """Begin a training, or continue the one that is there; its exit code."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    place = ["--dataset", "planted", "--data-dir", str(data), "--out", str(out), *FIELDS]
+    resume = (out / "config.yaml").exists()
+    return main(["train", "--out", str(out), "--resume"] if resume else ["train", *place])
+
+
+def import_all(data: Path) -> None:
+    """Whatever a training imports."""
+    with tempfile.TemporaryDirectory() as folder:
+        names, trial = Path(folder) / "names", os.fork()
+        if trial == 0:
+            run(data, Path(folder) / "run")
+            names.write_text("\n".join(sys.modules))
+            os._exit(0)
+        os.waitpid(trial, 0)
+        for name in names.read_text().splitlines():
+            with contextlib.suppress(ImportError):
+                importlib.import_module(name)
 
 
 def trained(data: Path, out: Path, fatal: int) -> str:
@@ -107,13 +111,9 @@ def trained(data: Path, out: Path, fatal: int) -> str:
     read, report = os.pipe()
     child = os.fork()
     if child == 0:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        points = Points(fatal, report)
-        for owner, name in WATCHED:
-            points.watch(owner, name)
-        place = ["--dataset", "planted", "--data-dir", str(data), "--out", str(out), *FIELDS]
-        resume = (out / "config.yaml").exists()
-        code = main(["train", "--out", str(out), "--resume"] if resume else ["train", *place])
+        points = Points(out, fatal, report)
+        sys.addaudithook(points.look)
+        code = run(data, out)
         points.tell("finished" if code == 0 else f"failed-{code}")
         os._exit(code)
     os.close(report)
@@ -124,6 +124,7 @@ def trained(data: Path, out: Path, fatal: int) -> str:
 
 
 if __name__ == "__main__":
+    import_all(Path(sys.argv[1]))
     for number, chain in enumerate(sys.argv[3:]):
         for point in chain.split(","):
             out = Path(sys.argv[2]) / str(number)

@@ -15,7 +15,6 @@ from experiments.config.run_config import TrainConfig
 from experiments.training.optimizer import Optimizer, clip
 from models.losses.next_item import SampledSoftmax
 from tests.experiments.small_data import FAST, planted, read_history, train, write_text
-from tests.experiments.training.test_distributed import NO_DROPOUT, train_together
 from tests.histories import generator
 from tests.models.tiny import (
     build_model,
@@ -145,15 +144,3 @@ def test_a_norm_that_is_not_positive_is_refused(value: str, capsys) -> None:
     error = capsys.readouterr().err
     assert "clip_norm" in error
     assert error.count("\n") == 1
-
-
-@pytest.mark.slow
-def test_two_processes_clip_the_gradient_of_the_whole_batch(data: Path, tmp_path: Path) -> None:
-    fields = (*FAST, *NO_DROPOUT, "--model=sasrec", "--epochs=3", "--train.clip_norm=0.05",
-              "--train.batch_size=13")  # fmt: skip
-    train(data, tmp_path / "one", *fields)
-    train_together(2, data, tmp_path / "two", *fields)
-    one, two = read_history(tmp_path / "one"), read_history(tmp_path / "two")
-    assert len(one) == len(two) == 3
-    for alone, together in zip(one, two, strict=True):
-        assert together == pytest.approx(alone, rel=2e-3, abs=2e-4)

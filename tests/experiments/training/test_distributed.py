@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -14,21 +13,42 @@ from hypothesis import strategies as st
 
 from experiments.storage.files import REPOSITORY
 from models.shard import Shard
-from tests.experiments.small_data import FAST, planted, read_history, train, write_text
+from tests.experiments.small_data import (
+    FAST,
+    planted,
+    read_history,
+    read_json,
+    train,
+    write_text,
+)
 
 TASKS = "[augmented_views, {task: same_target, false_negatives: [user]}, dropout_views]"
-NO_DROPOUT = ("--encoder.dropout=0", "--encoder.attention_dropout=0")
+FIELDS = (
+    *(*FAST, "--encoder.dropout=0", "--encoder.attention_dropout=0"),
+    *("--model=sasrec", f"--contrast={TASKS}"),
+    *("--train.batch_size=13", "--train.diagnose_every=1", "--epochs=3"),
+)
+RUNS = {
+    "prefixes": (*FIELDS, "--examples=prefixes"),
+    "windows": (*FIELDS, "--examples=windows", "--train.clip_norm=0.05"),
+}
 
 
-def train_together(processes: int, data: Path, out: Path, *arguments: str) -> str:
-    """run.py under torchrun; what the first process printed."""
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data")
+    write_text(folder, "planted", planted(users=45))
+    return folder
+
+
+def train_together(data: Path, out: Path, *fields: str) -> str:
+    """run.py by two processes, as torchrun starts them; what they print."""
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    command = [*torchrun, f"--nproc-per-node={processes}", "run.py", "train"]
-    where = ["--dataset", "planted", "--data-dir", str(data), "--out", str(out)]
+    place = ["--dataset=planted", f"--data-dir={data}"] * ("--resume" not in fields)
     done = subprocess.run(
-        [*command, *where, *arguments],
+        [*torchrun, "--nproc-per-node=2", "run.py", "train", f"--out={out}", *place, *fields],
         cwd=REPOSITORY,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "WANDB_MODE": "disabled"},
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
         timeout=300,
@@ -37,34 +57,29 @@ def train_together(processes: int, data: Path, out: Path, *arguments: str) -> st
     return done.stdout
 
 
+@pytest.fixture(scope="module")
+def prefix(data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A run by two processes, and what they print."""
+    out = tmp_path_factory.mktemp("together") / "prefixes"
+    return out, train_together(data, out, *RUNS["prefixes"])
+
+
 @given(rows=st.integers(1, 40), count=st.integers(1, 7))
 def test_every_row_is_of_one_process(rows: int, count: int) -> None:
     parts = [range(rows)[Shard(rank, count).part(rows)] for rank in range(count)]
     assert [row for part in parts for row in part] == list(range(rows))
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("examples", ["prefixes", "windows"])
-def test_two_processes_have_the_losses_and_gradients_of_one(examples: str, tmp_path: Path) -> None:
-    """Every recorded loss, diagnosis, gradient norm and metric of three epochs; 45 rows in
-    batches of 13 leave an odd last batch."""
-    data = tmp_path / "data"
-    write_text(data, "planted", planted(users=45))
-    arguments = (
-        *(*FAST, *NO_DROPOUT, f"--examples={examples}", "--train.batch_size=13"),
-        *("--model=sasrec", f"--contrast={TASKS}", "--epochs=3", "--train.diagnose_every=1"),
-    )
-    train(data, tmp_path / "one", *arguments)
-    printed = train_together(2, data, tmp_path / "two", *arguments)
-    assert printed.count("test, at the best epoch") == 1
-    one, two = read_history(tmp_path / "one"), read_history(tmp_path / "two")
-    assert len(one) == len(two) == 3
-    for alone, together in zip(one, two, strict=True):
+def assert_alike(one: Path, two: Path) -> None:
+    """Every recorded loss, diagnosis, gradient norm and metric of three epochs."""
+    histories = read_history(one), read_history(two)
+    assert len(histories[0]) == len(histories[1]) == 3
+    for alone, together in zip(*histories, strict=True):
         assert together.keys() == alone.keys()
         for key, value in alone.items():
             tips = key.endswith("/accuracy")  # two negatives may score alike to the last digit
             assert together[key] == pytest.approx(value, rel=2e-3, abs=0.02 if tips else 2e-4), key
-    results = [json.loads((tmp_path / run / "result.json").read_text()) for run in ("one", "two")]
+    results = [read_json(run / "result.json") for run in (one, two)]
     assert results[0]["best_epoch"] == results[1]["best_epoch"]
     for split in ("valid", "test"):
         for rule, metrics in results[0]["metrics"][split].items():
@@ -73,21 +88,28 @@ def test_two_processes_have_the_losses_and_gradients_of_one(examples: str, tmp_p
 
 
 @pytest.mark.slow
-def test_a_run_of_two_processes_resumes(tmp_path: Path) -> None:
-    data, out = tmp_path / "data", tmp_path / "run"
-    write_text(data, "planted", planted())
-    train_together(2, data, out, *FAST, "--model=cl4srec", "--epochs=2")
-    whole = tmp_path / "whole"
-    train_together(2, data, whole, *FAST, "--model=cl4srec", "--epochs=3")
-    resumed = ["--out", str(out), "--resume", "--epochs=3"]
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    done = subprocess.run(
-        [*torchrun, "--nproc-per-node=2", "run.py", "train", *resumed],
-        cwd=REPOSITORY,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert read_history(out) == read_history(whole)
+def test_two_processes_have_the_losses_and_gradients_of_one_and_print_once(
+    prefix: tuple[Path, str], data: Path, tmp_path: Path
+) -> None:
+    """45 rows in batches of 13 leave an odd last batch."""
+    train(data, tmp_path / "one", *RUNS["prefixes"])
+    assert_alike(tmp_path / "one", prefix[0])
+    assert prefix[1].count("test, at the best epoch") == 1
+
+
+@pytest.mark.slow
+def test_a_run_of_two_processes_resumes(
+    prefix: tuple[Path, str], data: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    train_together(data, out, *RUNS["prefixes"], "--epochs=2")
+    train_together(data, out, "--resume", "--epochs=3")
+    assert read_history(out) == read_history(prefix[0])
+
+
+@pytest.mark.slow
+def test_two_processes_clip_the_gradient_of_the_whole_batch(data: Path, tmp_path: Path) -> None:
+    """Also where a row is a window: all else is as of one process, too."""
+    train(data, tmp_path / "one", *RUNS["windows"])
+    train_together(data, tmp_path / "two", *RUNS["windows"])
+    assert_alike(tmp_path / "one", tmp_path / "two")

@@ -50,12 +50,16 @@ def assert_undisturbed(folder: Path, whole: Path, runs: int) -> None:
 
 
 @pytest.mark.slow
-def test_a_kill_at_every_kind_of_point_loses_nothing(whole, tmp_path: Path) -> None:
-    """One kill each before, after and in the midst of every step of preparing, training,
-    evaluating and writing: at one of its calls, drawn at random."""
+def test_a_kill_at_every_kind_of_change_on_disk_loses_nothing(whole, tmp_path: Path) -> None:
+    """One kill each before every kind of change of the run's folder, which is after the one
+    before, and in the midst of every file: at one of its writes, drawn at random."""
     folder, names = whole
     kinds = sorted(set(names))
-    assert len(kinds) > 35
+    assert {kind for kind in kinds if kind.startswith("half:")} == {f"half:{n}" for n in RUN_FILES}
+    whole_files = {name for name in RUN_FILES if name != "history.jsonl"}
+    assert {kind for kind in kinds if kind.startswith("rename:")} == {
+        f"rename:{name}" for name in whole_files
+    }
     pick = Random(0)
     chains = [
         [1 + pick.choice([at for at, name in enumerate(names) if name == kind]), 0]
@@ -68,11 +72,12 @@ def test_a_kill_at_every_kind_of_point_loses_nothing(whole, tmp_path: Path) -> N
 
 
 @pytest.mark.slow
-def test_fifty_kills_at_random_lose_nothing(whole, tmp_path: Path) -> None:
+def test_kills_at_random_again_and_again_lose_nothing(whole, tmp_path: Path) -> None:
+    """Five of each of six runs."""
     folder, names = whole
     pick = Random(1)
-    chains = [[*(pick.randint(1, len(names) // 2) for _ in range(5)), 0] for _ in range(10)]
+    chains = [[*(pick.randint(1, len(names) // 2) for _ in range(5)), 0] for _ in range(6)]
     ended = [where for _, where, _ in trained(folder / "data", tmp_path, chains)]
-    assert ended[5::6] == ["finished"] * 10
-    assert ended.count("finished") < 20  # 50 kills, but for runs that ended before their point
+    assert ended[5::6] == ["finished"] * 6
+    assert ended.count("finished") < 12  # a run may end before its point
     assert_undisturbed(tmp_path, folder, len(chains))

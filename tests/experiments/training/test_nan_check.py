@@ -150,8 +150,13 @@ ODD: dict[str, Users] = {
     "repeated": with_repeats(planted()),
     "threes": [items[:3] for items in planted()],
 }
-SEQUENCE = [name for name in PRESETS if name != "augment-only"]  # whose operators move items
-TRAINED = [(name, "prefixes") for name in PRESETS] + [(name, "windows") for name in SEQUENCE]
+KINDS = [name for name in ODD if name != "threes"]
+EXAMPLES = ("prefixes", "windows")
+COVERING = [  # every model with every kind of data, of which half are of each examples
+    (model, EXAMPLES[(place + kind) % 2 if model != "augment-only" else 0], name)
+    for place, model in enumerate(PRESETS)
+    for kind, name in enumerate(KINDS)
+]  # the operators of augment-only move items, which sequence does not allow
 
 
 def assert_finite(out: Path) -> None:
@@ -163,8 +168,7 @@ def assert_finite(out: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:clusters. ")  # fewer users than intents
-@pytest.mark.parametrize("dataset", [name for name in ODD if name != "threes"])
-@pytest.mark.parametrize(("model", "examples"), TRAINED)
+@pytest.mark.parametrize(("model", "examples", "dataset"), COVERING)
 def test_odd_data_are_trained_on_or_refused_in_one_line(
     model: str, examples: str, dataset: str, data: Path, tmp_path: Path, capsys
 ) -> None:
@@ -172,8 +176,9 @@ def test_odd_data_are_trained_on_or_refused_in_one_line(
     code = start(data, tmp_path / "run", *fields, dataset=dataset)
     if (model, dataset) == ("sasrec-bce", "one-item"):
         assert code == 2
-        told = f"error: {data}/one-item.txt: negatives need a catalogue of two items, got 1\n"
-        assert capsys.readouterr().err == told
+        error = capsys.readouterr().err
+        assert error.startswith(f"error: {data}/one-item.txt: negatives")
+        assert error.count("\n") == 1
         assert not (tmp_path / "run").exists()
     else:
         assert code == 0
@@ -218,11 +223,12 @@ def test_a_batch_may_be_of_one_history(model: str, tmp_path: Path) -> None:
     assert_finite(tmp_path / "run")
 
 
+@pytest.mark.parametrize("temperature", ["0.001", "100"])
 @pytest.mark.parametrize(
-    "temperature", ["0.001", pytest.param("0.01", marks=pytest.mark.slow), "100"]
-)
-@pytest.mark.parametrize("similarity", ["dot", "cosine"])
-@pytest.mark.parametrize("model", ["cl4srec", "duorec", "same-user", "two-tower", "iclrec"])
+    ("model", "similarity"),
+    [("cl4srec", "dot"), ("cl4srec", "cosine"), ("duorec", "dot"), ("same-user", "cosine"),
+     ("two-tower", "dot"), ("iclrec", "cosine")],
+)  # fmt: skip
 @pytest.mark.filterwarnings("ignore:clusters. ")
 def test_extreme_temperatures_train_to_finite_numbers(
     model: str, similarity: str, temperature: str, data: Path, tmp_path: Path

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 import experiments.training.run as training
 from experiments.cli.main import main
-from experiments.data.batches import TrainingBatches
 from experiments.storage.files import REPOSITORY
 from tests.experiments.small_data import FAST, planted, read_history, train, write_text
 from tests.experiments.tracking.wandb_reader import read_records
@@ -23,7 +23,7 @@ from tests.experiments.training.test_train import assert_same_run
 
 FIELDS = ("--model=cl4srec", "--epochs=3", *FAST)
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
-ORDINARY_EPOCH = TrainingBatches.epoch
+STEP = 7  # the third of the second epoch
 
 
 @pytest.fixture(scope="module")
@@ -39,16 +39,17 @@ def start(runs: Path, out: Path, *fields: str) -> int:
     return main(["train", *place, *FIELDS, *fields])
 
 
-def signalled(number: signal.Signals) -> Callable[..., Iterator[Any]]:
-    """The batches of an epoch; a signal arrives after two batches of the second."""
+def signalled(number: signal.Signals) -> Callable[..., None]:
+    """Tensor.backward, of which there is one a batch; a signal arrives in the second epoch."""
+    ordinary, calls = torch.Tensor.backward, list[None]()
 
-    def epoch(self: TrainingBatches, count: int) -> Iterator[Any]:
-        for place, batch in enumerate(ORDINARY_EPOCH(self, count)):
-            if (count, place) == (2, 2):
-                signal.raise_signal(number)
-            yield batch
+    def backward(*given: Any, **more: Any) -> None:
+        calls.append(None)
+        if len(calls) == STEP:
+            signal.raise_signal(number)
+        ordinary(*given, **more)
 
-    return epoch
+    return backward
 
 
 @contextmanager
@@ -68,7 +69,7 @@ def test_a_signal_ends_with_its_code_and_the_command_that_goes_on(
 ) -> None:
     out = tmp_path / "my run"
     with monkeypatch.context() as patch, default_handler(number) as before:
-        patch.setattr(TrainingBatches, "epoch", signalled(number))
+        patch.setattr(torch.Tensor, "backward", signalled(number))
         assert start(runs, out) == CODES[number]
         assert signal.getsignal(number) is before
     command = f"python run.py train --out '{out}' --resume"
@@ -93,7 +94,7 @@ def test_a_signal_before_there_is_a_run_leaves_nothing(
 
 def test_a_signal_that_is_ignored_stays_ignored(runs: Path, tmp_path: Path, monkeypatch) -> None:
     """As nohup has it."""
-    monkeypatch.setattr(TrainingBatches, "epoch", signalled(signal.SIGHUP))
+    monkeypatch.setattr(torch.Tensor, "backward", signalled(signal.SIGHUP))
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         assert start(runs, tmp_path / "run") == 0
@@ -104,7 +105,7 @@ def test_a_signal_that_is_ignored_stays_ignored(runs: Path, tmp_path: Path, monk
 def test_a_stopped_run_is_marked_as_failed_where_it_is_tracked(
     runs: Path, tmp_path: Path, monkeypatch
 ) -> None:
-    monkeypatch.setattr(TrainingBatches, "epoch", signalled(signal.SIGTERM))
+    monkeypatch.setattr(torch.Tensor, "backward", signalled(signal.SIGTERM))
     assert start(runs, tmp_path / "run", "--track.mode=offline") == 143
     assert read_records(tmp_path / "run")[-1]["exit"]["exit_code"] == 1
 
@@ -114,7 +115,7 @@ def test_plugins_are_in_the_command_that_goes_on(
 ) -> None:
     plugin = tmp_path / "mine.py"
     plugin.write_text("OPERATORS = {}\n")
-    monkeypatch.setattr(TrainingBatches, "epoch", signalled(signal.SIGINT))
+    monkeypatch.setattr(torch.Tensor, "backward", signalled(signal.SIGINT))
     with default_handler(signal.SIGINT):
         assert start(runs, tmp_path / "run", "--plugin", str(plugin)) == 130
     assert f"--resume --plugin {plugin}`" in capsys.readouterr().err
@@ -126,18 +127,17 @@ def waiting(where: str) -> str:
     where: what it does when the first signal stops it there.
     """
     return (
-        "import sys, time\n"
+        "import sys, time, torch\n"
         "import experiments.tracking.tracker as track\n"
         "from experiments.cli.main import main\n"
-        "from experiments.data.batches import TrainingBatches\n"
-        "ordinary = TrainingBatches.epoch\n"
-        "def epoch(self, count):\n"
-        "    for batch in ordinary(self, count):\n"
-        "        if count == 2:\n"
-        "            print('waiting', file=sys.stderr, flush=True)\n"
-        "            time.sleep(60)\n"
-        "        yield batch\n"
-        "TrainingBatches.epoch = epoch\n"
+        "ordinary, calls = torch.Tensor.backward, []\n"
+        "def backward(*given, **more):\n"
+        "    calls.append(1)\n"
+        f"    if len(calls) == {STEP}:\n"
+        "        print('waiting', file=sys.stderr, flush=True)\n"
+        "        time.sleep(60)\n"
+        "    ordinary(*given, **more)\n"
+        "torch.Tensor.backward = backward\n"
         "def finish(self, exit_code=0):\n"
         f"    {where}\n"
         "track.Tracker.finish = finish\n"
