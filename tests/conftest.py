@@ -36,6 +36,19 @@ def own_neighbours(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True)
+def no_plug_in_stays() -> Iterator[None]:
+    """What a test registers is gone after it."""
+    from augment import OPERATORS
+    from models.tasks import TASKS
+
+    before = dict(OPERATORS), dict(TASKS)
+    yield
+    for catalogue, entries in zip((OPERATORS, TASKS), before, strict=True):
+        catalogue.clear()
+        catalogue.update(entries)
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--plugin", action="append", default=[], metavar="FILE.py|MODULE",

@@ -60,7 +60,7 @@ def told_current(key: str, value: Any) -> tuple[str, Any]:
     now, meant = current(key, value)
     if now != key:
         print(f"note: --{key} is called --{now} now", file=sys.stderr)
-    elif meant != value:
+    elif meant is not value and meant != value:
         print(f"note: --{key}: {value} is called {meant} now", file=sys.stderr)
     return now, meant
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 import numpy as np
 from scipy.stats import ttest_rel
+
+from experiments.aliases import current_task
 
 SASREC = "sasrec"
 
@@ -60,6 +62,17 @@ def table(verdicts: list[Verdict]) -> str:
         for v in verdicts
     ]
     return "\n".join(lines)
+
+
+def outcome_of(line: dict[str, Any]) -> Outcome:
+    """From a line of the results, without what made it; tasks and fields by their present names.
+
+    Errors: KeyError, TypeError or ValueError for what is no such line.
+    """
+    names = [field.name for field in fields(Outcome) if field.name != "environment"]
+    task = current_task({**line["fields"], "task": line["task"]})
+    name = task.pop("task")
+    return Outcome(**{**{key: line[key] for key in names}, "task": name, "fields": task})
 
 
 def as_record(outcome: Outcome) -> dict[str, Any]:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import fields
 from pathlib import Path
 
 from experiments.errors import UsageError
-from experiments.planted.verdict import SASREC, Outcome, Verdict, verdict
+from experiments.planted.verdict import SASREC, Outcome, Verdict, outcome_of, verdict
 from experiments.report.numbers import number_text, signed
 
 FILE = "planted.jsonl"
@@ -21,13 +20,12 @@ WORLDS = {
 
 def outcomes(path: Path) -> list[Outcome]:
     """The lines without what made them.  UsageError that names file and line."""
-    names = [field.name for field in fields(Outcome) if field.name != "environment"]
     read = []
     with path.open(encoding="utf-8") as file:
         for number, text in enumerate(file, 1):
             try:
                 line = json.loads(text)
-                read.append(Outcome(**{name: line[name] for name in names}))
+                read.append(outcome_of(line))
             except (KeyError, TypeError, ValueError) as error:
                 raise UsageError(
                     f"{path.name}:{number}: not a line of these results ({error!r})"

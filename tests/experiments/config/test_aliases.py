@@ -184,16 +184,11 @@ TASKS = {"written_before": Whole}
 def test_a_plug_in_with_old_names_trains(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from models.tasks import TASKS
-
     plugin = tmp_path / "mine.py"
     plugin.write_text(PLUGIN)
     write_text(tmp_path, "planted", planted())
     words = ("--plugin", str(plugin), "--model", "sasrec", "--contrast=[written_before]")
-    try:
-        train(tmp_path, tmp_path / "run", *SMALL, "--epochs=1", *words)
-    finally:
-        TASKS.pop("written_before", None)
+    train(tmp_path, tmp_path / "run", *SMALL, "--epochs=1", *words)
     notes = capsys.readouterr().err
     assert "make_views" in notes
     assert "HistoryState" in notes

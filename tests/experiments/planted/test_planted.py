@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,15 @@ from numpy.typing import NDArray
 
 from experiments.planted.cases import CASES
 from experiments.planted.compare import compare
-from experiments.planted.verdict import SASREC, Outcome, Verdict, as_record, table, verdict
+from experiments.planted.verdict import (
+    SASREC,
+    Outcome,
+    Verdict,
+    as_record,
+    outcome_of,
+    table,
+    verdict,
+)
 from experiments.planted.worlds import CLUSTERS, ITEMS, NOISE, WORLDS, World, noisy_clusters
 from experiments.storage.files import REPOSITORY
 from models.tasks import TASKS
@@ -116,9 +123,7 @@ def test_a_record_says_which_code_and_data_made_it() -> None:
 
 def recorded() -> list[Outcome]:
     """The committed record, without what made it."""
-    names = [one.name for one in fields(Outcome) if one.name != "environment"]
-    lines = [json.loads(line) for line in RECORD.read_text().splitlines()]
-    return [Outcome(**{name: line[name] for name in names}) for line in lines]
+    return [outcome_of(json.loads(line)) for line in RECORD.read_text().splitlines()]
 
 
 @pytest.mark.parametrize("task", CASES)

@@ -193,8 +193,8 @@ def test_a_record_from_elsewhere_is_merged_first(
     assert (tmp_path / "out" / "new" / "table.md").is_file()
 
 
-def test_the_planted_table_of_the_readme_is_its_records() -> None:
-    text = (REPOSITORY / "README.md").read_text()
+def test_the_planted_table_of_the_page_is_its_results() -> None:
+    text = (REPOSITORY / "experiments" / "docs" / "extending.md").read_text()
     assert planted_block(RESULTS / "planted.jsonl") in text
 
 
