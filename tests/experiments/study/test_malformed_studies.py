@@ -150,8 +150,8 @@ def reported(results: Path, drawn: bool) -> None:
     ("examples", "least", "drawn"),
     [
         (15, 4, False),
-        pytest.param(500, 220, False, marks=pytest.mark.slow),
-        pytest.param(40, 10, True, marks=pytest.mark.slow),
+        pytest.param(250, 100, False, marks=pytest.mark.slow),
+        pytest.param(12, 2, True, marks=pytest.mark.slow),
     ],
 )
 def test_any_record_is_read_alike_by_all_or_refused(

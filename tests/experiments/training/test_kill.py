@@ -73,11 +73,11 @@ def test_a_kill_at_every_kind_of_change_on_disk_loses_nothing(whole, tmp_path: P
 
 @pytest.mark.slow
 def test_kills_at_random_again_and_again_lose_nothing(whole, tmp_path: Path) -> None:
-    """Five of each of six runs."""
+    """Five of each of four runs."""
     folder, names = whole
     pick = Random(1)
-    chains = [[*(pick.randint(1, len(names) // 2) for _ in range(5)), 0] for _ in range(6)]
+    chains = [[*(pick.randint(1, len(names) // 2) for _ in range(5)), 0] for _ in range(4)]
     ended = [where for _, where, _ in trained(folder / "data", tmp_path, chains)]
-    assert ended[5::6] == ["finished"] * 6
-    assert ended.count("finished") < 12  # a run may end before its point
+    assert ended[5::6] == ["finished"] * 4
+    assert ended.count("finished") < 8  # a run may end before its point
     assert_undisturbed(tmp_path, folder, len(chains))
