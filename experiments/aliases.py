@@ -1,9 +1,9 @@
 """Names from before, and what they are called now: the one table of them.
 
 Old names keep working wherever they can be met: on the command line, in a study's YAML, in the
-config.yaml of a run, in a data set's declaration, in committed results, and in plug-ins.  Hashes
-of configurations are taken over the names that a field had first, so that a trial keeps its id
-when one of its fields is renamed.
+config.yaml of a run, in a preset, in a data set's declaration, in committed results, and in
+plug-ins.  Hashes of configurations are taken over the names that a field had first, so that a
+trial keeps its id when one of its fields is renamed.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+from experiments.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -37,10 +39,22 @@ FIELDS = (
 )
 TASKS = {"dropout_twin": "dropout_views", "recent_self": "recent_subsequence"}
 """Kinds of contrastive tasks."""
-CLASSES = {"Wanted": "EncodingRequest", "OwnState": "HistoryState", "ItemVectors": "ItemEmbeddings"}
+CLASSES = {
+    "Wanted": "EncodingRequest",
+    "OwnState": "HistoryState",
+    "ItemVectors": "ItemEmbeddings",
+    "DropoutTwin": "DropoutViews",
+    "RecentSelf": "RecentSubsequence",
+}
 """What a plug-in imports from models.tasks."""
-METHODS = {"pair": "make_views", "altered": "augment_negatives", "share": "select_rows"}
-"""What a plug-in's task defines."""
+METHODS = {
+    "pair": "make_views",
+    "altered": "augment_negatives",
+    "share": "select_rows",
+    "draw_pair": "draw_views",
+    "beyond": "extra_negatives",
+}
+"""What a plug-in's task defines or calls."""
 
 
 def current(key: str, value: Any) -> tuple[str, Any]:
@@ -50,20 +64,28 @@ def current(key: str, value: Any) -> tuple[str, Any]:
     be a part of the configuration: ("contrast", ["dropout_twin"]) -> ("contrast",
     ["dropout_views"]).  What was never renamed stays as it is.
     """
+    return translated(key, value, back=False)
+
+
+def original(key: str, value: Any) -> tuple[str, Any]:
+    """The same under the names that it had first."""
+    return translated(key, value, back=True)
+
+
+def translated(key: str, value: Any, back: bool) -> tuple[str, Any]:
     group, *path = key.split(".")
+    kinds = {new: old for old, new in TASKS.items()} if back else TASKS
     if not path:
-        top = current_tree({group: value})
-        return next(iter(top.items()))
-    if group != "contrast":
+        tree = original_tree({group: value}) if back else current_tree({group: value})
+        return next(iter(tree.items()))
+    if group != "contrast" or len(path) > 2:
         return key, value
-    path[0] = TASKS.get(path[0], path[0])
     if len(path) == 1:
-        return f"{group}.{path[0]}", current_task(value)
+        return key, original_task(value) if back else current_task(value)
     if path[1] == "task":
-        return f"{group}.{path[0]}.task", TASKS.get(value, value) if is_text(value) else value
-    if len(path) == 2:
-        (path[1], value), *_ = renamed({path[1]: value}, "contrast").items()
-    return ".".join([group, *path]), value
+        return key, kinds.get(value, value) if isinstance(value, str) else value
+    ((name, value),) = renamed({path[1]: value}, group, back).items()
+    return f"{group}.{path[0]}.{name}", value
 
 
 def current_key(key: str) -> str:
@@ -72,7 +94,10 @@ def current_key(key: str) -> str:
 
 
 def current_tree(tree: Mapping[str, Any]) -> dict[str, Any]:
-    """The nested plain values of a configuration, or some of them, as they are called now."""
+    """The nested plain values of a configuration, or some of them, as they are called now.
+
+    Errors: UsageError where a field is given under both of its names.
+    """
     tree = renamed(tree, "")
     if isinstance(tree.get("contrast"), list):
         tree["contrast"] = [current_task(task) for task in tree["contrast"]]
@@ -86,9 +111,8 @@ def current_task(task: Any) -> Any:
     if not isinstance(task, dict):
         return task
     task = renamed(task, "contrast")
-    if is_text(task.get("task")):
-        task["task"] = TASKS.get(task["task"], task["task"])
-    return task
+    kind = task.get("task")
+    return {**task, "task": TASKS[kind]} if isinstance(kind, str) and kind in TASKS else task
 
 
 def original_tree(tree: Mapping[str, Any]) -> dict[str, Any]:
@@ -104,28 +128,38 @@ def original_tree(tree: Mapping[str, Any]) -> dict[str, Any]:
 
 def original_task(task: Any) -> Any:
     first = {new: old for old, new in TASKS.items()}
+    if isinstance(task, str):
+        return first.get(task, task)
     if not isinstance(task, dict):
-        return first.get(task, task) if is_text(task) else task
+        return task
     task = renamed(task, "contrast", back=True)
-    for key in ("task", "name"):  # a task is named by its kind where nothing else is said
-        if is_text(task.get(key)):
-            task[key] = first.get(task[key], task[key])
+    kind = task.get("task")
+    if isinstance(kind, str) and kind in first:
+        named_by_kind = {"name": first[kind]} if task.get("name") == kind else {}
+        task = {**task, "task": first[kind], **named_by_kind}
     return task
 
 
+def old_kind(kind: str) -> str | None:
+    """What a kind of task was called before; None where it has its first name."""
+    return next((old for old, new in TASKS.items() if new == kind), None)
+
+
 def renamed(fields: Mapping[str, Any], within: str, back: bool = False) -> dict[str, Any]:
-    """Fields of one group under their present names, or their first ones; in their order."""
+    """Fields of one group under their present names, or their first ones; in their order.
+
+    Errors: UsageError where a field is given under both.
+    """
     table = {}
     for rule in FIELDS:
         if rule.within == within:
+            if rule.old in fields and rule.new in fields:
+                where = f"{within}: " if within else ""
+                raise UsageError(f"{where}{rule.old} is called {rule.new} now, and both are given")
             values = {new: old for old, new in rule.values.items()} if back else dict(rule.values)
             table[rule.new if back else rule.old] = (rule.old if back else rule.new, values)
     result = {}
     for key, value in fields.items():
         name, values = table.get(key, (key, {}))
-        result[name] = values.get(value, value) if is_text(value) else value
+        result[name] = values.get(value, value) if isinstance(value, str) else value
     return result
-
-
-def is_text(value: Any) -> bool:
-    return isinstance(value, str)

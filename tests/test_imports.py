@@ -18,7 +18,8 @@ ALLOWED = {
 
 
 FLOORS = (  # of experiments/, the ground first: a room imports only from floors below its own
-    {"aliases", "errors", "metric_names"},
+    {"errors", "metric_names"},
+    {"aliases"},
     {"tracking"},
     {"storage"},
     {"data"},

@@ -29,18 +29,18 @@ from experiments.training.environment import cpu_name, versions
 from experiments.training.run import prepare
 
 MEANING = {
-    "train_prefix": "RecBole's seconds a target over ours, same training rows",
-    "train_sequence": "RecBole's seconds a target over ours, one row a window",
+    "train_prefixes": "RecBole's seconds a target over ours, same training rows",
+    "train_windows": "RecBole's seconds a target over ours, one row a window",
     "evaluate": "RecBole's seconds of a full evaluation over ours (ours: both seen-item rules)",
-    "contrast_step_prefix": "CL4SRec's step over SASRec's",
-    "contrast_step_sequence": "CL4SRec's step over SASRec's",
-    "duorec_step_prefix": "DuoRec's step over SASRec's",
+    "contrast_step_prefixes": "CL4SRec's step over SASRec's",
+    "contrast_step_windows": "CL4SRec's step over SASRec's",
+    "duorec_step_prefixes": "DuoRec's step over SASRec's",
     "peak_memory": "ours over RecBole's, net of imports",
-    "of_bound": "seconds of the epoch's matrix products at the measured rate over ours, prefix",
+    "of_bound": "seconds of the epoch's matrix products at the measured rate over ours, prefixes",
 }
 
 
-TRACED = "CL4SRec prefix"  # the subject with every part of a step
+TRACED = "CL4SRec prefixes"  # the subject with every part of a step
 
 
 def bench(
@@ -54,7 +54,7 @@ def bench(
 ) -> None:
     """Measure all subjects in turn, print what was found and write it to folder/side_by_side.json.
 
-    trace: where to write a torch.profiler trace of CL4SRec's prefix step, for a browser.
+    trace: where to write a torch.profiler trace of CL4SRec's step with prefixes, for a browser.
     """
     check_counts(steps, rounds)
     made(folder)
@@ -72,10 +72,10 @@ def bench(
     print(figure_table(figures))
     print("\nshare of a step (profiled):")
     print(share_table(figures))
-    ours = figures["SASRec prefix"]
+    ours = figures["SASRec prefixes"]
     print(
         f"\nbound: a square float32 product runs at {rate / 1e9:.0f} GFLOP/s here, so the "
-        f"{ours.matmul_flops / 1e12:.2f} TFLOP of a SASRec prefix epoch need at least "
+        f"{ours.matmul_flops / 1e12:.2f} TFLOP of a SASRec's epoch of prefixes need at least "
         f"{ours.matmul_flops / rate:.1f} s"
     )
     found_ratios = ratios(by_name, rate)
@@ -101,7 +101,9 @@ def bench_presets(
         if can_be_built(name, dataset, data_dir)
     }
     by_name = measure_all(subjects, dataset, data_dir, steps, rounds, progress)
-    print(f"{dataset}, prefix, {rounds} rounds, medians; epochs are extrapolated from timed steps")
+    print(
+        f"{dataset}, prefixes, {rounds} rounds, medians; epochs are extrapolated from timed steps"
+    )
     print(preset_table(by_name))
     record = {
         "dataset": dataset,

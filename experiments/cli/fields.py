@@ -52,7 +52,16 @@ def overrides(arguments: argparse.Namespace, rest: list[str]) -> list[tuple[str,
         if not equals:
             raise UsageError(f"--{key} needs a value: write --{key}=VALUE")
         set_fields.append((key, text if key in TEXTS else plain(text, key)))
-    return [told_current(key, value) for key, value in set_fields]
+    named = [told_current(key, value) for key, value in set_fields]
+    check_given_once([key for key, _ in set_fields], [key for key, _ in named])
+    return named
+
+
+def check_given_once(given: list[str], named: list[str]) -> None:
+    """UsageError for a field that is set under its old name and its new one."""
+    for before, now in zip(given, named, strict=True):
+        if before != now and now in given:
+            raise UsageError(f"--{before} is called --{now} now, and both are given")
 
 
 def told_current(key: str, value: Any) -> tuple[str, Any]:

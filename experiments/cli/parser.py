@@ -185,7 +185,7 @@ def add_bench(commands: Any) -> None:
     which.add_argument("--scale", action="store_true", help="growing made-up data instead")
     made.add_argument(
         "--to", type=path, metavar="DIR",
-        help="where its record goes, and the plot of --scale [runs/bench]",
+        help="where its figures go, and the plot of --scale [runs/bench]",
     )  # fmt: skip
     add_json(made)
 

@@ -56,7 +56,7 @@ def continuing(arguments: argparse.Namespace) -> list[str]:
 
 def study_words(arguments: argparse.Namespace, fields: list[tuple[str, Any]]) -> list[str]:
     """A study's command line with these fields, without what says how many work at it."""
-    from experiments.study.plan import as_text
+    from experiments.storage.yaml_file import as_text
 
     words = ["study", str(arguments.file)]
     for flag, path in (("--data-dir", arguments.data_dir), ("--out", arguments.out)):

@@ -9,7 +9,7 @@ import importlib.util
 import inspect
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -31,12 +31,12 @@ def load_plugin(name: str) -> None:
     catalogues: dict[str, dict[str, Any]] = {"OPERATORS": OPERATORS, "TASKS": TASKS}
     with old_names():
         module = load_module(name)
-    take_old_names(name, module)
     declared = {key: getattr(module, key) for key in catalogues if hasattr(module, key)}
     if not declared:
         raise UsageError(f"--plugin {name}: declares neither OPERATORS nor TASKS")
     for key, entries in declared.items():
         check_entries(name, key, entries)
+        take_old_names(name, module, entries.values())
         for entry, cls in entries.items():
             taken = catalogues[key].setdefault(entry, cls)
             if taken is not cls and taken.__module__ != cls.__module__:
@@ -58,23 +58,25 @@ def old_names() -> Iterator[None]:
             delattr(models.tasks, before)
 
 
-def take_old_names(name: str, module: Any) -> None:
-    """Give methods of the plug-in's classes their present names too, with a line of note for each.
+def take_old_names(name: str, module: Any, classes: Iterable[Any]) -> None:
+    """Let methods that a plug-in's classes define or call have their old names, with a note.
 
     UsageError for a field that a class declares under an old name: nothing would read it.
     """
-    notes = [
-        f"{before} is called {CLASSES[before]}" for before in CLASSES if hasattr(module, before)
-    ]
+    imported = [before for before in CLASSES if hasattr(module, before)]
+    notes = dict.fromkeys(f"{before} is called {CLASSES[before]}" for before in imported)
+    ours = ("augment", "models", "builtins", "torch", "typing")
+    lineage = dict.fromkeys(base for cls in classes for base in cls.__mro__)
     fields = {rule.old: rule.new for rule in FIELDS if rule.within == "contrast"}
-    for cls in vars(module).values():
-        if not (isinstance(cls, type) and cls.__module__ == module.__name__):
-            continue
+    for cls in lineage:
+        own = cls.__module__.split(".")[0] not in ours
         for before, after in METHODS.items():
-            if before in vars(cls) and after not in vars(cls):
+            if not own and after in vars(cls) and before not in vars(cls):
+                setattr(cls, before, vars(cls)[after])  # for super().pair(...)
+            if own and before in vars(cls) and after not in vars(cls):
                 setattr(cls, after, vars(cls)[before])
-                notes.append(f"{cls.__name__}.{before} is called {after}")
-        for before in fields.keys() & vars(cls).get("__annotations__", {}).keys():
+                notes[f"{cls.__name__}.{before} is called {after}"] = None
+        for before in fields.keys() & vars(cls).get("__annotations__", {}).keys() if own else ():
             if hasattr(cls, fields[before]):
                 raise UsageError(
                     f"--plugin {name}: the field {before!r} of {cls.__name__} is called "

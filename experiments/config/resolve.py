@@ -7,7 +7,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from experiments.aliases import current, current_tree
+from experiments.aliases import current, current_tree, old_kind
 from experiments.config.run_config import Config, config_from_tree
 from experiments.config.typed import CATALOGUES, TAGS
 from experiments.data.catalogue import DatasetSpec, locate
@@ -88,7 +88,7 @@ def preset_tree(model: str) -> dict[str, Any]:
     if model not in presets():
         known = [*presets(), *BASELINES, "recbole:SASRec"]
         raise UsageError(f"model: {unknown(model, known)}")
-    return read_tree(PRESETS / f"{model}.yaml")
+    return current_tree(read_tree(PRESETS / f"{model}.yaml"))
 
 
 def dataset_tree(spec: DatasetSpec, model: str) -> dict[str, Any]:
@@ -229,9 +229,10 @@ def entry_index(entries: list[Any], segment: str, path: str) -> int:
 
 def names_of(entry: Any) -> list[str]:
     if isinstance(entry, str):
-        return [entry]
+        entry = {"name": entry}
     given = [entry.get(key) for key in ("name", *sorted(TAGS))] if isinstance(entry, dict) else []
-    return list(dict.fromkeys(str(name) for name in given if name))
+    names = [str(name) for name in given if name]
+    return list(dict.fromkeys([*names, *(old for name in names if (old := old_kind(name)))]))
 
 
 def tag_of(path: str) -> str:

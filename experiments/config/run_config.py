@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from experiments.aliases import current_tree, original_tree
+from experiments.aliases import FIELDS, current_tree, original_tree
 from experiments.config.typed import build, to_tree
 from experiments.data.interactions import Ties
 from experiments.errors import UsageError
@@ -14,7 +15,7 @@ from experiments.tracking.config import TrackConfig
 from models.augmented_input import AugmentConfig
 from models.encoders import EncoderConfig, SelfAttentionConfig
 from models.losses.next_item import CrossEntropy, NextItemLoss, NoNextItem
-from models.tasks import Task
+from models.tasks import TASKS, Task
 
 Examples = Literal["prefixes", "windows"]
 NOT_SCIENCE = ("data_dir", "track")  # where a run reads and reports: not what it computes
@@ -165,6 +166,7 @@ def with_names(tasks: Any) -> Any:
         else task
         for task in named
     ]
+    named = [with_own_fields(task) if isinstance(task, dict) else task for task in named]
     names = [task["name"] for task in named if isinstance(task, dict)]
     for name in names:
         if names.count(name) > 1:
@@ -172,6 +174,17 @@ def with_names(tasks: Any) -> Any:
         if not isinstance(name, str) or "." in name or name == "next_item":
             raise UsageError(f"contrast: {name!r} cannot be a task's name")
     return named
+
+
+def with_own_fields(task: dict[str, Any]) -> dict[str, Any]:
+    """A task of a plug-in may have a field of its own that is called as one was before."""
+    kind = task.get("task")
+    cls = TASKS.get(kind) if isinstance(kind, str) else None
+    if cls is None:
+        return task
+    own = {field.name for field in dataclasses.fields(cls)}
+    back = {r.new: r.old for r in FIELDS if r.old in own and r.new not in own}
+    return {back.get(key, key): value for key, value in task.items()}
 
 
 def config_tree(config: Config) -> dict[str, Any]:

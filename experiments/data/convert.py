@@ -12,7 +12,7 @@ import numpy as np
 import yaml
 
 from experiments.data.catalogue import DatasetSpec, check, check_name, declared, known, spec_of
-from experiments.data.declaration import Declaration
+from experiments.data.declaration import Declaration, read_declaration
 from experiments.data.histories import Histories
 from experiments.data.interactions import SHORTEST, Counts, Interactions, to_k_core
 from experiments.data.layout import Columns
@@ -104,13 +104,20 @@ def _write(target: Path, interactions: Interactions, histories: Histories) -> No
     if histories.titles:
         files[titles.name] = partial(write_item, titles=histories.titles)
     write_new(folder, files, free)
-    declaration = text_of(_declaration(target, histories))
-    write_new(folder, {f"{target.stem}.yaml": declaration}, free)
+    text = _declaration(target, histories)
+    declared = folder / f"{target.stem}.yaml"
+    if os.path.isfile(declared) and read_declaration(declared) == _declared(target, histories):
+        return  # the same, in the words of an older version
+    write_new(folder, {declared.name: text_of(text)}, free)
 
 
 def _declaration(target: Path, histories: Histories) -> str:
     """The YAML that registers a written data set."""
-    declaration = Declaration(
+    return yaml.safe_dump(asdict(_declared(target, histories)), sort_keys=False)
+
+
+def _declared(target: Path, histories: Histories) -> Declaration:
+    return Declaration(
         file=target.name,
         examples="windows" if histories.lengths.mean() > LONG else "prefixes",
         max_length=DatasetSpec.max_length,
@@ -119,7 +126,6 @@ def _declaration(target: Path, histories: Histories) -> str:
         interactions=len(histories.items),
         sha256=file_sha256(target),
     )
-    return yaml.safe_dump(asdict(declaration), sort_keys=False)
 
 
 def _check_not_shadowed(name: str, source: Path, data_dir: Path) -> None:

@@ -1,4 +1,4 @@
-"""RecBole's own sequential models under our protocol, evaluation, tracking and record."""
+"""RecBole's own sequential models under our protocol, evaluation, tracking and results."""
 
 from __future__ import annotations
 

@@ -12,13 +12,13 @@ import numpy as np
 from experiments.errors import one_line
 from experiments.metric_names import RULES, VALID_NDCG10, flat
 from experiments.record.hits import encode_hits
-from experiments.record.line import COPIED, Json
+from experiments.record.line import COPIED, Values
 
 if TYPE_CHECKING:
     from experiments.storage.run_folder import RunFolder
 
 
-def finished_line(folder: RunFolder, about: Mapping[str, Any]) -> Json:
+def finished_line(folder: RunFolder, about: Mapping[str, Any]) -> Values:
     """The line of a finished run.
 
     about: what the study knows of the trial: study, question, trial, variant, axes, baseline,
@@ -42,7 +42,7 @@ def finished_line(folder: RunFolder, about: Mapping[str, Any]) -> Json:
     return line | {"config": settings(folder), "finished": written(folder)}
 
 
-def pruned_line(folder: RunFolder, about: Mapping[str, Any]) -> Json:
+def pruned_line(folder: RunFolder, about: Mapping[str, Any]) -> Values:
     """The line of a run that was stopped between two epochs: nothing of test.
 
     valid/* and best/* are those of its best epoch so far; data_sha256, features_sha256 and
@@ -79,7 +79,7 @@ def pruned_line(folder: RunFolder, about: Mapping[str, Any]) -> Json:
     return line | {"config": settings(folder), "finished": utc(time.time())}
 
 
-def failed_line(about: Mapping[str, Any], error: BaseException | str) -> Json:
+def failed_line(about: Mapping[str, Any], error: BaseException | str) -> Values:
     """The line of a run that ended in an error: which one, and no metrics."""
     text = " ".join(str(error).split())
     if isinstance(error, BaseException):
@@ -87,7 +87,7 @@ def failed_line(about: Mapping[str, Any], error: BaseException | str) -> Json:
     return {**about, "status": "failed", "error": one_line(text), "finished": utc(time.time())}
 
 
-def best_of(history: list[Json], epoch: int) -> Json:
+def best_of(history: list[Values], epoch: int) -> Values:
     """best/<name>: what the history has of the epoch, but for validation and counters."""
     counters = ("epoch", "step", "seconds")
     return {
@@ -99,7 +99,7 @@ def best_of(history: list[Json], epoch: int) -> Json:
     }
 
 
-def curve(history: list[Json]) -> Json:
+def curve(history: list[Values]) -> Values:
     """curve/*: lists with an entry for every epoch that was validated."""
     seconds = np.cumsum([record["seconds"] for record in history]).tolist()
     points = [pair for pair in zip(history, seconds, strict=True) if VALID_NDCG10 in pair[0]]
@@ -111,13 +111,13 @@ def curve(history: list[Json]) -> Json:
     }
 
 
-def hits(folder: RunFolder) -> Json:
+def hits(folder: RunFolder) -> Values:
     """hits/excluded and hits/ranked, from ranks.npz."""
     with np.load(folder.ranks, allow_pickle=False) as ranks:
         return {f"hits/{rule}": encode_hits(ranks[rule]) for rule in RULES}
 
 
-def settings(folder: RunFolder) -> Json:
+def settings(folder: RunFolder) -> Values:
     """The run's configuration without where it read and reported."""
     from experiments.config.run_config import science
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from typing import Any
 
@@ -46,11 +45,3 @@ def shown(value: Any) -> str:
     tag = next((rest.pop(key) for key in sorted(TAGS) if key in rest), "")
     inside = ", ".join(f"{key}={shown(item)}" for key, item in rest.items())
     return f"{tag}({inside})" if inside else str(tag)
-
-
-def natural(text: str) -> list[tuple[int, float, str]]:
-    """A key that sorts numbers in a text by their size."""
-    parts = re.split(r"(\d+\.?\d*(?:e[+-]?\d+)?)", text)
-    return [
-        (0, float(part), "") if index % 2 else (1, 0.0, part) for index, part in enumerate(parts)
-    ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeGuard
@@ -11,8 +12,9 @@ from typing import Any, TypeGuard
 from experiments.aliases import current
 from experiments.errors import UsageError
 from experiments.metric_names import SELECTION, TEST_NDCG10, VALID_NDCG10
+from experiments.storage.yaml_file import as_text, plain
 
-Json = dict[str, Any]
+Values = dict[str, Any]
 
 TEXTS = ("study", "trial", "status", "variant", "dataset")
 STATUSES = ("finished", "pruned", "failed")
@@ -50,6 +52,11 @@ class Line:
         return self.status == "finished" and TEST_NDCG10 in self.values
 
     @property
+    def command(self) -> str:
+        """What trains the same, by the names that fields have now."""
+        return shlex.join(map(current_word, shlex.split(str(self.values["command"]))))
+
+    @property
     def loss(self) -> str | None:
         """The name of the next-item loss; None where the configuration does not say.
 
@@ -84,9 +91,21 @@ def parse(text: str | bytes, where: str) -> Line:
     except (ValueError, RecursionError) as error:
         raise UsageError(f"{where}: not a JSON object ({error})") from None
     check_line(values, where)
+    if "axes" in values:
+        values["axes"] = current_axes(values)
     study, trial, status, variant, dataset = (values[key] for key in TEXTS)
-    seed, baseline, axes = values["seed"], values.get("baseline"), current_axes(values)
+    seed, baseline, axes = values["seed"], values.get("baseline"), values.get("axes") or {}
     return Line(study, trial, status, variant, dataset, seed, baseline, axes, values)
+
+
+def current_word(word: str) -> str:
+    """--protocol=sequence as --examples=windows; any other word as it is."""
+    key, equals, text = word.removeprefix("--").partition("=")
+    if not (word.startswith("--") and equals):
+        return word
+    before = (key, plain(text, key))
+    after = current(*before)
+    return word if after == before else f"--{after[0]}={as_text(after[1])}"
 
 
 def current_axes(values: dict[str, Any]) -> dict[str, Any]:

@@ -8,8 +8,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from experiments.errors import UsageError
-from experiments.record.labels import natural
 from experiments.record.line import MEASURED, Line
+from experiments.record.order import natural
 from experiments.record.results_file import read_lines
 from experiments.storage.atomic import replace
 from experiments.storage.lock import lock_of, locked

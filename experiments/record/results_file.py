@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from experiments.record.line import Json, Line, parse
+from experiments.record.line import Line, Values, parse
 from experiments.storage.atomic import write_atomically, writing
 from experiments.storage.files import REPOSITORY
 from experiments.storage.lock import lock_of, locked
@@ -47,17 +47,17 @@ def read_lines(path: Path) -> list[Line]:
     return [parse(text, f"{path.name}:{number}") for number, text in enumerate(texts, 1)]
 
 
-class Record:
+class ResultsFile:
     """A file of lines, each of one trial; a lock file beside it lets one worker write at a time."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._lines: dict[str, Json] = {}
+        self._lines: dict[str, Values] = {}
         self._file: BinaryIO | None = None  # open, so that no other file can take its number
         self._read = 0  # how far it was read
         self._last = b""  # the line that ends there
 
-    def lines(self) -> dict[str, Json]:
+    def lines(self) -> dict[str, Values]:
         """By trial; only what was added since the last call is parsed.
 
         A last line that is not whole (a writer was killed) is left out: its trial is not done.
@@ -93,7 +93,7 @@ class Record:
         self._file = self.path.open("rb") if self.path.exists() else None
         self._lines, self._read, self._last = {}, 0, b""
 
-    def append(self, line: Json) -> bool:
+    def append(self, line: Values) -> bool:
         """Add a trial's line, whole and on disk; False when it has one."""
         with self.locked():
             if line["trial"] in self.lines():
@@ -106,12 +106,12 @@ class Record:
         with self.locked():
             self._rewrite([line for line in self.lines().values() if line["trial"] not in trials])
 
-    def replace(self, lines: dict[str, Json]) -> None:
+    def replace(self, lines: dict[str, Values]) -> None:
         """Put other lines in the place of those of some trials."""
         with self.locked():
             self._rewrite([lines.get(line["trial"], line) for line in self.lines().values()])
 
-    def _rewrite(self, lines: list[Json]) -> None:
+    def _rewrite(self, lines: list[Values]) -> None:
         text = "".join(json.dumps(line) + "\n" for line in lines)
         write_atomically(self.path, lambda path: path.write_text(text, encoding="utf-8"))
 

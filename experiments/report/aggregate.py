@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from experiments.record.hits import FloatArray
-from experiments.record.labels import natural
 from experiments.record.line import Line
 from experiments.record.merge import check_together
+from experiments.record.order import natural
 from experiments.report.statistics import LEAST_SEEDS, interval
 
 

@@ -8,8 +8,8 @@ import numpy as np
 
 from experiments.metric_names import TEST_NDCG10
 from experiments.record.hits import FloatArray
-from experiments.record.labels import natural
 from experiments.record.line import Line
+from experiments.record.order import natural
 from experiments.report.aggregate import Group, groups
 from experiments.report.pairs import paired, same_loss, user_differences
 from experiments.report.statistics import (

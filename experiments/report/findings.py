@@ -31,7 +31,7 @@ def findings(table: Table) -> list[str]:
 
 def commands(table: Table) -> list[str]:
     """What trains each variant's first seed; the others differ in `--seed`."""
-    return [f"`python {group.lines[0].values['command']} --data-dir DIR`" for group in table.groups]
+    return [f"`python {group.lines[0].command} --data-dir DIR`" for group in table.groups]
 
 
 def printed(table: Table) -> str:
@@ -42,7 +42,7 @@ def printed(table: Table) -> str:
         metrics = {rule: metrics_of(values, f"test/{rule}/") for rule in RULES}
         text = headed("test", values["best_epoch"], values["epochs"], metrics)
         took = f"training {values['seconds/train']:.0f} s"
-        shown.append(f"$ python {values['command']}\n\n{text}\n{took}")
+        shown.append(f"$ python {group.lines[0].command}\n\n{text}\n{took}")
     return "```\n{}\n```".format("\n\n".join(shown))
 
 

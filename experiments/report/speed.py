@@ -33,16 +33,16 @@ def side_by_side(record: Json) -> str:
 
 
 def sentences(record: Json) -> list[str]:
-    ratios, ours = record["ratios"], record["measured"]["SASRec prefix"]
+    ratios, ours = record["ratios"], record["measured"]["SASRec prefixes"]
     seconds = ours["step_seconds"] * ours["steps"]
     products = ours["matmul_flops"] / 1e9 / record["gflops"]
     return [
-        f"SASRec trains {ratios['train_prefix']:.1f} times as many targets a second as RecBole's "
-        f"on the same rows, {ratios['train_sequence']:.1f} times as many with a row a window, and "
+        f"SASRec trains {ratios['train_prefixes']:.1f} times as many targets a second as RecBole's "
+        f"on the same rows, {ratios['train_windows']:.1f} times as many with a row a window, and "
         f"is evaluated {ratios['evaluate']:.1f} times as fast, for both seen-item rules at once.",
-        f"The contrast makes CL4SRec's step {ratios['contrast_step_prefix']:.2f} times SASRec's "
-        f"under `prefix` and {ratios['contrast_step_sequence']:.2f} times under `sequence`; "
-        f"DuoRec's is {ratios['duorec_step_prefix']:.2f} times SASRec's under `prefix`.",
+        f"The contrast makes CL4SRec's step {ratios['contrast_step_prefixes']:.2f} times SASRec's "
+        f"with prefixes and {ratios['contrast_step_windows']:.2f} times with windows; "
+        f"DuoRec's is {ratios['duorec_step_prefixes']:.2f} times SASRec's with prefixes.",
         f"The matrix products of SASRec's epoch need {products:.1f} s at the rate of a square "
         f"product ({record['gflops']:.0f} GFLOP/s): {ratios['of_bound']:.0%} of the "
         f"{seconds:.1f} s it takes. {shares(ours['shares'])}",
@@ -60,7 +60,7 @@ def presets(record: Json) -> str:
     """What each preset learns, and what its epoch costs."""
     about = {path.stem: first_line(header(path)) for path in PRESETS.glob("*.yaml")}
     lines = [
-        f"| preset | what it is | epoch, times SASRec's ({record['dataset']}, `prefix`) |",
+        f"| preset | what it is | epoch, times SASRec's ({record['dataset']}, prefixes) |",
         "|---|---|---|",
     ]
     for name, times in record["epoch_over_sasrec"].items():

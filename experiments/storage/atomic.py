@@ -78,8 +78,6 @@ def put(path: Path, content: str | bytes) -> None:
 
 def replace(path: Path, content: str) -> None:
     """As `put`; a reader finds the old file or the new one, never a part."""
-    from experiments.storage.atomic import write_atomically
-
     write(path, content, lambda data: write_atomically(path, lambda new: new.write_bytes(data)))
 
 

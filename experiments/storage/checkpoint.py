@@ -1,4 +1,4 @@
-"""Files of a run that must never be half written, and tensors that are read without pickle code."""
+"""Weights and states of a training on disk; tensors are read without pickle code."""
 
 from __future__ import annotations
 

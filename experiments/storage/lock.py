@@ -28,20 +28,21 @@ def locked(path: Path, wait: bool = True) -> Iterator[None]:
 
     path: the lock's file; it and its folder are made when they are not there.
     wait: for another process that holds it; else Busy.
-    Where the file system has no locks, a note says so and the block runs without one.
+    Where the file system has no locks, whoever waits gets RunFailed, and whoever does not wait
+    goes on without one after a note.  Not to be held twice by one thread.
     Errors: NotWritable or RunFailed where the file cannot be made.
     """
     lock = FileLock(path, timeout=-1 if wait else RETRY, fallback_to_soft=False)
     with writing(path if wait else path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
-        acquire(lock)
+        acquire(lock, wait)
     try:
         yield
     finally:
         lock.release()
 
 
-def acquire(lock: FileLock) -> None:
+def acquire(lock: FileLock, wait: bool) -> None:
     """Errors: Busy when another process holds it; OSError where it cannot be made."""
     folder = Path(lock.lock_file).parent
     try:
@@ -49,7 +50,7 @@ def acquire(lock: FileLock) -> None:
     except Timeout:
         raise Busy(f"{folder}: another process is training in it") from None
     except OSError as error:
-        if error.errno not in NO_LOCKS:
+        if wait or error.errno not in NO_LOCKS:
             raise
         note = "this file system has no locks; start no second process here"
         print(f"{folder}: {note}", file=sys.stderr)

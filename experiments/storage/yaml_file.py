@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar
@@ -69,6 +70,11 @@ def plain(text: str, field: str = "value") -> Any:
         return parse(text, f"--{field}") if text else text
     except yaml.YAMLError:
         return text
+
+
+def as_text(value: Any) -> str:
+    """What `plain` reads as this value: a text that looks like a number is quoted."""
+    return value if isinstance(value, str) and plain(value) == value else json.dumps(value)
 
 
 def header(path: Path) -> str:

@@ -13,26 +13,26 @@ from pathlib import Path
 
 from experiments.config.run_config import config_from_tree, config_sha256, config_tree, science
 from experiments.errors import UsageError
-from experiments.record.line import Json as Line
-from experiments.record.results_file import Record
+from experiments.record.line import Values
+from experiments.record.results_file import ResultsFile
 from experiments.study.plan import Trial, about, identity
 from experiments.study.spec import Study
 
 
-def adopt(record: Record, trials: list[Trial], search: bool = False) -> int:
+def adopt(results: ResultsFile, trials: list[Trial], search: bool = False) -> int:
     """Bring the lines of planned trials up to date; returns how many.
 
     search: and all others, as what a search has thought of is known from its lines alone.
     """
-    renewed = renewable(record.lines(), trials, search)
+    renewed = renewable(results.lines(), trials, search) | relabelled(results.lines(), trials)
     if renewed:
-        record.replace(renewed)
+        results.replace(renewed)
     return len(renewed)
 
 
 def renewable(
-    lines: Mapping[str, Line], trials: list[Trial], search: bool = False
-) -> dict[str, Line]:
+    lines: Mapping[str, Values], trials: list[Trial], search: bool = False
+) -> dict[str, Values]:
     """{an older id: its line as of today} of all that `adopt` brings up to date."""
     planned = {trial.id for trial in trials}
     missing = planned - lines.keys()
@@ -45,25 +45,38 @@ def renewable(
     }
 
 
-def reuse_trials(record: Record, study: Study, trials: list[Trial], others: Iterable[Path]) -> int:
+def relabelled(lines: Mapping[str, Values], trials: list[Trial]) -> dict[str, Values]:
+    """Lines whose variant has another label by now only because a field has another name."""
+    return {
+        trial.id: {**line, **about(line["study"], line.get("question") or "", trial)}
+        for trial in trials
+        if (line := lines.get(trial.id)) is not None
+        and line.get("axes") == trial.variant.axes
+        and line["variant"] != trial.variant.label
+    }
+
+
+def reuse_trials(
+    results: ResultsFile, study: Study, trials: list[Trial], others: Iterable[Path]
+) -> int:
     """Add planned trials that other studies have finished; returns how many.
 
-    others: their records.  Such a line says in `of` which study trained it.
+    others: their results.  Such a line says in `of` which study trained it.
     """
-    missing = {trial.id: trial for trial in trials if trial.id not in record.lines()}
+    missing = {trial.id: trial for trial in trials if trial.id not in results.lines()}
     finished = finished_elsewhere(missing, others)
     return sum(
-        record.append({**line, **about(study.name, study.question, missing[trial])})
+        results.append({**line, **about(study.name, study.question, missing[trial])})
         for trial, line in finished.items()
     )
 
 
-def finished_elsewhere(trials: Iterable[str], others: Iterable[Path]) -> dict[str, Line]:
-    """The lines of these trials in other studies' records, as of today."""
+def finished_elsewhere(trials: Iterable[str], others: Iterable[Path]) -> dict[str, Values]:
+    """The lines of these trials in other studies, as of today."""
     missing = set(trials)
     finished = {}
     for path in others if missing else ():
-        for line in Record(path).lines().values():
+        for line in ResultsFile(path).lines().values():
             new = today(line) if line["status"] == "finished" else None
             if new is not None and new["trial"] in missing:
                 missing.remove(new["trial"])
@@ -71,7 +84,7 @@ def finished_elsewhere(trials: Iterable[str], others: Iterable[Path]) -> dict[st
     return finished
 
 
-def today(line: Line) -> Line | None:
+def today(line: Values) -> Values | None:
     """A line with today's configuration and id; None where its fields mean nothing any more."""
     if not line.get("config") or "data_sha256" not in line:
         return None

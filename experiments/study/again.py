@@ -13,7 +13,7 @@ from pathlib import Path
 from experiments.errors import RunFailed, UsageError
 from experiments.metric_names import SELECTION, TEST_NDCG10, VALID_NDCG10, metric_key
 from experiments.record.from_run import finished_line
-from experiments.record.line import Json as Line
+from experiments.record.line import Values
 from experiments.storage.files import REPOSITORY
 from experiments.storage.run_folder import RunFolder, as_yaml
 from experiments.study.launch import pinned
@@ -23,7 +23,7 @@ SAME = ("valid/", "test/", "hits/", "best_epoch", "epochs", "curve/valid/", "cur
 """What a training must give again: metrics, ranks and the whole course of validation."""
 
 
-def again(lines: Iterable[Line], trial: str, options: list[str], threads: int) -> None:
+def again(lines: Iterable[Values], trial: str, options: list[str], threads: int) -> None:
     """Train a trial of the results from its own configuration, and compare.
 
     trial: its id, or RANDOM for any that was tested.  options: of `train`, for the place of the
@@ -48,7 +48,7 @@ def again(lines: Iterable[Line], trial: str, options: list[str], threads: int) -
     print(f"the same: {', '.join(told(line))}, and {line['users']:,} users' ranks")
 
 
-def chosen(lines: list[Line], trial: str) -> Line:
+def chosen(lines: list[Values], trial: str) -> Values:
     matching = [line for line in lines if trial in (RANDOM, line["trial"])]
     if not matching:
         what = "no finished trial" if trial == RANDOM else f"no finished trial {trial!r}"
@@ -64,7 +64,7 @@ def train(options: list[str], threads: int) -> None:
         raise RunFailed("the training failed; what it said is above")
 
 
-def differences(line: Line, new: Line) -> list[str]:
+def differences(line: Values, new: Values) -> list[str]:
     """Each figure that is not the same, with both values."""
     keys = [key for key in line if key.startswith(SAME)]
     return [
@@ -74,7 +74,7 @@ def differences(line: Line, new: Line) -> list[str]:
     ]
 
 
-def elsewhere(line: Line, new: Line) -> str:
+def elsewhere(line: Values, new: Values) -> str:
     """Where the line was made, if that is why it does not come out."""
     if line["device"] == new["device"]:
         return ""
@@ -86,6 +86,6 @@ def short(value: object) -> str:
     return text if len(text) <= 40 else f"{text[:37]}..."
 
 
-def told(line: Line) -> list[str]:
+def told(line: Values) -> list[str]:
     names = (VALID_NDCG10, TEST_NDCG10, metric_key("test", "ranked", SELECTION))
     return [f"{name} {line[name]:.6f}" for name in names if name in line]

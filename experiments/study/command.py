@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from experiments.errors import RunFailed, UsageError
-from experiments.record.line import Json as Line
+from experiments.record.line import Values
 from experiments.record.results_file import RESULTS, study_files
 from experiments.report.command import write
 from experiments.report.studies import Report
@@ -88,26 +88,26 @@ def run(
     folder = where.folder(study.name)
     trials, searches = whole_plan(study, where.data_dir)
     folder.open(study, trials, searches)
-    if adopted := adopt(folder.record, trials, search=bool(searches)):
+    if adopted := adopt(folder.results, trials, search=bool(searches)):
         print_now(f"{adopted} lines of the results brought up to today's fields")
     searching = searches_in(folder, where.data_dir)
     folder.check_labels(trials)
-    if where.publish and (count := reuse_trials(folder.record, study, trials, others(folder))):
+    if where.publish and (count := reuse_trials(folder.results, study, trials, others(folder))):
         print_now(f"{count} trials are in the results of other studies: taken from there")
     if retry_failed:
         folder.forget_failed()
     for search in searching:
         search.forget_superseded()
-    done = folder.record.lines()
+    done = folder.results.lines()
     print_now(outlook(study, trials, searching, done, workers))
-    if not where.publish and (hint := published(study, trials)):
+    if where.out is None and not where.publish and (hint := published(study, trials)):
         print_now(hint)
     begun = left(trials, searching, done)
     if begun:
         command = shlex.join(["python", "run.py", *continuing])
         with resumable(folder.manifest, command, speaks=True):
             launch(worker, workers, threads, folder)
-    chapters = write(Report({study.name: folder.record.path}), [study.name], folder.report)
+    chapters = write(Report({study.name: folder.results.path}), [study.name], folder.report)
     if begun:
         track(study, folder, where.track, chapters)
     finish(study, searching, folder)
@@ -122,8 +122,8 @@ def whole_plan(study: Study, data_dir: Path | None) -> tuple[list[Trial], list[M
 
 
 def others(folder: StudyFolder) -> list[Path]:
-    """The records of all other studies."""
-    return [path for path in study_files(RESULTS).values() if path != folder.record.path]
+    """The results of all other studies."""
+    return [path for path in study_files(RESULTS).values() if path != folder.results.path]
 
 
 def dry_run(file: Path, where: Where, workers: int, retry_failed: bool) -> None:
@@ -131,7 +131,7 @@ def dry_run(file: Path, where: Where, workers: int, retry_failed: bool) -> None:
     study = read_study(file)
     folder = where.folder(study.name)
     trials, searches = whole_plan(study, where.data_dir)
-    done = folder.record.lines()
+    done = folder.results.lines()
     done = {**done, **{line["trial"]: line for line in renewable(done, trials).values()}}
     if where.publish:
         missing = [trial.id for trial in trials if trial.id not in done]
@@ -145,14 +145,14 @@ def dry_run(file: Path, where: Where, workers: int, retry_failed: bool) -> None:
         print(f"{trial.id}  {status:<10} {what}")
     searching = [Searching(search, folder, where.data_dir) for search in searches]
     print(outlook(study, trials, searching, done, workers))
-    if not where.publish and (hint := published(study, trials)):
+    if where.out is None and not where.publish and (hint := published(study, trials)):
         print(hint)
 
 
 def published(study: Study, trials: list[Trial]) -> str:
     """How many of the trials are in the committed results; nothing where none is."""
-    lines = study_folder(study.name, publish=True).record.lines()
-    count = sum(trial.id in lines for trial in trials)
+    lines = study_folder(study.name, publish=True).results.lines()
+    count = sum(lines.get(trial.id, {}).get("status") == "finished" for trial in trials)
     if not count:
         return ""
     return f"{count} of them are in the committed results, which --publish reports and goes on with"
@@ -162,7 +162,7 @@ def cost(seconds: float | None) -> str:
     return "?" if seconds is None else clock(seconds)
 
 
-def left(trials: list[Trial], searches: list[Searching], done: dict[str, Line]) -> list[Trial]:
+def left(trials: list[Trial], searches: list[Searching], done: dict[str, Values]) -> list[Trial]:
     """What is not finished yet; for trials that a search has not thought of, one like them."""
     planned = [*trials, *(trial for search in searches for trial in search.trials())]
     ahead = [search.probe for search in searches for _ in range(search.unknown())]
@@ -173,7 +173,7 @@ def outlook(
     study: Study,
     trials: list[Trial],
     searches: list[Searching],
-    done: dict[str, Line],
+    done: dict[str, Values],
     workers: int,
 ) -> str:
     """How much there is to do, and how long it will take if the results tell."""
@@ -204,13 +204,13 @@ def finish(study: Study, searches: list[Searching], folder: StudyFolder) -> None
     A search goes on without a trial that failed: a learning rate, say, may be too high.  It is an
     error when none is finished.
     """
-    record = folder.record.lines()
+    done = folder.results.lines()
     attempts = {trial.id for search in searches for trial in search.attempts().values()}
     trials = [*folder.trials(), *(trial for search in searches for trial in search.trials())]
-    lines = {trial.id: record[trial.id] for trial in trials if trial.id in record}
+    lines = {trial.id: done[trial.id] for trial in trials if trial.id in done}
     failed = {name: line for name, line in lines.items() if line["status"] == "failed"}
     total, ended = len({trial.id for trial in trials}), len(lines) - len(failed)
-    print(f"{study.name}: {ended} of {total} trials ended well; results in {folder.record.path}")
+    print(f"{study.name}: {ended} of {total} trials ended well; results in {folder.results.path}")
     printed = f"what they printed is in {folder.path / 'logs'}; --retry-failed trains them again"
     for search in searches:
         print(f"search for {search.what}: optuna-dashboard {search.write_journal()}")
@@ -243,10 +243,14 @@ def track(study: Study, folder: StudyFolder, config: TrackConfig, chapters: list
 
 def repeat(file: Path, where: Where, trial: str, plugins: list[str], threads: int) -> None:
     """Train a trial of the results once more; RunFailed where it does not come out the same."""
-    results = study_folder(read_study(file).name, where.out, publish=where.out is None).record
+    name = read_study(file).name
+    places = [where.folder(name).results]
+    if where.out is None:  # what the repository claims can be trained again by anybody
+        places.append(study_folder(name, publish=True).results)
+    lines = {trial: line for place in places for trial, line in place.lines().items()}
     options = ["--data-dir", str(where.data_dir)] if where.data_dir else []
     options += [word for name in plugins for word in ("--plugin", name)]
-    again(results.lines().values(), trial, options, threads)
+    again(lines.values(), trial, options, threads)
 
 
 def write_sweeps(file: Path, where: Where) -> None:

@@ -9,8 +9,7 @@ from statistics import median
 import torch
 
 from experiments.aliases import current_tree
-from experiments.record.line import Json as Line
-from experiments.record.line import is_number
+from experiments.record.line import Values, is_number
 from experiments.record.results_file import read_lines, study_files
 from experiments.study.plan import Trial
 from experiments.training.device_name import is_cpu
@@ -19,8 +18,8 @@ Seconds = dict[str, tuple[float, float]]
 """By data set, model and examples: seconds an epoch, epochs of a training."""
 
 
-def timings(results: Path, own: dict[str, Line]) -> Seconds:
-    """Medians over the finished trials of all records in a folder, and of one more record.
+def timings(results: Path, own: dict[str, Values]) -> Seconds:
+    """Medians over the finished trials of all results in a folder, and of a study's own.
 
     A GPU's times tell nothing of a machine without one, and the other way round; nor do lines that
     lack what they are found by, or a time.

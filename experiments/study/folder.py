@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.errors import UsageError
-from experiments.record.results_file import RESULTS, Record
+from experiments.record.results_file import RESULTS, ResultsFile
 from experiments.storage.atomic import write_json, writing
 from experiments.storage.files import REPOSITORY
 from experiments.storage.run_folder import RunFolder
@@ -26,7 +26,7 @@ class StudyFolder:
     """A folder that all workers of a study share, and the results they write."""
 
     path: Path
-    record: Record
+    results: ResultsFile
 
     @property
     def manifest(self) -> Path:
@@ -72,11 +72,11 @@ class StudyFolder:
 
     def _check_data(self, trials: list[Trial]) -> None:
         planned = {trial.dataset: trial.data_sha256 for trial in trials}
-        for line in self.record.lines().values():
+        for line in self.results.lines().values():
             sha256 = planned.get(line["dataset"])
             if sha256 is not None and line.get("data_sha256", sha256) != sha256:
                 raise UsageError(
-                    f"{self.record.path}: has trials on another version of {line['dataset']}; "
+                    f"{self.results.path}: has trials on another version of {line['dataset']}; "
                     "use that, or begin the study in another folder"
                 )
 
@@ -89,16 +89,16 @@ class StudyFolder:
         planned = {(trial.variant.label, trial.dataset, trial.seed): trial.id for trial in trials}
         stale = [
             line
-            for name, line in self.record.lines().items()
+            for name, line in self.results.lines().items()
             if line["status"] == "finished"
             and planned.get((line["variant"], line["dataset"], line["seed"]), name) != name
         ]
         if stale:
             first = stale[0]
             raise UsageError(
-                f"{self.record.path}: has {len(stale)} trials of this study with other fields, the "
-                f"first {first['trial']} ({first['variant']} on {first['dataset']}, seed "
-                f"{first['seed']}); begin anew with another --out DIR, or remove these lines"
+                f"{self.results.path}: has {len(stale)} trials of this study with other "
+                f"fields, the first {first['trial']} ({first['variant']} on {first['dataset']}, "
+                f"seed {first['seed']}); begin anew with another --out DIR, or remove these lines"
             )
 
     def read(self) -> dict[str, Any]:
@@ -127,11 +127,11 @@ class StudyFolder:
                         with writing(path):
                             shutil.rmtree(path)
                     lease.forgive()
-                    self.record.forget({trial})
+                    self.results.forget({trial})
 
     def failed(self) -> set[str]:
         """The trials that have failed."""
-        lines = self.record.lines().items()
+        lines = self.results.lines().items()
         return {trial for trial, line in lines if line["status"] == "failed"}
 
     def trials(self) -> list[Trial]:
@@ -159,4 +159,4 @@ def study_folder(name: str, out: Path | None = None, publish: bool = False) -> S
     """
     folder = out or REPOSITORY / "runs" / "studies" / name
     results = RESULTS / f"{name}.jsonl" if publish else folder / "record.jsonl"
-    return StudyFolder(folder, Record(results))
+    return StudyFolder(folder, ResultsFile(results))

@@ -71,7 +71,7 @@ def progress(folder: StudyFolder) -> tuple[int, int]:
     for path in histories:
         with suppress(FileNotFoundError):  # a trial that is to be tried again from its start
             sizes.append(path.stat().st_size)
-    return len(folder.record.lines()), sum(sizes)
+    return len(folder.results.lines()), sum(sizes)
 
 
 def stop(processes: Iterable[Process]) -> None:

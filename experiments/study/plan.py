@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import shlex
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import product
 from pathlib import Path
 from typing import Any
 
+from experiments.aliases import current
 from experiments.config.resolve import resolve
 from experiments.config.run_config import Config, config_sha256
 from experiments.config.typed import build
@@ -16,7 +16,7 @@ from experiments.data.catalogue import DatasetSpec, load
 from experiments.data.features import files_sha256
 from experiments.errors import UsageError
 from experiments.storage.hashing import cached_file_sha256, json_sha256
-from experiments.storage.yaml_file import plain
+from experiments.storage.yaml_file import as_text
 from experiments.study.spec import Study
 from experiments.study.variants import Fields, Variant, variants
 from experiments.training.build import with_features
@@ -57,7 +57,12 @@ class Trial:
 def trial_from(tree: dict[str, Any]) -> Trial:
     """A Trial from its plain values; UsageError for others."""
     trial: Trial = build(Trial, tree, "trial")
-    return trial
+    variant = trial.variant
+    axes, fields = (
+        dict(current(key, value) for key, value in part.items())
+        for part in (variant.axes, variant.fields)
+    )
+    return replace(trial, variant=replace(variant, axes=axes, fields=fields))
 
 
 def overrides(variant: Variant, dataset: str, seed: int) -> list[tuple[str, Any]]:
@@ -158,11 +163,6 @@ def command(trial: Trial) -> str:
     words = [word for key, value in names for word in (f"--{key}", str(value))]
     words += [f"--{key}={as_text(value)}" for key, value in fields]
     return shlex.join(["run.py", "train", *words])
-
-
-def as_text(value: Any) -> str:
-    """A field's value as the command line reads it: a text that looks like a number is quoted."""
-    return value if isinstance(value, str) and plain(value) == value else json.dumps(value)
 
 
 def excluded(study: Study, dataset: str, seed: int, variant: Variant) -> bool:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from experiments.aliases import original
 from experiments.config.resolve import reads
+from experiments.storage.hashing import json_sha256
 from experiments.study.plan import Trial, excluded, planned
 from experiments.study.sampling import suggestion
 from experiments.study.spec import Search, Study
@@ -34,7 +34,12 @@ class ModelSearch:
     def name(self) -> str:
         """Of its folder: trials may be added to a search, anything else makes it another one."""
         rest = asdict(replace(self, seeds=(), baseline=None, rules=replace(self.rules, trials=1)))
-        code = hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()[:8]
+        rest["fields"] = dict(original(key, value) for key, value in rest["fields"].items())
+        rest["rules"]["ranges"] = {
+            original(key, None)[0]: {**rule, "choices": first_choices(key, rule["choices"])}
+            for key, rule in rest["rules"]["ranges"].items()
+        }
+        code = json_sha256(rest)[:8]
         return f"{self.model.replace(':', '-')}-{self.dataset}-{code}"
 
     def attempt(self, number: int, drawn: Fields, data_dir: Path | None) -> Trial:
@@ -64,6 +69,11 @@ class ModelSearch:
         for key, range_ in self.rules.ranges.items():
             suggestion(range_, fields[key])
         return fields
+
+
+def first_choices(key: str, choices: tuple[Any, ...]) -> tuple[Any, ...]:
+    """By the names that they had first."""
+    return tuple(original(key, choice)[1] for choice in choices)
 
 
 def plan_searches(study: Study, data_dir: Path | None) -> list[ModelSearch]:

@@ -15,7 +15,7 @@ from typing import Any
 from experiments.config.typed import build
 from experiments.errors import UsageError
 from experiments.metric_names import VALID_NDCG10
-from experiments.record.line import Json as Line
+from experiments.record.line import Values
 from experiments.storage.atomic import write_json, writing
 from experiments.storage.lock import locked
 from experiments.study.folder import StudyFolder
@@ -69,7 +69,7 @@ class Searching:
     def _recorded(self) -> list[tuple[int, Trial]]:
         """Trials that only the results know: they were written in another folder."""
         attempts, known = [], {trial.id for trial in self._attempts.values()}
-        for name, line in self.folder.record.lines().items():
+        for name, line in self.folder.results.lines().items():
             if name not in known and name not in self._foreign:
                 number, trial = self._of_line(line)
                 if trial is not None and trial.id == name and number not in self._attempts:
@@ -78,7 +78,7 @@ class Searching:
                     self._foreign.add(name)
         return attempts
 
-    def _of_line(self, line: Line) -> tuple[int, Trial | None]:
+    def _of_line(self, line: Values) -> tuple[int, Trial | None]:
         label = re.fullmatch(rf"{re.escape(self.search.model)} search (\d+)", line["variant"])
         if label is None or line["dataset"] != self.search.dataset:
             return 0, None
@@ -139,7 +139,7 @@ class Searching:
 
     def known(self, number: int, trial: Trial) -> Known:
         """All that Optuna is told of a trial: its line, or how far it has come."""
-        line = self.folder.record.lines().get(trial.id)
+        line = self.folder.results.lines().get(trial.id)
         drawn = self.search.drawn(trial.variant.axes)
         if line is None:
             history = self.folder.run(trial.id).read_history()
@@ -190,13 +190,13 @@ class Searching:
 
     def settled(self) -> bool:
         """Whether all trials of the search have ended, so that the best is known."""
-        attempts, lines = self.attempts(), self.folder.record.lines()
+        attempts, lines = self.attempts(), self.folder.results.lines()
         everything = len(attempts) == self.search.rules.trials
         return everything and all(trial.id in lines for trial in attempts.values())
 
     def winner(self) -> Trial | None:
         """The best that was finished; the earlier of two that are equal; None without any."""
-        lines = self.folder.record.lines()
+        lines = self.folder.results.lines()
         scores = [
             (lines[trial.id][VALID_NDCG10], trial)
             for trial in self.attempts().values()
@@ -230,12 +230,12 @@ class Searching:
         variant, dataset = best[0].variant, self.search.dataset
         stale = {
             name
-            for name, line in self.folder.record.lines().items()
+            for name, line in self.folder.results.lines().items()
             if (line["variant"], line["dataset"]) == (variant.label, dataset)
             and line["axes"] != variant.axes
         }
         if stale:
-            self.folder.record.forget(stale)
+            self.folder.results.forget(stale)
 
     def write_journal(self) -> Path:
         """All of the search for Optuna's own tools; what is known here does not depend on it."""

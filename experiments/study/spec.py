@@ -185,8 +185,7 @@ def with_current_names(tree: dict[str, Any]) -> dict[str, Any]:
         }
     if isinstance(tree.get("exclude"), list):
         tree["exclude"] = [
-            current_fields(entry, lists=True) if isinstance(entry, dict) else entry
-            for entry in tree["exclude"]
+            current_fields(entry) if isinstance(entry, dict) else entry for entry in tree["exclude"]
         ]
     for key in ("random", "search"):
         part = tree.get(key)

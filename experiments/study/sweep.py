@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from experiments.errors import UsageError
 from experiments.metric_names import VALID_NDCG10
-from experiments.study.plan import as_text
+from experiments.storage.yaml_file import as_text
 from experiments.study.variants import CONTRASTIVE
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from experiments.data.catalogue import DatasetSpec
 from experiments.errors import RunFailed, UsageError
 from experiments.metric_names import TEST_NDCG10, VALID_NDCG10
 from experiments.record.from_run import failed_line, finished_line, pruned_line
-from experiments.record.line import Json as Line
+from experiments.record.line import Values
 from experiments.storage.atomic import FULL_OR_FAILING, NotWritable, cannot_write, writing
 from experiments.storage.hashing import cached_file_sha256
 from experiments.storage.lock import Busy
@@ -72,7 +72,7 @@ class Worker:
     def open_trials(self) -> list[Trial]:
         """Those without a line, as far as searches have thought of them, in their order; but
         those that processes die at go to the end."""
-        known, begun = self.folder.record.lines(), self.leases.keys()
+        known, begun = self.folder.results.lines(), self.leases.keys()
         planned = [*self.trials, *(trial for search in self.searches for trial in search.trials())]
         left = [trial for trial in planned if trial.id not in known]
         return sorted(left, key=lambda trial: self.setbacks(trial) if trial.id in begun else 0)
@@ -91,14 +91,14 @@ class Worker:
         if lease is None:
             return False
         with lease:
-            if trial.id in self.folder.record.lines():  # it has ended since the look
+            if trial.id in self.folder.results.lines():  # it has ended since the look
                 return True
             line = self.line_of(trial, lease)
-            if line is not None and self.folder.record.append(line):
+            if line is not None and self.folder.results.append(line):
                 self.say(summary(line))
         return line is not None
 
-    def line_of(self, trial: Trial, lease: Lease) -> Line | None:
+    def line_of(self, trial: Trial, lease: Lease) -> Values | None:
         """Train, and say how it went; None when another worker took over."""
         facts, run = about(self.study, self.question, trial), self.folder.run(trial.id)
         last = lease.lost()[-DEATHS:]
@@ -159,7 +159,7 @@ class Worker:
                 raise
 
 
-def summary(line: Line) -> str:
+def summary(line: Values) -> str:
     """How a trial ended, in one line."""
     what = f"{line['dataset']}  {line['variant']}  seed {line['seed']}"
     if line["status"] == "failed":

@@ -51,7 +51,7 @@ def give_memory_back() -> None:
 def commit() -> tuple[str, bool]:
     """The commit of this code ("unknown" outside a git checkout), and whether it was changed.
 
-    The record itself grows while a study runs: that is no change of the code.
+    The results grow while a study runs: that is no change of the code.
     """
     try:
         head = git("rev-parse", "HEAD")

@@ -60,7 +60,7 @@ class View:
 
     pooling:   which representation the task wants back: the last real position's state or
                the mean over real positions, [B, d]; or all states side by side, [B, L * d].
-    operators: names, and for each row the index of the one that made it: only for the record.
+    operators: names, and for each row the index of the one that made it: only for the history.
     made_from: the histories that the view changes, where they are not the batch's; there may be
                any number of them.
     positions: of a concatenation, its L; None: as many as the longest history of any batch.

@@ -33,19 +33,19 @@ def test_ratios_compare_seconds_a_target_pair_by_pair_and_take_the_median_round(
     found = {
         "RecBole SASRec, as shipped": [figures(3.0)] * 3,
         "RecBole SASRec": [figures(2.0, evaluate=12.0, peak=400.0)] * 3,
-        "SASRec prefix": [figures(0.2), figures(0.1), figures(0.4)],
-        "CL4SRec prefix": [figures(0.3), figures(0.15), figures(0.8)],
-        "DuoRec prefix": [figures(0.5), figures(0.25), figures(0.8)],
-        "SASRec sequence": [figures(1.0, targets=1000)] * 3,
-        "CL4SRec sequence": [figures(1.5, targets=1000)] * 3,
+        "SASRec prefixes": [figures(0.2), figures(0.1), figures(0.4)],
+        "CL4SRec prefixes": [figures(0.3), figures(0.15), figures(0.8)],
+        "DuoRec prefixes": [figures(0.5), figures(0.25), figures(0.8)],
+        "SASRec windows": [figures(1.0, targets=1000)] * 3,
+        "CL4SRec windows": [figures(1.5, targets=1000)] * 3,
     }
     assert ratios(found, rate=1e9) == {
-        "train_prefix": 10.0,
-        "train_sequence": 20.0,
+        "train_prefixes": 10.0,
+        "train_windows": 20.0,
         "evaluate": 12.0,
-        "contrast_step_prefix": 1.5,
-        "contrast_step_sequence": 1.5,
-        "duorec_step_prefix": 2.5,
+        "contrast_step_prefixes": 1.5,
+        "contrast_step_windows": 1.5,
+        "duorec_step_prefixes": 2.5,
         "peak_memory": 0.25,
         "of_bound": 0.5,
     }
@@ -140,6 +140,6 @@ def test_a_bench_prints_its_table_and_its_ratios(
     record: dict[str, Any] = json.loads(printed.splitlines()[-1])
     assert all(value > 0 for value in record["ratios"].values())
     assert all(name in printed for name in SUBJECTS)
-    assert sum(record["measured"]["SASRec prefix"]["shares"].values()) == pytest.approx(1)
+    assert sum(record["measured"]["SASRec prefixes"]["shares"].values()) == pytest.approx(1)
     assert "output layer" in trace.read_text()
     assert json.loads((tmp_path / "side_by_side.json").read_text()) == record

@@ -10,14 +10,17 @@ from typing import Any
 
 import pytest
 
-from experiments.aliases import current, current_tree, original_tree
+from experiments.aliases import current, current_tree, original, original_tree
 from experiments.cli.main import main
 from experiments.config.resolve import resolve
 from experiments.config.run_config import config_from_tree, config_sha256, config_tree
-from experiments.record.results_file import read_lines, study_files
+from experiments.errors import UsageError
+from experiments.record.results_file import ResultsFile, read_lines, study_files
 from experiments.storage.files import REPOSITORY
 from experiments.storage.run_folder import as_yaml
-from experiments.study.plan import identity
+from experiments.study.adopt import adopt
+from experiments.study.plan import about, identity, plan
+from experiments.study.search import plan_searches
 from experiments.study.spec import read_study
 from tests.experiments.small_data import SMALL, planted, read_json, train, write_text
 
@@ -29,7 +32,6 @@ OLD_AND_NEW = [
     ("contrast.0.left_out", ["target"], "contrast.0.false_negatives", ["target"]),
     ("contrast.0.rows", "one_a_user", "contrast.0.anchors", "one_per_user"),
     ("contrast.0.short", 4, "contrast.0.short_max_length", 4),
-    ("contrast.dropout_twin.weight", 0.3, "contrast.dropout_views.weight", 0.3),
     ("contrast.0.task", "recent_self", "contrast.0.task", "recent_subsequence"),
     (
         "contrast",
@@ -49,6 +51,7 @@ def committed() -> list[Any]:
 def test_an_old_name_is_read_as_the_new_one(old: str, value: Any, new: str, now: Any) -> None:
     assert current(old, value) == (new, now)
     assert current(new, now) == (new, now)
+    assert original(new, now) == original(old, value) == (old, value)
 
 
 def test_every_committed_trial_is_known_by_the_id_that_it_has() -> None:
@@ -192,3 +195,166 @@ def test_a_plug_in_with_old_names_trains(
     notes = capsys.readouterr().err
     assert "make_views" in notes
     assert "HistoryState" in notes
+
+
+GENERIC = """
+from dataclasses import dataclass
+from models.tasks import Batch, ContrastiveTask, OwnState, Task, TaskLoss, View
+
+@dataclass(eq=False, repr=False)
+class Own(Task):
+    \"\"\"Has a field of its own that is called as one of ours was.\"\"\"
+
+    short: int = 3
+
+    def views(self, batch, rng):
+        return [OwnState()]
+
+    def loss(self, encoded, batch):
+        return TaskLoss(encoded[0].square().mean() * self.short)
+
+TASKS = {"own": Own}
+"""
+
+
+def test_a_field_of_a_plug_ins_own_is_not_renamed(tmp_path: Path) -> None:
+    plugin = tmp_path / "generic.py"
+    plugin.write_text(GENERIC)
+    write_text(tmp_path, "planted", planted())
+    words = ("--plugin", str(plugin), "--model", "sasrec", "--contrast=[{task: own, short: 5}]")
+    train(tmp_path, tmp_path / "run", *SMALL, "--epochs=1", *words)
+    assert "short: 5" in (tmp_path / "run" / "config.yaml").read_text()
+
+
+INHERITED = """
+from dataclasses import dataclass
+from models.tasks import DropoutTwin
+
+@dataclass(eq=False, repr=False)
+class Again(DropoutTwin):
+    \"\"\"As its base.\"\"\"
+
+    def pair(self, batch, rng):
+        return super().pair(batch, rng)
+
+TASKS = {"again": Again}
+"""
+
+
+def test_a_plug_in_may_call_the_old_method_of_its_base(tmp_path: Path) -> None:
+    plugin = tmp_path / "inherited.py"
+    plugin.write_text(INHERITED)
+    write_text(tmp_path, "planted", planted())
+    words = ("--plugin", str(plugin), "--model", "sasrec", "--contrast=[again]")
+    train(tmp_path, tmp_path / "run", *SMALL, "--epochs=1", *words)
+
+
+def test_a_plug_ins_field_under_an_old_name_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plugin = tmp_path / "field.py"
+    plugin.write_text(
+        PLUGIN.replace("    def pair", "    left_out: tuple[str, ...] = ('user',)\n\n    def pair")
+    )
+    assert main(["train", "--plugin", str(plugin), "--model", "sasrec"]) == 2
+    error = capsys.readouterr().err
+    assert "'left_out' of Whole is called 'false_negatives' now" in error
+
+
+def test_a_field_under_both_of_its_names_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", "--protocol", "sequence", "--examples", "prefixes"]) == 2
+    assert capsys.readouterr().err.splitlines()[-1].startswith("error: --protocol is called")
+    both = {"task": "augmented_views", "left_out": ["user"], "false_negatives": []}
+    with pytest.raises(UsageError, match=r"left_out is called false_negatives now"):
+        resolve(None, [("contrast", [both])])
+
+
+def test_a_task_is_addressed_by_its_old_kind_unless_another_has_that_name() -> None:
+    tasks = ["dropout_views", {"task": "same_target", "name": "recent_self"}]
+    weights = [("contrast.dropout_twin.weight", 0.3), ("contrast.recent_self.weight", 0.7)]
+    config, _ = resolve(None, [("contrast", tasks), *weights])
+    assert [task.weight for task in config.contrast] == [0.3, 0.7]
+    with pytest.raises(UsageError, match=r"contrast\.0\.task"):
+        resolve(None, [("contrast", tasks), ("contrast.0.task.more", "same_target")])
+
+
+def test_a_preset_with_old_names_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("experiments.config.resolve.PRESETS", tmp_path)
+    (tmp_path / "mine.yaml").write_text("protocol: sequence\ncontrast: [dropout_twin]\n")
+    config, _ = resolve(None, [("model", "mine"), ("contrast.dropout_views.weight", 0.5)])
+    assert (config.examples, config.contrast[0].weight) == ("windows", 0.5)
+
+
+def test_names_of_other_kinds_are_hashed_as_they_are() -> None:
+    trees = [
+        {"contrast": [{"task": "same_target", "name": name}]}
+        for name in ("dropout_views", "dropout_twin")
+    ]
+    assert [original_tree(tree) for tree in trees] == trees
+
+
+def test_a_search_keeps_its_folder_when_a_field_is_renamed(tmp_path: Path) -> None:
+    text = """# Which?
+base: cl4srec
+datasets: [ml-100k]
+set: {protocol: sequence}
+search: {trials: 2, ranges: {contrast.0.rows: {choices: [all, one_a_user]}}}
+"""
+    file = tmp_path / "asked.yaml"
+    file.write_text(text)
+    (search,) = plan_searches(read_study(file), None)
+    assert search.name == "cl4srec-ml-100k-071b8cf4"
+    drawn = search.drawn({"model": "cl4srec", "contrast.0.anchors": "one_per_user"})
+    assert search.attempt(0, drawn, None).variant.axes["contrast.0.anchors"] == "one_per_user"
+
+
+def test_a_line_of_before_is_known_by_present_axes_and_takes_the_present_label(
+    tmp_path: Path,
+) -> None:
+    write_text(tmp_path, "planted", planted())
+    file = tmp_path / "asked.yaml"
+    file.write_text(
+        "# Which?\nbase: sasrec\ndatasets: [planted]\ngrid: {examples: [prefixes, windows]}\n"
+    )
+    trials = plan(read_study(file), tmp_path)
+    results = ResultsFile(tmp_path / "record.jsonl")
+    for trial, old in zip(trials, ("prefix", "sequence"), strict=True):
+        line = about("asked", "Which?", trial) | {"status": "failed", "error": "none"}
+        line |= {"variant": f"sasrec protocol={old}"}
+        results.append(line | {"axes": {"model": "sasrec", "protocol": old}})
+    assert [line["axes"]["examples"] for line in results.lines().values()] == [
+        "prefixes",
+        "windows",
+    ]
+    assert adopt(results, trials) == 2
+    assert [line["variant"] for line in results.lines().values()] == [
+        trial.variant.label for trial in trials
+    ]
+    assert adopt(results, trials) == 0
+
+
+def test_an_exclusion_of_whole_values_is_read_with_old_names(tmp_path: Path) -> None:
+    file = tmp_path / "asked.yaml"
+    file.write_text(
+        "# Which?\nbase: sasrec\ndatasets: [ml-100k]\n"
+        "grid: {contrast: [[dropout_twin], [same_target]]}\n"
+        "exclude: [{contrast: [dropout_twin]}]\n"
+    )
+    assert len(plan(read_study(file), None)) == 1
+
+
+def test_data_converted_before_may_be_converted_again(tmp_path: Path) -> None:
+    source = tmp_path / "shop.csv"
+    source.write_text(
+        "user_id,item_id,timestamp\n"
+        + "".join(f"{u},{i},{i}\n" for u in range(4) for i in range(5))
+    )
+    command = ["data", "shop", "--source", str(source), "--data-dir", str(tmp_path / "out")]
+    assert main(command) == 0
+    declared = tmp_path / "out" / "shop" / "shop.yaml"
+    before = declared.read_text().replace("examples: prefixes", "protocol: prefix")
+    declared.write_text(before)
+    assert main(command) == 0
+    assert declared.read_text() == before

@@ -8,12 +8,12 @@ import os
 import pytest
 
 from experiments.errors import UsageError
-from experiments.record.results_file import Record
+from experiments.record.results_file import ResultsFile
 
 
 @pytest.fixture
-def record(tmp_path) -> Record:
-    return Record(tmp_path / "results" / "study.jsonl")
+def record(tmp_path) -> ResultsFile:
+    return ResultsFile(tmp_path / "results" / "study.jsonl")
 
 
 def line(trial: str, value: float = 0.0) -> dict[str, object]:
@@ -36,7 +36,7 @@ def test_a_trial_is_recorded_once(record):
 
 
 def test_lines_of_other_workers_are_seen(record):
-    other = Record(record.path)
+    other = ResultsFile(record.path)
     for trial in ("a", "b", "c"):
         other.append(line(trial))
         assert trial in record.lines()
@@ -47,14 +47,14 @@ def test_what_a_killed_writer_left_of_its_line_is_not_read_and_gives_way(record)
     record.append(line("a"))
     with record.path.open("a") as file:
         file.write('{"trial": "b", "sta')
-    fresh = Record(record.path)
+    fresh = ResultsFile(record.path)
     assert list(fresh.lines()) == ["a"]
     assert fresh.append(line("c"))
-    assert list(Record(record.path).lines()) == ["a", "c"]
+    assert list(ResultsFile(record.path).lines()) == ["a", "c"]
 
 
 def test_lines_can_be_forgotten_and_written_again(record):
-    other = Record(record.path)
+    other = ResultsFile(record.path)
     for trial in ("a", "b", "c"):
         record.append(line(trial))
     assert list(other.lines()) == ["a", "b", "c"]
@@ -83,7 +83,7 @@ def test_a_file_that_was_written_anew_in_its_place_is_read_from_its_start(record
     record.path.write_text("".join(f"{text}\n" for text in texts))
     assert list(record.lines()) == [f"a longer name {number}" for number in range(3)]
     assert record.append(line("b"))
-    assert len(Record(record.path).lines()) == 4
+    assert len(ResultsFile(record.path).lines()) == 4
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_a_line_that_is_none_of_a_record_is_told_with_its_number(text, record):
     with record.path.open("a") as file:
         file.write(f"{text}\n")
     with pytest.raises(UsageError, match=rf"^{record.path}, line 2: "):
-        Record(record.path).lines()
+        ResultsFile(record.path).lines()
 
 
 def test_processes_that_write_at_once_neither_mix_nor_repeat_lines(record):
@@ -103,7 +103,7 @@ def test_processes_that_write_at_once_neither_mix_nor_repeat_lines(record):
     for first in range(4):
         child = os.fork()
         if child == 0:
-            mine = Record(record.path)
+            mine = ResultsFile(record.path)
             for step in range(30):
                 mine.append(line(f"trial {(first * 7 + step) % 30}", 1.0))
             os._exit(0)

@@ -21,12 +21,13 @@ RECORDS: dict[str, dict[str, Any]] = {
     "side_by_side.json": {
         **MACHINE, "dataset": "toys", "rounds": 2, "gflops": 100.0,
         "ratios": {
-            "train_prefix": 9.04, "train_sequence": 18.0, "evaluate": 17.0, "of_bound": 0.4,
-            "contrast_step_prefix": 1.9, "contrast_step_sequence": 1.3, "duorec_step_prefix": 2.2,
+            "train_prefixes": 9.04, "train_windows": 18.0, "evaluate": 17.0, "of_bound": 0.4,
+            "contrast_step_prefixes": 1.9, "contrast_step_windows": 1.3,
+            "duorec_step_prefixes": 2.2,
         },
         "measured": {
             "RecBole SASRec": {**MEASURED, "step_seconds": 0.5},
-            "SASRec prefix": {**MEASURED, "evaluate_seconds": None},
+            "SASRec prefixes": {**MEASURED, "evaluate_seconds": None},
         },
     },
     "presets.json": {
@@ -56,7 +57,7 @@ def results(tmp_path: Path) -> Path:
     [
         ("bench", "A processor, 2 cores; toys, 2 rounds in turn, medians."),
         ("bench", "| RecBole SASRec | 250 | 400 | 2.0 | 1,234 |"),
-        ("bench", "| SASRec prefix | 25.0 | 4,000 |  | 1,234 |"),
+        ("bench", "| SASRec prefixes | 25.0 | 4,000 |  | 1,234 |"),
         ("bench", "SASRec trains 9.0 times as many targets a second as RecBole's"),
         ("bench", "Of its step (profiled): encoder 60%, optimizer 10%."),
         ("bench", "need 10.0 s at the rate of a square product (100 GFLOP/s): 40% of the 25.0 s"),

@@ -15,6 +15,7 @@ import pytest
 
 import experiments.storage.lock as lock
 from experiments.cli.main import main
+from experiments.errors import RunFailed
 from experiments.storage.lock import sole_writer
 from tests.experiments.small_data import (
     FAST,
@@ -279,3 +280,14 @@ def test_leftovers_of_a_kill_are_swept_when_the_run_is_resumed(runs: Path, tmp_p
     assert resume(out, "--epochs=4") == 0
     assert sorted(contents(out)) == RUN_FILES
     assert len(read_history(out)) == 4
+
+
+def test_whoever_waits_for_a_lock_needs_one(tmp_path: Path, monkeypatch) -> None:
+    """Without, two workers would write one file of results at once."""
+
+    def none(*_: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", none)
+    with pytest.raises(RunFailed), lock.locked(tmp_path / "results.lock"):
+        pytest.fail("two workers may be here")

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from experiments.record.results_file import Record
+from experiments.record.results_file import ResultsFile
 from experiments.study.adopt import adopt, reuse_trials
 from experiments.study.folder import StudyFolder, study_folder
 from experiments.study.plan import about, plan
@@ -16,22 +16,22 @@ from tests.experiments.small_data import planted, write_text
 from tests.experiments.study.test_worker import TWO, a_worker, begun
 
 
-def recorded(path: Path, lines: Iterable[dict[str, Any]]) -> Record:
+def recorded(path: Path, lines: Iterable[dict[str, Any]]) -> ResultsFile:
     path.unlink()
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    return Record(path)
+    return ResultsFile(path)
 
 
 def test_a_line_without_a_field_of_today_is_that_fields_default(tmp_path):
     _, place = begun(tmp_path, TWO)
     a_worker(place).work()
-    now = place.record.lines()
+    now = place.results.lines()
     before = {}
     for line in now.values():
         old = json.loads(json.dumps(line)) | {"trial": f"old {line['trial']}", "config_sha256": "0"}
         del old["config"]["train"]["precision"]
         before[old["trial"]] = old
-    record = recorded(place.record.path, before.values())
+    record = recorded(place.results.path, before.values())
     assert len(a_worker(place).open_trials()) == 2
     assert adopt(record, place.trials()) == 2
     assert record.lines() == now
@@ -42,9 +42,9 @@ def test_a_line_without_a_field_of_today_is_that_fields_default(tmp_path):
 def test_lines_of_other_trials_and_of_fields_that_are_gone_stay_as_they_are(tmp_path):
     _, place = begun(tmp_path, TWO)
     a_worker(place).work()
-    lines = [dict(line) for line in place.record.lines().values()]
+    lines = [dict(line) for line in place.results.lines().values()]
     lines[0] |= {"trial": "gone", "config": {**lines[0]["config"], "no_longer": 1}}
-    record = recorded(place.record.path, lines)
+    record = recorded(place.results.path, lines)
     text = record.path.read_text()
     write_text(tmp_path, "other", planted(seed=3))
     asked = Study("s", "?", ("sasrec",), ("other",))
@@ -67,39 +67,39 @@ def test_what_another_study_has_trained_is_borrowed_under_the_own_name(tmp_path)
     _, first = begun(tmp_path, TWO)
     a_worker(first).work()
     study, second = another(tmp_path, "second")
-    assert reuse_trials(second.record, study, second.trials(), [first.record.path]) == 2
-    assert reuse_trials(second.record, study, second.trials(), [first.record.path]) == 0
+    assert reuse_trials(second.results, study, second.trials(), [first.results.path]) == 2
+    assert reuse_trials(second.results, study, second.trials(), [first.results.path]) == 0
     assert a_worker(second).open_trials() == []
-    for trial, line in second.record.lines().items():
-        trained = first.record.lines()[trial]
+    for trial, line in second.results.lines().items():
+        trained = first.results.lines()[trial]
         assert (line["study"], line["of"], line["question"]) == ("second", "tiny", study.question)
         differing = {key for key in line if trained.get(key) != line[key]}
         assert differing == {"study", "of", "question"}
     third_study, third = another(tmp_path, "third")
-    assert reuse_trials(third.record, third_study, third.trials(), [second.record.path]) == 2
-    assert {line["of"] for line in third.record.lines().values()} == {"tiny"}
+    assert reuse_trials(third.results, third_study, third.trials(), [second.results.path]) == 2
+    assert {line["of"] for line in third.results.lines().values()} == {"tiny"}
 
 
 def test_only_finished_lines_of_planned_trials_are_borrowed(tmp_path):
     _, first = begun(tmp_path, TWO)
     a_worker(first).work()
-    one, other = first.record.lines().values()
+    one, other = first.results.lines().values()
     failed = {key: one[key] for key in about("tiny", "?", first.trials()[0])}
-    recorded(first.record.path, [{**failed, "status": "failed", "error": "it did"}, other])
+    recorded(first.results.path, [{**failed, "status": "failed", "error": "it did"}, other])
     study, second = another(tmp_path, "second")
     planned_alone = [trial for trial in second.trials() if trial.id == other["trial"]]
-    assert reuse_trials(second.record, study, planned_alone, [first.record.path]) == 1
-    assert reuse_trials(second.record, study, second.trials(), [first.record.path]) == 0
-    assert [*second.record.lines()] == [other["trial"]]
+    assert reuse_trials(second.results, study, planned_alone, [first.results.path]) == 1
+    assert reuse_trials(second.results, study, second.trials(), [first.results.path]) == 0
+    assert [*second.results.lines()] == [other["trial"]]
 
 
 def test_a_search_has_all_its_lines_brought_up_to_date(tmp_path):
     """What it has thought of is known from them alone, so none of them is planned."""
     _, place = begun(tmp_path, TWO)
     a_worker(place).work()
-    now = place.record.lines()
+    now = place.results.lines()
     old = [{**line, "trial": f"old {trial}"} for trial, line in now.items()]
-    record = recorded(place.record.path, old)
+    record = recorded(place.results.path, old)
     assert adopt(record, []) == 0
     assert adopt(record, [], search=True) == 2
     assert record.lines() == now

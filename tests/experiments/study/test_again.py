@@ -37,16 +37,16 @@ def test_a_random_line_gives_the_same_metrics_again(trained, capfd):
     file, place = trained
     assert again(file, place.path) == 0
     printed = capfd.readouterr().out
-    (line,) = (one for one in place.record.lines().values() if one["trial"] in printed)
+    (line,) = (one for one in place.results.lines().values() if one["trial"] in printed)
     assert f"test/excluded/ndcg@10 {line['test/excluded/ndcg@10']:.6f}" in printed
     assert "and 60 users' ranks" in printed
-    assert len(place.record.lines()) == 2
+    assert len(place.results.lines()) == 2
 
 
 @pytest.mark.slow
 def test_every_figure_that_does_not_come_out_is_named(trained, tmp_path, capfd):
     file, place = trained
-    line = next(iter(place.record.lines().values()))
+    line = next(iter(place.results.lines().values()))
     changed: dict[str, object] = {
         "test/ranked/hr@10": 0.5,
         "hits/excluded": "abc",
@@ -65,7 +65,7 @@ def test_every_figure_that_does_not_come_out_is_named(trained, tmp_path, capfd):
 @pytest.mark.slow
 def test_a_line_of_another_machine_says_so_where_it_does_not_come_out(trained, tmp_path, capfd):
     file, place = trained
-    line = next(iter(place.record.lines().values()))
+    line = next(iter(place.results.lines().values()))
     out = recorded(tmp_path / "out", {**line, "device": "another, 1 threads", "best_epoch": 99})
     assert again(file, out, line["trial"]) == 1
     assert f"made on another, 1 threads, this is {line['device']}" in capfd.readouterr().err

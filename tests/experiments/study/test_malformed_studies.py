@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from experiments.errors import UsageError
 from experiments.record.merge import add
-from experiments.record.results_file import Record
+from experiments.record.results_file import ResultsFile
 from experiments.report.formats import as_csv, latex, markdown, plain
 from experiments.report.plots import plots
 from experiments.report.readme import blocks, rewritten
@@ -166,7 +166,7 @@ def test_any_record_is_read_alike_by_all_or_refused(
         paths = [tmp_path / "given" / "record.jsonl", tmp_path / "results" / "temperature.jsonl"]
         for path in paths:
             path.write_bytes(content)
-        record = Record(paths[0])
+        record = ResultsFile(paths[0])
         found = outcome(record.lines)
         if isinstance(found, str):
             assert found.startswith(f"{paths[0]}, line ")

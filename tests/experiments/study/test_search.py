@@ -14,7 +14,7 @@ from optuna.storages.journal import JournalFileBackend
 from experiments.cli.main import main
 from experiments.config.run_config import Config
 from experiments.errors import RunFailed, UsageError
-from experiments.record.line import Json as Line
+from experiments.record.line import Values
 from experiments.storage.run_folder import RunFolder
 from experiments.study import searching
 from experiments.study.command import finish, left
@@ -57,14 +57,14 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def searched(folder: StudyFolder) -> list[Line]:
+def searched(folder: StudyFolder) -> list[Values]:
     """The lines of the search, by place."""
-    lines = [line for line in folder.record.lines().values() if " search " in line["variant"]]
+    lines = [line for line in folder.results.lines().values() if " search " in line["variant"]]
     return sorted(lines, key=lambda line: int(line["variant"].split()[-1]))
 
 
-def best(folder: StudyFolder) -> list[Line]:
-    return [line for line in folder.record.lines().values() if line["variant"] == "sasrec"]
+def best(folder: StudyFolder) -> list[Values]:
+    return [line for line in folder.results.lines().values() if line["variant"] == "sasrec"]
 
 
 def tried(folder: StudyFolder) -> list[tuple[float, float, str]]:
@@ -102,7 +102,7 @@ def test_a_search_is_its_trials_without_test_and_the_best_on_all_seeds_with_test
     pretend(monkeypatch, score)
     folder = begin(tmp_path, data, study(6))
     worker(folder, data).work()
-    assert len(folder.record.lines()) == 6 + 2
+    assert len(folder.results.lines()) == 6 + 2
     assert [line["variant"] for line in searched(folder)] == [
         f"sasrec search {n}" for n in range(6)
     ]
@@ -113,7 +113,7 @@ def test_a_search_is_its_trials_without_test_and_the_best_on_all_seeds_with_test
         assert line["seed"] == seed
         assert line["axes"] == winner["axes"]
         assert "test/excluded/ndcg@10" in line
-    assert left([], searches_in(folder, data), folder.record.lines()) == []
+    assert left([], searches_in(folder, data), folder.results.lines()) == []
 
 
 def test_drawn_numbers_can_be_typed_again(
@@ -164,7 +164,7 @@ def test_one_worker_repeats_a_search_and_so_do_those_that_are_killed(
         RunFolder, "append_history", after_what_the_pruner_said_of_the_first_and_third
     )
     killed = begin(tmp_path / "killed", data, study(12, pruner))
-    while left([], searches_in(killed, data), killed.record.lines()):
+    while left([], searches_in(killed, data), killed.results.lines()):
         try:
             worker(killed, data).work()
         except KeyboardInterrupt:
@@ -224,7 +224,7 @@ def test_two_workers_share_a_search(
     workers += [worker(folder, data), worker(folder, data)]
     workers[0].work()
     assert sum(shared) >= 4
-    assert len(folder.record.path.read_text().splitlines()) == 9 + 2
+    assert len(folder.results.path.read_text().splitlines()) == 9 + 2
     assert len({rate for rate, *_ in tried(folder)}) == 9
 
 
@@ -326,7 +326,7 @@ def test_choices_may_be_lists(tmp_path: Path, data: Path, monkeypatch: pytest.Mo
     text += f"    contrast.0.operators: {{choices: [[{two}], [{three}]]}}\n"
     folder = begin(tmp_path, data, text)
     worker(folder, data).work()
-    (line,) = (one for one in folder.record.lines().values() if one["variant"] == "cl4srec")
+    (line,) = (one for one in folder.results.lines().values() if one["variant"] == "cl4srec")
     found = [one["operator"] for one in line["axes"]["contrast.0.operators"]]
     assert found == ["crop", "mask", "reorder"]
 
@@ -361,8 +361,8 @@ def test_a_record_alone_is_enough_to_know_that_all_is_done(
     folder = begin(tmp_path / "here", data, study(5, "median"))
     worker(folder, data).work()
     there = begin(tmp_path / "there", data, study(5, "median"))
-    shutil.copy(folder.record.path, there.record.path)
-    assert left([], searches_in(there, data), there.record.lines()) == []
+    shutil.copy(folder.results.path, there.results.path)
+    assert left([], searches_in(there, data), there.results.lines()) == []
 
 
 def test_a_search_may_grow_and_its_best_is_then_the_only_one_of_that_name(
@@ -414,13 +414,13 @@ def test_a_dry_run_of_a_search_that_has_shrunk_takes_nothing_out_of_the_record(
     pretend(monkeypatch, score)
     folder = begin(tmp_path / "out", data, study(14))
     worker(folder, data).work()
-    before = folder.record.path.read_bytes()
+    before = folder.results.path.read_bytes()
     best_of_14 = best(folder)[0]["axes"]
     file = data / "asked.yaml"
     file.write_text(study(2))
     words = ["study", str(file), "--data-dir", str(data), "--out", str(tmp_path / "out")]
     assert main([*words, "--dry-run"]) == 0
-    assert folder.record.path.read_bytes() == before
+    assert folder.results.path.read_bytes() == before
     worker(begin(tmp_path / "out", data, study(2)), data).work()
     assert best(study_folder("asked", tmp_path / "out"))[0]["axes"] != best_of_14
 

@@ -14,12 +14,12 @@ from typing import Any, NoReturn
 import pytest
 
 from experiments.cli.main import main
-from experiments.record.results_file import Record
+from experiments.record.results_file import ResultsFile
 from experiments.study import worker as working
 from experiments.study.folder import StudyFolder, study_folder
 from tests.experiments.study.test_worker import TWO, a_worker, begun, metrics
 
-APPEND = Record._append
+APPEND = ResultsFile._append
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ def unrecorded(trained: StudyFolder, tmp_path: Path) -> StudyFolder:
     shutil.copytree(trained.path.parent, folder)
     shutil.rmtree(folder / "out" / "leases")
     place = study_folder("tiny", folder / "out")
-    place.record.path.unlink()
+    place.results.path.unlink()
     return place
 
 
@@ -49,7 +49,7 @@ def words(place: StudyFolder) -> list[str]:
 
 
 def texts(place: StudyFolder) -> list[str]:
-    path = place.record.path
+    path = place.results.path
     return path.read_text().splitlines() if path.exists() else []
 
 
@@ -61,24 +61,24 @@ def die(*_: object) -> NoReturn:
     raise AssertionError("a killed process goes on")
 
 
-def die_in_the_midst(record: Record, text: bytes) -> None:
+def die_in_the_midst(record: ResultsFile, text: bytes) -> None:
     with record.path.open("ab") as file:
         file.truncate(record._read)
         file.write(text[: len(text) // 2])
     die()
 
 
-def die_afterwards(record: Record, text: bytes) -> None:
+def die_afterwards(record: ResultsFile, text: bytes) -> None:
     APPEND(record, text)
     die()
 
 
 POINTS: dict[str, tuple[Any, str, Callable[..., None]]] = {
     "before the lock": (fcntl, "flock", die),
-    "before the line": (Record, "_append", die),
-    "in the midst of the line": (Record, "_append", die_in_the_midst),
+    "before the line": (ResultsFile, "_append", die),
+    "in the midst of the line": (ResultsFile, "_append", die_in_the_midst),
     "before the line is on disk": (os, "fsync", die),
-    "after the line": (Record, "_append", die_afterwards),
+    "after the line": (ResultsFile, "_append", die_afterwards),
     "before the lease is given back": (os, "utime", die),
 }
 
@@ -123,8 +123,8 @@ def test_a_record_or_lease_that_cannot_be_written_is_told_and_earlier_lines_stay
     owner: Any, name: str, what: str, number: int, code: int, begin: str,
     trained: StudyFolder, unrecorded: StudyFolder, monkeypatch, capsys,
 ) -> None:  # fmt: skip
-    first = next(iter(trained.record.lines().values()))
-    unrecorded.record.append(first)
+    first = next(iter(trained.results.lines().values()))
+    unrecorded.results.append(first)
 
     ordinary = getattr(owner, name)
 
@@ -140,7 +140,7 @@ def test_a_record_or_lease_that_cannot_be_written_is_told_and_earlier_lines_stay
     assert error.startswith(f"{begin}{unrecorded.path / what}")
     assert os.strerror(number) in error
     assert error.count("\n") == 1
-    assert Record(unrecorded.record.path).lines()[first["trial"]] == first
+    assert ResultsFile(unrecorded.results.path).lines()[first["trial"]] == first
     a_worker(unrecorded).work()
     assert len(texts(unrecorded)) == 2
     assert metrics(unrecorded) == metrics(trained)
@@ -209,11 +209,11 @@ def test_failed_trials_are_forgotten_folder_first(unrecorded: StudyFolder, monke
     """A kill between the two leaves no half of a trial that would be continued."""
     trial = unrecorded.trials()[0]
     told = {"study": "tiny", "variant": "v", "dataset": "planted", "seed": 0}
-    unrecorded.record.append({"trial": trial.id, "status": "failed", **told})
-    monkeypatch.setattr(Record, "forget", lambda *_: None)
+    unrecorded.results.append({"trial": trial.id, "status": "failed", **told})
+    monkeypatch.setattr(ResultsFile, "forget", lambda *_: None)
     unrecorded.forget_failed()
     assert not unrecorded.run(trial.id).path.exists()
-    assert list(Record(unrecorded.record.path).lines()) == [trial.id]
+    assert list(ResultsFile(unrecorded.results.path).lines()) == [trial.id]
 
 
 # what a loss of power leaves --------------------------------------------------------------------
@@ -240,6 +240,6 @@ def test_a_damaged_file_of_a_trial_makes_it_fail_and_stops_no_other(
     path = unrecorded.run(trial.id).path / name
     path.write_bytes(path.read_bytes()[:-20] + b"x" * 20)
     a_worker(unrecorded).work()
-    lines = unrecorded.record.lines()
+    lines = unrecorded.results.lines()
     assert lines.pop(trial.id)["status"] == "failed"
     assert [line["status"] for line in lines.values()] == ["finished"]

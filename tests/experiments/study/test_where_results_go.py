@@ -22,12 +22,12 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_without_out_all_of_it_lies_in_runs(repository: Path) -> None:
     place = places.study_folder("helps")
     assert place.path == repository / "runs" / "studies" / "helps"
-    assert place.record.path.parent == place.path
+    assert place.results.path.parent == place.path
 
 
 def test_published_results_are_the_committed_ones(repository: Path) -> None:
     place = places.study_folder("quick/helps", publish=True)
-    assert place.record.path == repository / "results" / "quick" / "helps.jsonl"
+    assert place.results.path == repository / "results" / "quick" / "helps.jsonl"
     assert place.path == repository / "runs" / "studies" / "quick" / "helps"
 
 
@@ -49,8 +49,8 @@ def test_a_dry_run_says_how_much_of_it_is_in_the_committed_results(
     assert "--publish" not in first
     (repository / "results").mkdir(parents=True)
     line = (
-        f'{{"study": "helps", "trial": "{first.split()[0]}", "status": "failed", "variant": "v", '
-        '"dataset": "planted", "seed": 0}\n'
+        f'{{"study": "helps", "trial": "{first.split()[0]}", "status": "finished", "variant": "v", '
+        '"dataset": "planted", "seed": 0, "valid/excluded/ndcg@10": 0.5}\n'
     )
     (repository / "results" / "helps.jsonl").write_text(line)
     assert main(command) == 0

@@ -73,7 +73,7 @@ def metrics(place: StudyFolder) -> dict[str, dict[str, Any]]:
             for key, value in line.items()
             if key.startswith(kept) and key != "curve/seconds"
         }
-        for trial, line in place.record.lines().items()
+        for trial, line in place.results.lines().items()
     }
 
 
@@ -81,7 +81,7 @@ def test_a_study_is_worked_off_and_every_trial_recorded_with_all_of_its_facts(tm
     _, place = begun(tmp_path, TWO)
     said: list[str] = []
     a_worker(place, said).work()
-    lines = list(place.record.lines().values())
+    lines = list(place.results.lines().values())
     assert [line["variant"] for line in lines] == ["sasrec", "cl4srec"]
     assert [line["baseline"] for line in lines] == [None, "sasrec"]
     assert [line["status"] for line in lines] == ["finished"] * 2
@@ -100,16 +100,16 @@ def test_code_that_resolves_a_trial_to_another_configuration_trains_nothing(tmp_
     place.manifest.write_text(json.dumps(manifest))
     with pytest.raises(RunFailed, match="another configuration than planned"):
         a_worker(place).work()
-    assert not place.record.lines()
+    assert not place.results.lines()
 
 
 def test_nothing_is_trained_again(tmp_path, monkeypatch):
     _, place = begun(tmp_path, TWO)
     a_worker(place).work()
-    before = place.record.path.read_bytes()
+    before = place.results.path.read_bytes()
     monkeypatch.setattr(working, "train", None)
     a_worker(place).work()
-    assert place.record.path.read_bytes() == before
+    assert place.results.path.read_bytes() == before
 
 
 def test_a_trial_that_fails_is_recorded_with_its_error_and_does_not_stop_the_others(
@@ -125,7 +125,7 @@ def test_a_trial_that_fails_is_recorded_with_its_error_and_does_not_stop_the_oth
     ordinary = working.train
     monkeypatch.setattr(working, "train", broken)
     a_worker(place).work()
-    failed, finished = place.record.lines().values()
+    failed, finished = place.results.lines().values()
     assert (failed["status"], failed["variant"]) == ("failed", "sasrec")
     assert failed["error"] == "FloatingPointError: the loss is nan"
     assert finished["status"] == "finished"
@@ -144,9 +144,9 @@ def test_what_is_not_the_trials_fault_ends_the_worker_and_the_trial_is_left(tmp_
         patch.setattr(working, "train", on_a_full_disk)
         with pytest.raises(RunFailed, match="No space left"):
             a_worker(place).work()
-    assert place.record.lines() == {}
+    assert place.results.lines() == {}
     a_worker(place).work()
-    assert [line["status"] for line in place.record.lines().values()] == ["finished"] * 2
+    assert [line["status"] for line in place.results.lines().values()] == ["finished"] * 2
 
 
 def test_a_worker_on_a_machine_with_other_data_or_none_ends_and_leaves_the_trials(tmp_path):
@@ -158,7 +158,7 @@ def test_a_worker_on_a_machine_with_other_data_or_none_ends_and_leaves_the_trial
     elsewhere = Worker(place, tmp_path / "other", UNTRACKED, print)
     with pytest.raises(RunFailed, match="not the data that the trial was planned on"):
         elsewhere.work()
-    assert place.record.lines() == {}
+    assert place.results.lines() == {}
 
 
 def test_failed_trials_are_trained_again_when_that_is_asked_for(tmp_path, monkeypatch):
@@ -166,10 +166,10 @@ def test_failed_trials_are_trained_again_when_that_is_asked_for(tmp_path, monkey
     with monkeypatch.context() as patch:
         patch.setattr(working, "train", None)  # not callable
         a_worker(place).work()
-    assert {line["status"] for line in place.record.lines().values()} == {"failed"}
+    assert {line["status"] for line in place.results.lines().values()} == {"failed"}
     place.forget_failed()
     a_worker(place).work()
-    assert [line["status"] for line in place.record.lines().values()] == ["finished"] * 2
+    assert [line["status"] for line in place.results.lines().values()] == ["finished"] * 2
 
 
 STOPPING = TINY + "  epochs: 9\n  train.patience: 1\n  train.learning_rate: 0.02\n"
@@ -188,7 +188,7 @@ def test_a_trial_that_is_taken_over_after_any_epoch_ends_as_if_nothing_had_happe
     epoch, undisturbed, tmp_path, monkeypatch
 ):
     """With early stopping: patience counts on where it was."""
-    stopped = [line["epochs"] for line in undisturbed.record.lines().values()]
+    stopped = [line["epochs"] for line in undisturbed.results.lines().values()]
     assert all(epochs < 9 for epochs in stopped)
 
     def killed(config, spec, folder, resume, watch):
@@ -227,7 +227,7 @@ def test_a_worker_that_was_asleep_leaves_its_trial_to_the_one_that_took_over(tmp
     worker = a_worker(place)
     first = worker.trials[0]
     assert not worker.take(first)
-    assert place.record.lines() == {}
+    assert place.results.lines() == {}
     assert place.run(first.id).read_history() == []
 
 
@@ -238,7 +238,7 @@ def test_a_trial_whose_folder_is_still_written_is_left_for_later(tmp_path):
     with sole_writer(place.run(first.id).path):
         assert not worker.take(first)
     assert worker.take(first)
-    assert [line["status"] for line in place.record.lines().values()] == ["finished"]
+    assert [line["status"] for line in place.results.lines().values()] == ["finished"]
 
 
 def dies(place: StudyFolder, trial: str) -> None:
@@ -269,7 +269,7 @@ def test_a_trial_whose_processes_die_again_and_again_in_one_epoch_counts_as_fail
         }
         place.leases().path(trial.id, lease.number).write_text(json.dumps(gone))
     a_worker(place).work()
-    line = place.record.lines()[trial.id]
+    line = place.results.lines()[trial.id]
     assert line["status"] == "failed"
     assert line["error"] == f"{DEATHS} processes were killed at it after epoch 0"
 
@@ -281,10 +281,10 @@ def test_a_trial_whose_processes_died_is_tried_again_when_that_is_asked_for(tmp_
         place.leases().path(trial.id, number).write_text('{"note": "after epoch 0"}')
     os.utime(place.leases().path(trial.id, DEATHS), (1.0, 1.0))
     a_worker(place).work()
-    assert place.record.lines()[trial.id]["status"] == "failed"
+    assert place.results.lines()[trial.id]["status"] == "failed"
     place.forget_failed()
     a_worker(place).work()
-    assert place.record.lines()[trial.id]["status"] == "finished"
+    assert place.results.lines()[trial.id]["status"] == "finished"
 
 
 def test_a_failed_trial_in_the_hands_of_a_worker_is_not_taken_from_it(tmp_path, monkeypatch):
@@ -298,7 +298,7 @@ def test_a_failed_trial_in_the_hands_of_a_worker_is_not_taken_from_it(tmp_path, 
     with place.leases().claim(first.id):
         place.forget_failed()
     assert place.run(first.id).path.exists()
-    assert second.id not in place.record.lines()
+    assert second.id not in place.results.lines()
 
 
 def test_a_run_that_ended_without_being_recorded_is_recorded_and_not_trained_again(
@@ -307,7 +307,7 @@ def test_a_run_that_ended_without_being_recorded_is_recorded_and_not_trained_aga
     _, place = begun(tmp_path, TWO)
     a_worker(place).work()
     before = metrics(place)
-    place.record.path.unlink()
+    place.results.path.unlink()
     monkeypatch.setattr(working, "train", None)
     a_worker(place).work()
     assert metrics(place) == before
@@ -381,6 +381,6 @@ def test_workers_that_are_killed_at_random_lose_no_trial_and_record_none_twice(
     for one in workers:
         one.join()
     assert [one.exitcode for one in workers] == [0] * 3
-    texts = place.record.path.read_text().splitlines()
+    texts = place.results.path.read_text().splitlines()
     assert len(texts) == len(place.trials()) == 8
     assert metrics(place) == metrics(undisturbed)
