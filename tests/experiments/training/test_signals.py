@@ -127,14 +127,14 @@ def waiting(where: str) -> str:
     where: what it does when the first signal stops it there.
     """
     return (
-        "import sys, time, torch\n"
+        "import os, sys, time, torch\n"
         "import experiments.tracking.tracker as track\n"
         "from experiments.cli.main import main\n"
         "ordinary, calls = torch.Tensor.backward, []\n"
         "def backward(*given, **more):\n"
         "    calls.append(1)\n"
         f"    if len(calls) == {STEP}:\n"
-        "        print('waiting', file=sys.stderr, flush=True)\n"
+        "        os.write(2, b'waiting\\n')\n"  # in one piece: another process writes, too
         "        time.sleep(60)\n"
         "    ordinary(*given, **more)\n"
         "torch.Tensor.backward = backward\n"
@@ -172,9 +172,10 @@ def test_the_first_of_several_processes_says_how_to_go_on(runs: Path, tmp_path: 
         command, cwd=REPOSITORY, env=path, stderr=subprocess.PIPE, text=True
     ) as process:
         assert process.stderr is not None
-        seen = 0
-        while seen < 2:
-            seen += process.stderr.readline() == "waiting\n"
+        lines: list[str] = []
+        while lines.count("waiting\n") < 2:
+            lines.append(process.stderr.readline())
+            assert lines[-1], f"it ended before: {''.join(lines)}"
         process.send_signal(signal.SIGTERM)
         error = process.communicate(timeout=60)[1]
         assert process.returncode != 0
