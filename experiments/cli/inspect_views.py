@@ -16,7 +16,7 @@ from models.diagnostics import identity_rates
 from models.recbole_plug import SASRec
 from models.tasks import Batch, EncodingRequest, HistoryState, ItemEmbeddings, Task, View
 
-SAMPLE = 4096  # training examples that identity rates are taken over
+SAMPLE = 4096  # training examples whose views are compared with their histories
 
 
 def side_by_side(run: Run, user: str | None) -> list[str]:
@@ -105,7 +105,7 @@ def rates(run: Run, model: SASRec, rng: Generator) -> list[str]:
     rows = run.batches.rows
     sample = np.random.default_rng(run.config.seed).permutation(len(rows))[:SAMPLE]
     batch = make_batch(run.batches.items, rows, np.sort(sample), run.device)
-    lines = [f"identity rate (share of views equal to their history) over {len(sample)} examples:"]
+    lines = [f"views unchanged, of {len(sample)} examples each:"]
     for task in model.contrastive_tasks():
         lines += [
             f"  {task.name:<20}{line}" for line in rates_of(task, task.select_rows(batch), rng)

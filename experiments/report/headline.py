@@ -38,9 +38,9 @@ ROWS = (
 )
 STUDIES = tuple(dict.fromkeys(row.study for row in ROWS))
 BELOW = (
-    "Seen items excluded; mean ± standard deviation over seeds. Contrasts have the published "
-    "weight, similarity and temperature. Published numbers are not directly comparable: settings, "
-    "losses and rules differ."
+    "Seen items excluded; mean ± standard deviation over seeds. CL4SRec to ICLRec have the "
+    "published weight, similarity and temperature. Published numbers are not directly comparable: "
+    "settings, losses and rules differ."
 )
 
 
