@@ -29,15 +29,20 @@ class SelfAttentionConfig(EncoderConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.heads < 1 or self.dim % self.heads:
-            raise ValueError(f"heads must divide dim = {self.dim}, got {self.heads}")
+        check_attention(self.dim, self.heads, self.attention_dropout)
         if self.inner < 1:
             raise ValueError(f"inner must be at least 1, got {self.inner}")
-        if not 0.0 <= self.attention_dropout < 1.0:
-            raise ValueError(f"attention_dropout must lie in [0, 1), got {self.attention_dropout}")
 
     def build(self) -> Encoder:
         return SelfAttention(self)
+
+
+def check_attention(dim: int, heads: int, dropout: float) -> None:
+    """ValueError for fields that no attention can have."""
+    if heads < 1 or dim % heads:
+        raise ValueError(f"heads must divide dim = {dim}, got {heads}")
+    if not 0.0 <= dropout < 1.0:
+        raise ValueError(f"attention_dropout must lie in [0, 1), got {dropout}")
 
 
 class SelfAttention(Encoder):
@@ -73,7 +78,7 @@ class Block(nn.Module):
     def __init__(self, config: SelfAttentionConfig) -> None:
         super().__init__()
         self.pre = config.norm == "pre"
-        self.attention = Attention(config)
+        self.attention = Attention(config.dim, config.heads, config.attention_dropout)
         self.widen = nn.Linear(config.dim, config.inner)
         self.narrow = nn.Linear(config.inner, config.dim)
         self.dropout = Dropout(config.dropout)
@@ -99,12 +104,12 @@ class Block(nn.Module):
 class Attention(nn.Module):
     """Multi-head scaled dot-product attention of each position to itself and earlier ones."""
 
-    def __init__(self, config: SelfAttentionConfig) -> None:
+    def __init__(self, dim: int, heads: int, dropout: float) -> None:
         super().__init__()
-        self.heads = config.heads
-        self.query_key_value = nn.Linear(config.dim, 3 * config.dim)
-        self.output = nn.Linear(config.dim, config.dim)
-        self.dropout = Dropout(config.attention_dropout)
+        self.heads = heads
+        self.query_key_value = nn.Linear(dim, 3 * dim)
+        self.output = nn.Linear(dim, dim)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor, last: Tensor | None) -> Tensor:
         """x [B, L, d] -> [B, L, d]; with last = lengths [B], the last position alone: [B, d]."""

@@ -23,6 +23,7 @@ CONFIGS = {
     "one layer": SelfAttentionConfig(8, 1, 0.0, 10, 0.5, attention_dropout=0.0),
 }
 LENGTHS = torch.tensor([6, 1, 3])
+ATTENDING = ("self_attention", "original")
 TINY = 1e-12  # dropout that drops nothing, but takes the path of dropout
 
 every_encoder = pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
@@ -161,7 +162,7 @@ def test_training_with_next_to_no_dropout_is_evaluation(norm: str, last_only: bo
 def attention(dropout: float) -> tuple[Attention, Tensor, Tensor, Tensor]:
     """The module, and queries, keys and values [1, 2 heads, 5, 4]."""
     torch.manual_seed(0)
-    module = Attention(SelfAttentionConfig(dim=8, heads=2, attention_dropout=dropout)).train()
+    module = Attention(8, 2, dropout).train()
     q, k, v = torch.randn(3, 1, 2, 5, 4)
     return module, q, k, v
 
@@ -284,7 +285,7 @@ def test_a_field_of_the_gru_out_of_range_is_named() -> None:
 
 @pytest.mark.parametrize("kind", ENCODERS)
 def test_dropout_is_of_the_input_and_of_each_block_s_output(kind: str) -> None:
-    fields = {"attention_dropout": 0.0} if kind == "self_attention" else {}
+    fields = {"attention_dropout": 0.0} if kind in ATTENDING else {}
     encoder = ENCODERS[kind](dim=8, layers=2, dropout=0.5, max_length=10, **fields).build()
     shapes: list[torch.Size] = []
     for part in encoder.modules():
@@ -293,7 +294,7 @@ def test_dropout_is_of_the_input_and_of_each_block_s_output(kind: str) -> None:
     x, lengths = embedded(), torch.full((3,), 6)
     first, second = encoder(x, lengths, False), encoder(x, lengths, False)
     assert not torch.equal(first, second)
-    blocks = 2 * 2 if kind == "self_attention" else 0  # attention and feed-forward
+    blocks = 2 * 2 if kind in ATTENDING else 0  # two in each: after its layers, or inside
     assert shapes == [x.shape] * (1 + blocks) * 2
     encoder.eval()
     assert torch.equal(encoder(x, lengths, False), encoder(x, lengths, False))
