@@ -81,7 +81,7 @@ class OriginalBlock(nn.Module):
     def forward(self, x: Tensor, last: Tensor | None) -> Tensor:
         """x [B, L, d] -> [B, L, d]; with last = lengths [B], only that position: [B, d]."""
         queries = self.attention_norm(x if last is None else at_last(x, last)[:, None])
-        y = self.feed_forward_norm(queries + self.attention.attend(queries, x, last))
+        y: Tensor = self.feed_forward_norm(queries + self.attention.attend(queries, x, last))
         y = y + self.feed_forward(y)  # [B, L or 1, d]
         return y if last is None else y[:, 0]
 
