@@ -1,8 +1,9 @@
-"""The tables of configuration.md are what the code says."""
+"""Pages are what the code says, and no longer than they may be."""
 
 from __future__ import annotations
 
 from experiments.cli.field_reference import PAGE, field_reference, with_reference
+from experiments.storage.files import REPOSITORY
 
 
 def test_the_page_holds_the_fields_of_today() -> None:
@@ -26,3 +27,9 @@ def test_every_kind_has_a_table_or_a_sentence() -> None:
         for name in catalogue:
             title = f"Operator `{name}`" if catalogue is OPERATORS else f"{tag}={name}`"
             assert title in text
+
+
+def test_the_benchmark_page_is_at_most_300_lines() -> None:
+    """Full tables have pages of their own in experiments/results/tables."""
+    page = REPOSITORY / "experiments" / "BENCHMARK.md"
+    assert len(page.read_text(encoding="utf-8").splitlines()) <= 300
