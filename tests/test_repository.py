@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import subprocess
 from pathlib import Path
@@ -98,3 +99,15 @@ def test_what_belongs_here_is_not_ignored(kept: str) -> None:
     committed()
     command = ["git", "-C", str(ROOT), "check-ignore", "--quiet", "--no-index", kept]
     assert subprocess.run(command, check=False).returncode == 1
+
+
+def test_an_installation_finds_every_package_and_the_command() -> None:
+    """`pip install -e .`, which `seqcontrast` comes with."""
+    text = (ROOT / "pyproject.toml").read_text()
+    command = re.search(r'^seqcontrast = "([\w.]+):(\w+)"$', text, re.M)
+    included = re.search(r"^include = \[(.*)\]$", text, re.M)
+    assert command is not None
+    assert included is not None
+    assert callable(getattr(importlib.import_module(command[1]), command[2]))
+    packages = {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"tests"}
+    assert {name.strip('*" ') for name in included[1].split(",")} == packages
