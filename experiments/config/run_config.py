@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from experiments.aliases import FIELDS, current_tree, original_tree
+from experiments.aliases import FIELDS, current_tree, original, original_tree
 from experiments.config.typed import build, to_tree
 from experiments.data.interactions import Ties
 from experiments.errors import UsageError
@@ -184,7 +184,10 @@ def with_own_fields(task: dict[str, Any]) -> dict[str, Any]:
         return task
     own = {field.name for field in dataclasses.fields(cls)}
     back = {r.new: r.old for r in FIELDS if r.old in own and r.new not in own}
-    return {back.get(key, key): value for key, value in task.items()}
+    return {
+        back.get(key, key): original(f"contrast.0.{key}", value)[1] if key in back else value
+        for key, value in task.items()
+    }
 
 
 def config_tree(config: Config) -> dict[str, Any]:

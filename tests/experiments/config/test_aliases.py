@@ -184,14 +184,19 @@ TASKS = {"written_before": Whole}
 """
 
 
+def train_with(plug_in: str, contrast: str, folder: Path) -> None:
+    """SASRec with a contrast of this plug-in's, for an epoch, in folder/run."""
+    file = folder / "plug_in.py"
+    file.write_text(plug_in)
+    write_text(folder, "planted", planted())
+    words = ("--plugin", str(file), "--model", "sasrec", f"--contrast=[{contrast}]")
+    train(folder, folder / "run", *SMALL, "--epochs=1", *words)
+
+
 def test_a_plug_in_with_old_names_trains(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    plugin = tmp_path / "mine.py"
-    plugin.write_text(PLUGIN)
-    write_text(tmp_path, "planted", planted())
-    words = ("--plugin", str(plugin), "--model", "sasrec", "--contrast=[written_before]")
-    train(tmp_path, tmp_path / "run", *SMALL, "--epochs=1", *words)
+    train_with(PLUGIN, "written_before", tmp_path)
     notes = capsys.readouterr().err
     assert "make_views" in notes
     assert "HistoryState" in notes
@@ -206,6 +211,7 @@ class Own(Task):
     \"\"\"Has a field of its own that is called as one of ours was.\"\"\"
 
     short: int = 3
+    same_as: str = "left_out"
 
     def views(self, batch, rng):
         return [OwnState()]
@@ -218,12 +224,10 @@ TASKS = {"own": Own}
 
 
 def test_a_field_of_a_plug_ins_own_is_not_renamed(tmp_path: Path) -> None:
-    plugin = tmp_path / "generic.py"
-    plugin.write_text(GENERIC)
-    write_text(tmp_path, "planted", planted())
-    words = ("--plugin", str(plugin), "--model", "sasrec", "--contrast=[{task: own, short: 5}]")
-    train(tmp_path, tmp_path / "run", *SMALL, "--epochs=1", *words)
-    assert "short: 5" in (tmp_path / "run" / "config.yaml").read_text()
+    train_with(GENERIC, "{task: own, short: 5, same_as: positive}", tmp_path)
+    written = (tmp_path / "run" / "config.yaml").read_text()
+    assert "short: 5" in written
+    assert "same_as: positive\n" in written
 
 
 INHERITED = """
@@ -242,11 +246,7 @@ TASKS = {"again": Again}
 
 
 def test_a_plug_in_may_call_the_old_method_of_its_base(tmp_path: Path) -> None:
-    plugin = tmp_path / "inherited.py"
-    plugin.write_text(INHERITED)
-    write_text(tmp_path, "planted", planted())
-    words = ("--plugin", str(plugin), "--model", "sasrec", "--contrast=[again]")
-    train(tmp_path, tmp_path / "run", *SMALL, "--epochs=1", *words)
+    train_with(INHERITED, "again", tmp_path)
 
 
 def test_a_plug_ins_field_under_an_old_name_is_refused(
