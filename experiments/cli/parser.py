@@ -88,8 +88,7 @@ def add_evaluate(commands: Any) -> None:
     made = add(commands, "evaluate", run.evaluate, "rank again with a finished run's model")
     made.add_argument("run", type=path, metavar="RUN_DIR")
     made.add_argument("--split", choices=["valid", "test"], default="test")
-    made.add_argument("--data-dir", type=path, metavar="DIR", help="where the data is now")
-    add_plugin(made)
+    add_moved(made)
     add_json(made)
 
 
@@ -98,8 +97,7 @@ def add_recommend(commands: Any) -> None:
     made.add_argument("run", type=path, metavar="RUN_DIR")
     made.add_argument("--history", required=True, metavar='"1 2 3"', help="item ids, oldest first")
     made.add_argument("-k", type=int, default=10, help="how many [10]")
-    made.add_argument("--data-dir", type=path, metavar="DIR", help="where the data is now")
-    add_plugin(made)
+    add_moved(made)
     add_json(made)
 
 
@@ -112,8 +110,7 @@ def add_export(commands: Any) -> None:
         "--read", choices=["all", "test", "valid"], default="all",
         help="of a user's history: all, or the input of that split's evaluation [all]",
     )  # fmt: skip
-    made.add_argument("--data-dir", type=path, metavar="DIR", help="where the data is now")
-    add_plugin(made)
+    add_moved(made)
 
 
 def add_data(commands: Any) -> None:
@@ -206,6 +203,12 @@ def add_inspect(commands: Any) -> None:
 def add_list(commands: Any) -> None:
     about = "operators, tasks, losses, encoders, presets, data sets, studies"
     made = add(commands, "list", run.show_list, about)
+    add_plugin(made)
+
+
+def add_moved(made: Parser) -> None:
+    """For commands that read a run: where its data and its plug-ins are."""
+    made.add_argument("--data-dir", type=path, metavar="DIR", help="where the data is now")
     add_plugin(made)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 import zipfile
 from dataclasses import fields
 from pathlib import Path
@@ -15,6 +14,8 @@ import torch
 from augment.correlation import Counted, counted_neighbours
 from augment.neighbours import Neighbours
 from augment.sequences import TrainHistories
+from experiments.errors import RunFailed
+from experiments.storage.atomic import NotWritable, write_atomically
 from experiments.storage.files import REPOSITORY
 
 FOLDER = REPOSITORY / ".cache"
@@ -50,19 +51,11 @@ def key(train: TrainHistories, k: int, counted: Counted) -> str:
 
 def keep(path: Path, found: Neighbours) -> None:
     """Write the file whole or not at all."""
-    temporary = path.with_name(f"{path.stem}.{os.getpid()}.tmp.npz")
-    try:
-        path.parent.mkdir(exist_ok=True)
+
+    def write(temporary: Path) -> None:
         with temporary.open("wb") as file:
-            np.savez(
-                file,
-                items=found.items.numpy(),
-                counts=found.counts.numpy(),
-                scores=found.scores.numpy(),
-                low=found.low.numpy(),
-                high=found.high.numpy(),
-            )
-        temporary.replace(path)
-    except OSError:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
+            np.savez(file, **{name: getattr(found, name).numpy() for name in NAMES})
+
+    with contextlib.suppress(OSError, NotWritable, RunFailed):
+        path.parent.mkdir(exist_ok=True)
+        write_atomically(path, write)

@@ -73,15 +73,13 @@ def write_json(path: Path, value: Any) -> None:
 
 def put(path: Path, content: str | bytes) -> None:
     """Write or overwrite; its folder is made.  Errors: as `writing`."""
-    write(path, content, lambda data: path.write_bytes(data))
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
 def replace(path: Path, content: str) -> None:
     """As `put`; a reader finds the old file or the new one, never a part."""
-    write(path, content, lambda data: write_atomically(path, lambda new: new.write_bytes(data)))
-
-
-def write(path: Path, content: str | bytes, by: Callable[[bytes], object]) -> None:
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        by(content.encode() if isinstance(content, str) else content)
+    write_bytes(path, content.encode())

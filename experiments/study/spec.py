@@ -205,7 +205,10 @@ def current_fields(part: dict[str, Any], lists: bool = False) -> dict[str, Any]:
         else:
             name, value = current(key, value)
             if isinstance(value, dict) and isinstance(value.get("choices"), list):
-                value = {**value, "choices": [current(key, one)[1] for one in value["choices"]]}
+                value = {
+                    **value,
+                    "choices": [current(key, choice)[1] for choice in value["choices"]],
+                }
             named[name] = value
     return named
 
