@@ -47,6 +47,9 @@ CLASSES = {
     "RecentSelf": "RecentSubsequence",
 }
 """What a plug-in imports from models.tasks."""
+ADDED: Mapping[str, Any] = {}
+"""Fields that came later, by dotted name, and the value that leaves everything as it was before:
+with it, a field is no part of a hash.  `contrast.*.NAME` is a field of any task."""
 METHODS = {
     "pair": "make_views",
     "altered": "augment_negatives",
@@ -138,6 +141,35 @@ def original_task(task: Any) -> Any:
         named_by_kind = {"name": first[kind]} if task.get("name") == kind else {}
         task = {**task, "task": first[kind], **named_by_kind}
     return task
+
+
+def without_added(tree: Mapping[str, Any]) -> dict[str, Any]:
+    """The tree without fields of `ADDED` that leave everything as it was before them."""
+    result = dict(tree)
+    for key, unchanged in ADDED.items():
+        remove(result, key.split("."), unchanged)
+    return result
+
+
+def remove(tree: dict[str, Any], path: list[str], value: Any) -> None:
+    """Take out what lies at the path if it equals the value, and a group that is empty then;
+    parts on the way are copied, not changed."""
+    (name, *rest) = path
+    part = tree.get(name)
+    if not rest:
+        if name in tree and part == value:
+            del tree[name]
+    elif rest[0] == "*" and isinstance(part, (list, tuple)):
+        entries = [dict(entry) if isinstance(entry, Mapping) else entry for entry in part]
+        for entry in entries:
+            if isinstance(entry, dict):
+                remove(entry, rest[1:], value)
+        tree[name] = entries
+    elif isinstance(part, Mapping):
+        tree[name] = dict(part)
+        remove(tree[name], rest, value)
+        if not tree[name]:
+            del tree[name]
 
 
 def old_kind(kind: str) -> str | None:

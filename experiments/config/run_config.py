@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from experiments.aliases import FIELDS, current_tree, original, original_tree
+from experiments.aliases import FIELDS, current_tree, original, original_tree, without_added
 from experiments.config.typed import build, to_tree
 from experiments.data.interactions import Ties
 from experiments.errors import UsageError
@@ -203,7 +203,7 @@ def config_sha256(config: Config) -> str:
 
 def tree_sha256(tree: dict[str, Any]) -> str:
     """config_sha256 of a config.yaml as it was read, whatever fields there are by now."""
-    return json_sha256(original_tree(science(tree)))
+    return json_sha256(original_tree(without_added(science(tree))))
 
 
 def settings_sha256(tree: dict[str, Any]) -> str:

@@ -10,10 +10,16 @@ from typing import Any
 
 import pytest
 
+from experiments import aliases
 from experiments.aliases import current, current_tree, original, original_tree
 from experiments.cli.main import main
 from experiments.config.resolve import resolve
-from experiments.config.run_config import config_from_tree, config_sha256, config_tree
+from experiments.config.run_config import (
+    config_from_tree,
+    config_sha256,
+    config_tree,
+    tree_sha256,
+)
 from experiments.errors import UsageError
 from experiments.record.results_file import ResultsFile, read_lines, study_files
 from experiments.storage.files import REPOSITORY
@@ -75,6 +81,27 @@ def test_first_and_present_names_say_the_same_of_every_committed_line() -> None:
             key for task in now["contrast"] for key in task
         )
         assert "protocol" not in now
+
+
+def test_a_field_that_came_later_changes_no_hash_while_it_changes_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    later = {"split.kind": "leave_one_out", "train.average": 0, "contrast.*.momentum": None}
+    monkeypatch.setattr(aliases, "ADDED", later)
+    before = {"train": {"batch_size": 3}, "contrast": [{"task": "a"}, {"task": "b"}]}
+    now = {
+        "split": {"kind": "leave_one_out"},
+        "train": {"batch_size": 3, "average": 0},
+        "contrast": [{"task": "a", "momentum": None}, {"task": "b", "momentum": None}],
+    }
+    assert tree_sha256(now) == tree_sha256(before)
+    for other in (
+        {**now, "split": {"kind": "temporal"}},
+        {**now, "train": {"batch_size": 3, "average": 1}},
+        {**now, "contrast": [{"task": "a", "momentum": 0.9}, {"task": "b", "momentum": None}]},
+    ):
+        assert tree_sha256(other) != tree_sha256(before)
+    assert now["split"] == {"kind": "leave_one_out"}
 
 
 def test_old_names_resolve_to_the_same_run_as_new_ones() -> None:
