@@ -28,7 +28,7 @@ FLOORS = (  # of experiments/, the ground first: a room imports only from floors
     {"training"},
     {"planted", "record"},
     {"report"},
-    {"bench", "study"},
+    {"bench", "runs", "study"},
     {"cli"},
 )
 

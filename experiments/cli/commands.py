@@ -124,24 +124,9 @@ def report(result: dict[str, Any], folder: Path, as_json: bool) -> None:
 def reload(arguments: argparse.Namespace) -> Run:
     """A finished run with its best weights."""
     load_plugins(arguments.plugin)
-    from experiments.config.resolve import resolve
-    from experiments.storage.run_folder import existing_run
+    from experiments.training.reload import reload as reloaded
 
-    folder = existing_run(arguments.run)
-    if not folder.weights.is_file():
-        raise UsageError(f"{arguments.run}: no model yet (there is no {folder.weights.name})")
-    moved = arguments.data_dir
-    config, spec = resolve(folder.config, [("data_dir", str(moved.absolute()))] if moved else [])
-    from experiments.storage.checkpoint import load_weights
-    from experiments.training.integrity import record_of
-    from experiments.training.resume import check_origins
-    from experiments.training.run import prepare
-
-    path, record = record_of(folder)
-    run = prepare(config, spec)
-    check_origins(path, record, run)
-    load_weights(folder.weights, run.model)
-    return run
+    return reloaded(arguments.run, arguments.data_dir)
 
 
 def evaluate(arguments: argparse.Namespace) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import yaml
 from hypothesis import strategies as st
 
 from experiments.cli.main import main
@@ -99,3 +100,9 @@ def read_history(run: Path) -> list[dict[str, float]]:
     lines = (run / "history.jsonl").read_text().splitlines()
     records = [json.loads(line) for line in lines]
     return [{key: record[key] for key in record if key != "seconds"} for record in records]
+
+
+def fields_of(arguments: tuple[str, ...]) -> dict[str, Any]:
+    """--dotted.key=value arguments as the mapping that Python's `train` takes."""
+    pairs = (argument.removeprefix("--").split("=", 1) for argument in arguments)
+    return {key: yaml.safe_load(text) for key, text in pairs}

@@ -1,0 +1,1 @@
+"""Runs in Python: train one, load one, compare several."""

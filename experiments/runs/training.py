@@ -1,0 +1,77 @@
+"""Train from Python, as `run.py train` does."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from experiments.config.plugin import load_plugin
+from experiments.config.resolve import resolve
+from experiments.config.run_config import Config
+from experiments.data.catalogue import locate
+from experiments.runs.trained import AnyPath, TrainedRun, load_run
+from experiments.storage.run_folder import RunFolder, default_folder
+from experiments.training.distributed import silence
+from experiments.training.train import train as train_in
+
+Record = dict[str, float]
+
+
+def train(
+    config: Mapping[str, Any] | Config | AnyPath | None = None,
+    out: AnyPath | None = None,
+    on_epoch: Callable[[Record], object] | None = None,
+    plugins: Sequence[str] = (),
+    verbose: bool = True,
+    **fields: Any,
+) -> TrainedRun:
+    """Train one model and return the finished run.
+
+    config: fields by their dotted names ({"model": "cl4srec", "contrast.0.temperature": 0.2}),
+    nested or not; or a whole Config; or a run's config.yaml.  fields: the same as keywords, for
+    those without a dot, such as model="cl4srec", epochs=3.
+    out: the run's folder [runs/...].  on_epoch: called with each epoch's record, a line of
+    history.jsonl, before it is written; an error that it raises ends the training, and
+    `run.py train --out ... --resume` goes on from the last epoch.
+    verbose: print what `run.py train` prints.
+    Errors: UsageError, as on the command line.
+    """
+    for name in plugins:
+        load_plugin(name)
+    if isinstance(config, Config):
+        if fields:
+            raise TypeError("a whole Config takes no fields beside it: use dataclasses.replace")
+        whole, spec = config, locate(config.dataset, data_dir_of(config))
+    elif isinstance(config, (str, os.PathLike)):
+        whole, spec = resolve(Path(config), list(dotted(fields)))
+    else:
+        whole, spec = resolve(None, [*dotted(config or {}), *dotted(fields)])
+    folder = RunFolder(Path(out) if out else default_folder(whole.dataset, whole.model, whole.seed))
+    folder.check_free()
+
+    def watch(record: Record) -> bool:
+        if on_epoch is not None:
+            on_epoch(dict(record))
+        return True
+
+    with contextlib.nullcontext() if verbose else silence():
+        train_in(whole, spec, folder, resume=False, watch=watch)
+    return load_run(folder.path)
+
+
+def data_dir_of(config: Config) -> Path | None:
+    return None if config.data_dir is None else Path(config.data_dir)
+
+
+def dotted(fields: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """{"train": {"batch_size": 64}} as ("train.batch_size", 64); lists and values as they are."""
+    for key, value in fields.items():
+        if isinstance(value, Mapping):
+            yield from dotted(value, f"{prefix}{key}.")
+        elif key == "data_dir" and value is not None:
+            yield key, str(Path(value).absolute())
+        else:
+            yield f"{prefix}{key}", list(value) if isinstance(value, tuple) else value
