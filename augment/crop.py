@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Generator
 
 from augment.operator import check_share
 from augment.sequences import (
-    PADDING,
     Sequences,
+    gathered,
     positions,
     random_below,
     window_size,
@@ -39,5 +38,4 @@ class Crop:
             kept = kept.minimum((seqs.lengths - 1).clamp(min=1))
         start = random_below(seqs.lengths - kept + 1, rng)  # [B]
         source = (start[:, None] + positions(seqs)).clamp(max=seqs.width - 1)  # [B, L]
-        inside = positions(seqs) < kept[:, None]
-        return Sequences(torch.where(inside, seqs.items.gather(1, source), PADDING), kept)
+        return gathered(seqs, source, kept)

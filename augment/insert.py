@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 import torch
-from torch import Generator
+from torch import Generator, Tensor
 
 from augment.neighbours import Neighbours
 from augment.operator import check_share, refuse_unbound
@@ -20,7 +20,9 @@ class Insert:
     "Insert" of CoSeRec (arXiv:2108.06479, section 3.2.1), one item a position, as its default.
     The batch gets wider, up to max_length; of a history that would be longer, the newest
     max_length items stay.  Before an item without neighbours, or a hidden one, the same item
-    is put, where CoSeRec's code takes any item.
+    is put, where CoSeRec's code takes any item.  An inserted item's time is the middle between
+    those of the history's items before and after it, rounded down; before the first item, that
+    item's time.
     """
 
     ratio: float = 0.4
@@ -49,6 +51,16 @@ class Insert:
         before = place - 1
         old = torch.where(seqs.real() & (place >= 0), place, width)
         new = torch.where(chosen & (before >= 0), before, width)
-        items = seqs.items.new_full((len(seqs), width + 1), PADDING)  # [B, width + 1]
-        items = items.scatter(1, old, seqs.items).scatter(1, new, other)
-        return Sequences(items[:, :width], lengths)
+
+        def placed(present: Tensor, added: Tensor) -> Tensor:
+            wide = present.new_full((len(seqs), width + 1), PADDING)  # [B, width + 1]
+            return wide.scatter(1, old, present).scatter(1, new, added)[:, :width]
+
+        times = None if seqs.times is None else placed(seqs.times, times_between(seqs.times))
+        return Sequences(placed(seqs.items, other), lengths, times)
+
+
+def times_between(times: Tensor) -> Tensor:
+    """[B, L]: the middle between each time and the one before it; the first stays."""
+    before = torch.cat([times[:, :1], times[:, :-1]], dim=1)
+    return before + (times - before) // 2

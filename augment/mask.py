@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
@@ -34,4 +34,4 @@ class Mask:
         if self.at_least_one:
             count = count.clamp(min=1)
         hidden = random_positions(seqs, count, rng)  # [B, L]
-        return Sequences(torch.where(hidden, MASK, seqs.items), seqs.lengths)
+        return replace(seqs, items=torch.where(hidden, MASK, seqs.items))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Generator
@@ -16,7 +16,8 @@ class Reorder:
     """Shuffle one random window of floor(ratio * n) consecutive items.
 
     "Item Reorder" of CL4SRec (arXiv:2010.14395, section 3.3.3).  Every order of the window is
-    equally likely, the old one included.
+    equally likely, the old one included.  Times stay where they are: an item that moves takes
+    the time of its new place, so that times still rise.
     """
 
     ratio: float = 0.6
@@ -40,4 +41,4 @@ class Reorder:
         # sorting by key permutes the window and leaves the rest where it was.
         keys = torch.where(inside, start + draw * size, place.double())
         order = keys.argsort(dim=1, stable=True)
-        return Sequences(seqs.items.gather(1, order), seqs.lengths)
+        return replace(seqs, items=seqs.items.gather(1, order))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence as ListOf
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Generator, Tensor
 
 PADDING = 0  # no item: fills the right end of short rows; real items are 1, 2, ...
@@ -18,10 +20,14 @@ class Sequences:
     items:   [B, L] int64; real items are positive, a hidden one is MASK; positions at and
              beyond a row's length hold PADDING.
     lengths: [B] int64; at least 1 and at most L.
+    times:   [B, L] int64, when each item was met, never falling along a row, 0 at padding; in
+             the unit of the data, which is seconds wherever it is known.  None where the data
+             have no times, or an operator says nothing of them.
     """
 
     items: Tensor
     lengths: Tensor
+    times: Tensor | None = None
 
     def __len__(self) -> int:
         return self.items.shape[0]
@@ -39,6 +45,20 @@ class Sequences:
         """[B, L] bool: True at real items, False at padding."""
         return positions(self) < self.lengths[:, None]
 
+    def rows(self, index: Tensor | slice) -> Sequences:
+        """The given rows alone, in that order."""
+        times = None if self.times is None else self.times[index]
+        return Sequences(self.items[index], self.lengths[index], times)
+
+    def with_width(self, width: int) -> Sequences:
+        """As wide as that: padded further, or rid of columns that hold padding only."""
+        if width <= self.width:
+            times = None if self.times is None else self.times[:, :width]
+            return Sequences(self.items[:, :width], self.lengths, times)
+        more = (0, width - self.width)
+        times = None if self.times is None else F.pad(self.times, more)
+        return Sequences(F.pad(self.items, more, value=PADDING), self.lengths, times)
+
 
 @dataclass(frozen=True)
 class TrainHistories:
@@ -47,11 +67,17 @@ class TrainHistories:
     items:     [N] int64, user after user, oldest first; 1..num_items.
     offsets:   [U + 1] int64; user u owns items[offsets[u]:offsets[u + 1]].
     num_items: real items in the catalogue.
+    times:     [N] int64, when each item was met; None where the data have no times.
     """
 
     items: Tensor
     offsets: Tensor
     num_items: int
+    times: Tensor | None = None
+
+    def to(self, device: torch.device) -> TrainHistories:
+        times = None if self.times is None else self.times.to(device)
+        return TrainHistories(self.items.to(device), self.offsets.to(device), self.num_items, times)
 
 
 def positions(seqs: Sequences) -> Tensor:
@@ -88,3 +114,36 @@ def cut(items: Tensor, start: Tensor, lengths: Tensor, width: int) -> Tensor:
     inside = column < lengths[:, None]  # [B, width]
     index = torch.where(inside, start[:, None] + column, 0)
     return torch.where(inside, items[index], PADDING)
+
+
+def gathered(seqs: Sequences, source: Tensor, lengths: Tensor) -> Sequences:
+    """Row i holds the first lengths[i] of the row's items at source [B, L], with their times."""
+    inside = positions(seqs) < lengths[:, None]
+
+    def moved(values: Tensor) -> Tensor:
+        return torch.where(inside, values.gather(1, source), PADDING)
+
+    times = None if seqs.times is None else moved(seqs.times)
+    return Sequences(moved(seqs.items), lengths, times)
+
+
+def cut_histories(
+    items: Tensor, times: Tensor | None, start: Tensor, lengths: Tensor, width: int
+) -> Sequences:
+    """The same slices of flat items and, where there are any, of their times, as histories."""
+    cut_times = None if times is None else cut(times, start, lengths, width)
+    return Sequences(cut(items, start, lengths, width), lengths, cut_times)
+
+
+def concatenated(sequences: ListOf[Sequences]) -> Sequences:
+    """The rows of all batches, padded to the widest; without times where one of them has none."""
+    if len(sequences) == 1:
+        return sequences[0]
+    width = max(seqs.width for seqs in sequences)
+    wide = [seqs.with_width(width) for seqs in sequences]
+    times = [seqs.times for seqs in wide if seqs.times is not None]
+    return Sequences(
+        torch.cat([seqs.items for seqs in wide]),
+        torch.cat([seqs.lengths for seqs in wide]),
+        torch.cat(times) if len(times) == len(wide) else None,
+    )

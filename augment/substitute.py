@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
@@ -18,7 +18,8 @@ class Substitute:
     """Replace max(1, floor(ratio * n)) distinct random items by correlated ones.
 
     "Substitute" of CoSeRec (arXiv:2108.06479, section 3.2.1).  An item without neighbours and
-    a hidden one stay as they are, where CoSeRec's code takes any item.
+    a hidden one stay as they are, where CoSeRec's code takes any item.  A new item has the time
+    of the one that it replaces.
     """
 
     keeps_positions: ClassVar[bool] = True
@@ -37,4 +38,4 @@ class Substitute:
         count = window_size(seqs.lengths, self.ratio).clamp(min=1)  # [B]
         chosen = random_positions(seqs, count, rng)  # [B, L]
         other = neighbours.draw(seqs.items, rng)
-        return Sequences(torch.where(chosen, other, seqs.items), seqs.lengths)
+        return replace(seqs, items=torch.where(chosen, other, seqs.items))

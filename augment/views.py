@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from augment.operator import Operator
-from augment.sequences import PADDING, Sequences, random_below
+from augment.sequences import Sequences, concatenated, random_below
 
 Draw = Literal["two_distinct", "with_replacement", "chained"]
 CHAINED = -1  # the operator index of a view that went through all of them
@@ -53,7 +52,7 @@ def draw_two_views(
                       read.
     Views are as wide as the widest operator makes them.
     """
-    twice = Sequences(seqs.items.repeat(2, 1), seqs.lengths.repeat(2))  # [2B, L]
+    twice = concatenated([seqs, seqs])  # [2B, L]
     if draw == "chained":
         for operator in operators:
             twice = operator(twice, rng)
@@ -62,8 +61,8 @@ def draw_two_views(
         choice = torch.cat(choose(seqs.lengths, len(operators), draw, rng, short))  # [2B]
         twice = apply_chosen(twice, operators, choice, rng)
     half = len(seqs)
-    first = DrawnView(Sequences(twice.items[:half], twice.lengths[:half]), choice[:half])
-    second = DrawnView(Sequences(twice.items[half:], twice.lengths[half:]), choice[half:])
+    first = DrawnView(twice.rows(slice(None, half)), choice[:half])
+    second = DrawnView(twice.rows(slice(half, None)), choice[half:])
     return first, second
 
 
@@ -113,21 +112,23 @@ def apply_chosen(
 
 
 def either(chosen: Tensor, these: Sequences, those: Sequences) -> Sequences:
-    """Row i of `these` where chosen [B], else of `those`; as wide as the wider of the two."""
+    """Row i of `these` where chosen [B], else of `those`; as wide as the wider of the two.
+
+    With times where both have them.
+    """
     width = max(these.width, those.width)
-    items = torch.where(chosen[:, None], widened(these, width), widened(those, width))
-    return Sequences(items, torch.where(chosen, these.lengths, those.lengths))
-
-
-def widened(seqs: Sequences, width: int) -> Tensor:
-    """The items with padding up to a width: [B, width]."""
-    return F.pad(seqs.items, (0, width - seqs.width), value=PADDING)
+    these, those = these.with_width(width), those.with_width(width)
+    times = None
+    if these.times is not None and those.times is not None:
+        times = torch.where(chosen[:, None], these.times, those.times)
+    items = torch.where(chosen[:, None], these.items, those.items)
+    return Sequences(items, torch.where(chosen, these.lengths, those.lengths), times)
 
 
 def unchanged(before: Sequences, after: Sequences) -> Tensor:
     """[B] bool: True where a view equals the history it was made from."""
     width = max(before.width, after.width)
-    same = widened(before, width) == widened(after, width)
+    same = before.with_width(width).items == after.with_width(width).items
     return (before.lengths == after.lengths) & same.all(dim=1)
 
 

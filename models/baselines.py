@@ -56,8 +56,7 @@ class RepeatLast(nn.Module):
 def blocks(histories: Sequences, rows: int) -> Iterator[Sequences]:
     """The histories, at most `rows` at a time."""
     for start in range(0, len(histories), rows):
-        part = slice(start, start + rows)
-        yield Sequences(histories.items[part], histories.lengths[part])
+        yield histories.rows(slice(start, start + rows))
 
 
 BASELINES: dict[str, type[Popularity] | type[RepeatLast]] = {

@@ -39,7 +39,7 @@ class Shard:
         each = -(-len(seqs) // self.count)
         rows = torch.arange(self.rank * each, (self.rank + 1) * each, device=seqs.device)
         rows = rows.clamp(max=len(seqs) - 1)
-        return Sequences(seqs.items[rows], seqs.lengths[rows])
+        return seqs.rows(rows)
 
     def everyone(self, states: Tensor, rows: int) -> Tensor:
         """[ceil(B / count), d] of each process -> [B, d] of the whole batch, with gradient."""

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from augment import Sequences, TrainHistories
-from augment.sequences import cut
+from augment.sequences import cut_histories
 
 Pooling = Literal["last", "mean", "concat"]
 """One vector for a history: the state at its last real item, [d]; the mean over real items,
@@ -44,12 +44,13 @@ class Snapshot:
         starts = offsets[1:] - lengths
         order = np.argsort(lengths, kind="stable")
         items = self.train.items.to(device)
+        times = None if self.train.times is None else self.train.times.to(device)
         vectors = []
         for first in range(0, len(order), ROWS):
             users = order[first : first + ROWS]
             length = torch.from_numpy(lengths[users]).to(device)
             start = torch.from_numpy(starts[users]).to(device)
-            rows = cut(items, start, length, int(lengths[users[-1]]))
-            vectors.append(self.encode(Sequences(rows, length), pooling))
+            rows = cut_histories(items, times, start, length, int(lengths[users[-1]]))
+            vectors.append(self.encode(rows, pooling))
         place = torch.from_numpy(np.argsort(order, kind="stable")).to(device)
         return torch.cat(vectors)[place]

@@ -36,6 +36,20 @@ def padded(rows: Rows, width: int | None = None) -> Sequences:
     return Sequences(torch.tensor(full), torch.tensor([len(row) for row in rows]))
 
 
+def timed(seqs: Sequences, seed: int = 0) -> Sequences:
+    """The same histories with times from 1,000 on that rise by 0 to 9 from item to item."""
+    steps = torch.randint(10, seqs.items.shape, generator=generator(seed))
+    times = torch.where(seqs.real(), 1000 + steps.cumsum(dim=1), PADDING)
+    return Sequences(seqs.items, seqs.lengths, times)
+
+
+def real_times(seqs: Sequences) -> Rows:
+    """The times of the histories' items."""
+    assert seqs.times is not None
+    pairs = zip(seqs.times.tolist(), seqs.lengths.tolist(), strict=True)
+    return [row[:length] for row, length in pairs]
+
+
 def counting(lengths: list[int], width: int | None = None) -> Sequences:
     """Histories 1, 2, ..., n: an item's number tells where it was."""
     return padded([list(range(1, n + 1)) for n in lengths], width)

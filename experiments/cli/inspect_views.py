@@ -33,7 +33,7 @@ def side_by_side(run: Run, user: str | None) -> list[str]:
     model.start_epoch(1, rng)
     model.train()
     row = row_of(run, user)
-    batch = make_batch(run.batches.items, run.batches.rows, np.array([row]), run.device)
+    batch = make_batch(run.batches.train, run.batches.rows, np.array([row]), run.device)
     name = run.histories.user_ids[int(batch.users)]
     lines = [f"user {name} of {run.histories.name}: what the next-item loss reads, and each view"]
     columns = [("history", shown(batch.histories, run.histories))]
@@ -104,7 +104,7 @@ def rates(run: Run, model: SASRec, rng: Generator) -> list[str]:
     """How many views equal the history they were made from, for each task and operator."""
     rows = run.batches.rows
     sample = np.random.default_rng(run.config.seed).permutation(len(rows))[:SAMPLE]
-    batch = make_batch(run.batches.items, rows, np.sort(sample), run.device)
+    batch = make_batch(run.batches.train, rows, np.sort(sample), run.device)
     lines = [f"views unchanged, of {len(sample)} examples each:"]
     for task in model.contrastive_tasks():
         lines += [

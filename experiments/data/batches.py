@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from augment import Sequences, TrainHistories
+from augment import TrainHistories
 from augment.examples import DeviceRows, IntArray, Rows
-from augment.sequences import cut
+from augment.sequences import cut, cut_histories
 from experiments.data.histories import Histories
 from models.tasks import Batch
 
@@ -29,10 +29,13 @@ def without_last(histories: Histories, count: int) -> TrainHistories:
     lengths = histories.lengths - count
     users = np.repeat(np.arange(histories.num_users), histories.lengths)
     place = np.arange(len(histories.items)) - histories.offsets[users]
-    items = histories.items[place < lengths[users]]
+    kept = place < lengths[users]
     offsets = np.concatenate([[0], np.cumsum(lengths)])
     return TrainHistories(
-        torch.from_numpy(items.astype(np.int64)), torch.from_numpy(offsets), histories.num_items
+        torch.from_numpy(histories.items[kept].astype(np.int64)),
+        torch.from_numpy(offsets),
+        histories.num_items,
+        None if histories.times is None else torch.from_numpy(histories.times[kept]),
     )
 
 
@@ -53,14 +56,14 @@ class TrainingBatches:
 
     def __init__(
         self,
-        items: Tensor,
+        train: TrainHistories,
         rows: Rows,
         batch_size: int,
         bucket_pool: int,
         seed: int,
         device: torch.device,
     ) -> None:
-        self.items = items.to(device)
+        self.train = train.to(device)
         self.rows = rows
         self.resident = rows.to(device)
         self.batch_size = batch_size
@@ -93,9 +96,9 @@ class TrainingBatches:
 
     def assembled(self, parts: list[IntArray]) -> Iterator[Batch]:
         """The batches of these rows, one after the other."""
-        order = torch.from_numpy(np.concatenate(parts)).to(self.items.device)
+        order = torch.from_numpy(np.concatenate(parts)).to(self.train.items.device)
         for index, part in zip(torch.split(order, [len(p) for p in parts]), parts, strict=True):
-            yield assemble(self.items, self.resident, index, self.rows, part)
+            yield assemble(self.train, self.resident, index, self.rows, part)
 
 
 def plan(
@@ -114,22 +117,22 @@ def plan(
     return batches
 
 
-def make_batch(items: Tensor, rows: Rows, index: IntArray, device: torch.device) -> Batch:
+def make_batch(train: TrainHistories, rows: Rows, index: IntArray, device: torch.device) -> Batch:
     """The examples `index` as tensors on the device, padded to the longest of them."""
     there = torch.from_numpy(index).to(device)
-    return assemble(items, rows.to(device), there, rows, index)
+    return assemble(train.to(device), rows.to(device), there, rows, index)
 
 
 def assemble(
-    items: Tensor, resident: DeviceRows, index: Tensor, rows: Rows, known: IntArray
+    train: TrainHistories, resident: DeviceRows, index: Tensor, rows: Rows, known: IntArray
 ) -> Batch:
     """A batch from what lies on the device; its shapes from `known`, the same index on the host.
 
     So a device is never waited for.
     """
     width = int(rows.length[known].max())
-    start, length = resident.start[index], resident.length[index]
-    histories = Sequences(cut(items, start, length, width), length)
+    items, start, length = train.items, resident.start[index], resident.length[index]
+    histories = cut_histories(items, train.times, start, length, width)
     labels = scored = None
     if rows.scored_from is not None and resident.scored_from is not None:
         scored = rows.length[known] - rows.scored_from[known]

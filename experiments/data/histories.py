@@ -27,6 +27,7 @@ class Histories:
     sha256: str  # of the file the interactions were read from
     users_left_out: int = 0  # users with fewer than three interactions
     titles: dict[str, str] = field(default_factory=dict)  # item id -> title, where known
+    times: IntArray | None = None  # [N] never falling in a history; None where there are none
 
     @property
     def num_users(self) -> int:

@@ -18,6 +18,7 @@ TimeArray = NDArray[Any]  # int64 or float64
 Ties = Literal["file", "shuffled"]
 
 TIES_SEED = 0  # not the run's: the data set is the same for all of them
+LARGEST_TIME = 2.0**62
 SHORTEST = 3  # a test target, a validation target, and one item to predict them from
 
 
@@ -114,7 +115,24 @@ class Interactions:
             sha256=self.sha256,
             users_left_out=len(self.user_ids) - len(kept.user_ids),
             titles={i: self.titles[i] for i in kept.item_ids.tolist() if i in self.titles},
+            times=kept.whole_times(),
         )
+
+    def whole_times(self) -> IntArray | None:
+        """[N] times in whole units, rounded down: seconds in files that this program writes.
+
+        None where there are none, also where every history is numbered 1, 2, 3 ...: so a file
+        is written whose data have no times (`write_inter`).
+        """
+        if self.times is None:
+            return None
+        lengths = self.lengths
+        places = np.arange(1, len(self.items) + 1) - np.repeat(
+            np.cumsum(lengths) - lengths, lengths
+        )
+        if np.array_equal(self.times, places):
+            return None
+        return np.floor(self.times).clip(-LARGEST_TIME, LARGEST_TIME).astype(np.int64)
 
     def _in_order(self) -> Interactions:
         """Sort by `id_order`, which may change when only integers are left among the ids."""

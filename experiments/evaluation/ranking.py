@@ -13,7 +13,7 @@ from torch import Tensor
 
 from augment import Sequences
 from augment.examples import Rows
-from augment.sequences import cut
+from augment.sequences import cut_histories
 from experiments.data.batches import HELD_OUT, Split, evaluation_rows
 from experiments.data.histories import Histories, IntArray
 from experiments.metric_names import CUTOFFS
@@ -83,12 +83,13 @@ def evaluate(
     rows = evaluation_rows(histories, split, max_length)
     seen = seen_items(histories, split)
     items = torch.from_numpy(histories.items).to(device)
+    times = None if histories.times is None else torch.from_numpy(histories.times).to(device)
     ranked, excluded = np.zeros(len(rows)), np.zeros(len(rows))
     size = max(1, block // histories.num_items)
     order = np.argsort(rows.length, kind="stable")
     for first in range(shard.rank * USERS, len(order), shard.count * USERS):
         users = order[first : first + USERS]
-        batch, targets = evaluation_batch(items, rows, users, device)
+        batch, targets = evaluation_batch(items, times, rows, users, device)
         for start, scores in enumerate(model.score_blocks(batch, size)):
             block_of = slice(start * size, start * size + size)
             pairs = seen.of(users[block_of], device)
@@ -101,13 +102,13 @@ def evaluate(
 
 
 def evaluation_batch(
-    items: Tensor, rows: Rows, users: IntArray, device: torch.device
+    items: Tensor, times: Tensor | None, rows: Rows, users: IntArray, device: torch.device
 ) -> tuple[Sequences, Tensor]:
     """The histories of some users, trimmed to their longest, and the items that follow."""
     start = torch.from_numpy(rows.start[users]).to(device)
     length = torch.from_numpy(rows.length[users]).to(device)
     width = int(rows.length[users].max())
-    return Sequences(cut(items, start, length, width), length), items[start + length]
+    return cut_histories(items, times, start, length, width), items[start + length]
 
 
 def count_ranks(

@@ -109,7 +109,7 @@ def prepare(config: Config, spec: DatasetSpec, shard: Shard = ALONE) -> Run:
         )
     settings = config.train
     batches = TrainingBatches(
-        train_items.items, rows, settings.batch_size, settings.bucket_pool, config.seed, device
+        train_items, rows, settings.batch_size, settings.bucket_pool, config.seed, device
     )
     if isinstance(model, SASRec):
         model.shard = shard

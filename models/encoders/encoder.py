@@ -40,10 +40,15 @@ class EncoderConfig:
 class Encoder(nn.Module):
     """Reads embedded histories from left to right.
 
+    One that sets `reads_times` is given a fourth argument, the items' times: [B, L] int64, 0 at
+    padding, or None where the data have none.
+
     forward(x [B, L, d], lengths [B], last_only) returns the state at every position [B, L, d],
     or at the last real one [B, d].  The state at a position depends on no later position, so
     right padding needs no mask.  States at padding positions are meaningless.
     """
+
+    reads_times = False
 
     def forward(self, x: Tensor, lengths: Tensor, last_only: bool) -> Tensor:
         raise NotImplementedError

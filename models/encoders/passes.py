@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeVar
 
 import numpy as np
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from augment import Sequences
+from augment.sequences import concatenated
 from models.encoders.encoder import Encoder
 
 Name = TypeVar("Name", bound=Hashable)
@@ -35,6 +36,12 @@ class Request:
     want: Literal["last", "mean", "concat", "all"]
     max_length: int = 0  # positions of a concat; no history is longer
 
+    def without_times(self) -> Request:
+        """The same for an encoder that does not read them: nothing of them is copied."""
+        if self.sequences.times is None:
+            return self
+        return replace(self, sequences=replace(self.sequences, times=None))
+
 
 def encode_together(
     encoder: Encoder, embed: Callable[[Tensor], Tensor], requests: Mapping[Name, Request]
@@ -45,12 +52,14 @@ def encode_together(
     only, and the embeddings of the whole pass are looked up at once.  Rows of which only the
     last state is wanted form groups of their own: they cost the encoder less.
     """
+    if not encoder.reads_times:
+        requests = {name: request.without_times() for name, request in requests.items()}
     kinds = {
         last_only: {name: r for name, r in requests.items() if (r.want == "last") == last_only}
         for last_only in (True, False)
     }
     stacks = {
-        last_only: stack([request.sequences for request in kind.values()])
+        last_only: concatenated([request.sequences for request in kind.values()])
         for last_only, kind in kinds.items()
         if kind
     }
@@ -60,20 +69,18 @@ def encode_together(
     vectors = embed_groups(embed, [group for parts in groups.values() for group in parts])
     states: dict[Name, Tensor] = {}
     for last_only, parts in groups.items():
-        encoded = [encoder(next(vectors), group.rows.lengths, last_only) for group in parts]
+        encoded = [states_of(encoder, next(vectors), group.rows, last_only) for group in parts]
         sizes = [len(request.sequences) for request in kinds[last_only].values()]
         pieces = torch.split(merge(parts, encoded, stacks[last_only].width), sizes)
         states |= zip(kinds[last_only], pieces, strict=True)
     return {name: finish(request, states[name]) for name, request in requests.items()}
 
 
-def stack(sequences: list[Sequences]) -> Sequences:
-    """The rows of all given batches, padded to the widest."""
-    if len(sequences) == 1:
-        return sequences[0]
-    width = max(seqs.width for seqs in sequences)
-    items = [F.pad(seqs.items, (0, width - seqs.width)) for seqs in sequences]
-    return Sequences(torch.cat(items), torch.cat([seqs.lengths for seqs in sequences]))
+def states_of(encoder: Encoder, vectors: Tensor, rows: Sequences, last_only: bool) -> Tensor:
+    """The encoder's states, from embedded rows and, where it reads them, their times."""
+    times = (rows.times,) if encoder.reads_times else ()
+    states: Tensor = encoder(vectors, rows.lengths, last_only, *times)
+    return states
 
 
 @dataclass(frozen=True)
@@ -96,12 +103,12 @@ def length_groups(rows: Sequences) -> list[Group]:
     parts = cuts(lengths[order], 0, len(order))
     if len(parts) == 1:
         longest = int(lengths.max())
-        return [Group(None, Sequences(rows.items[:, :longest], rows.lengths))]
+        return [Group(None, rows.with_width(longest))]
     groups = []
     for start, stop in parts:
         index = torch.from_numpy(order[start:stop])
-        trimmed = rows.items[index, : lengths[order[stop - 1]]]
-        groups.append(Group(index, Sequences(trimmed, rows.lengths[index])))
+        longest = int(lengths[order[stop - 1]])
+        groups.append(Group(index, rows.rows(index).with_width(longest)))
     return groups
 
 

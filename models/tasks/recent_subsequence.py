@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Generator
 
 from augment import Sequences
-from augment.sequences import positions, window_size
+from augment.sequences import gathered, positions, window_size
 from models.tasks.contrastive import ContrastiveTask
 from models.tasks.task import Batch, EncodingRequest, HistoryState, View
 
@@ -41,5 +40,4 @@ def newest(seqs: Sequences, share: float) -> Sequences:
     """The last max(1, floor(share * n)) items of each history."""
     kept = window_size(seqs.lengths, share).clamp(min=1)  # [B]
     source = (positions(seqs) + (seqs.lengths - kept)[:, None]).clamp(max=seqs.width - 1)
-    inside = positions(seqs) < kept[:, None]  # [B, L]
-    return Sequences(torch.where(inside, seqs.items.gather(1, source), 0), kept)
+    return gathered(seqs, source, kept)

@@ -9,9 +9,11 @@ import torch
 from torch import Generator, Tensor
 
 from augment import Sequences, TrainHistories
-from augment.sequences import cut, random_below
+from augment.sequences import random_below
+from augment.views import either
 from models.tasks.contrastive import ContrastiveTask
 from models.tasks.task import Batch, EncodingRequest, HistoryState, Sizes, View
+from models.tasks.users import TrainItems
 
 
 @dataclass(eq=False, repr=False)
@@ -48,8 +50,8 @@ class SameTarget(ContrastiveTask):
         has_history = place > 0
         key = (train.items * self.users + user)[has_history]
         order = key.argsort(stable=True)
+        self.train_items = TrainItems(train)
         mined = {
-            "items": train.items,
             "key": key[order],
             "position": torch.arange(len(train.items))[has_history][order],
             "place": place[has_history][order],
@@ -82,6 +84,4 @@ class SameTarget(ContrastiveTask):
         start = self.get_buffer("position")[drawn] - lengths
         # The longest is asked for on a CPU only: a GPU would have to be waited for.
         width = int(lengths.max()) if lengths.device.type == "cpu" else self.max_length
-        drawn_items = cut(self.get_buffer("items"), start, lengths, width)
-        padded = torch.nn.functional.pad(own.items, (0, max(0, width - own.width)))[:, :width]
-        return Sequences(torch.where(alone[:, None], padded, drawn_items), lengths)
+        return either(alone, own.with_width(width), self.train_items.cut(start, lengths, width))

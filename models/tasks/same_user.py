@@ -7,11 +7,12 @@ from dataclasses import dataclass
 import torch
 from torch import Generator
 
-from augment import Sequences, TrainHistories
-from augment.sequences import cut, random_below
+from augment import TrainHistories
+from augment.sequences import random_below
 from models.tasks.contrast_fields import Label
 from models.tasks.contrastive import ContrastiveTask
 from models.tasks.task import Batch, View
+from models.tasks.users import TrainItems
 
 
 @dataclass(eq=False, repr=False)
@@ -34,7 +35,7 @@ class SameUser(ContrastiveTask):
         super().fit(train)
         longest = int(train.offsets.diff().max())
         self.width = min(self.max_length, max(1, longest))
-        self.register_buffer("history_items", train.items, persistent=False)
+        self.train_items = TrainItems(train)
         self.register_buffer("history_offsets", train.offsets, persistent=False)
 
     def make_views(self, batch: Batch, rng: Generator) -> list[View]:
@@ -47,5 +48,4 @@ class SameUser(ContrastiveTask):
     def segment(self, begin: torch.Tensor, end: torch.Tensor) -> View:
         """The latest max_length of the items [begin, end) of each row; begin, end: [B]."""
         lengths = (end - begin).clamp(max=self.max_length)
-        items = cut(self.get_buffer("history_items"), end - lengths, lengths, self.width)
-        return View(Sequences(items, lengths), self.pooling)
+        return View(self.train_items.cut(end - lengths, lengths, self.width), self.pooling)

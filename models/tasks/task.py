@@ -20,7 +20,7 @@ from models.snapshot import Pooling, Snapshot
 class Batch:
     """Training examples: histories and what follows them.
 
-    histories: [B, L] input items.
+    histories: [B, L] input items, with their times where the data have any.
     targets:   [B] the item that follows each history.
     users:     [B] user numbers.
     labels:    [B, L] the item that follows each position, 0 where none is scored; None when
@@ -50,8 +50,7 @@ class Batch:
 
     def of(self, rows: Tensor) -> Batch:
         """The given rows alone, as the contrast sees them: without labels."""
-        histories = Sequences(self.histories.items[rows], self.histories.lengths[rows])
-        return Batch(histories, self.targets[rows], self.users[rows])
+        return Batch(self.histories.rows(rows), self.targets[rows], self.users[rows])
 
 
 @dataclass(frozen=True)

@@ -6,23 +6,37 @@ import torch
 from torch import Generator, Tensor, nn
 
 from augment import Sequences, TrainHistories
-from augment.sequences import cut, random_below
+from augment.sequences import cut_histories, random_below
 from models.kmeans import kmeans
 from models.snapshot import Snapshot
 
 
-class UserHistories(nn.Module):
-    """Every user's training history, its latest max_length items, to draw from."""
+class TrainItems(nn.Module):
+    """The training split's items and times, one after the other, to cut histories from."""
 
     items: Tensor
+    times: Tensor | None
+
+    def __init__(self, train: TrainHistories) -> None:
+        super().__init__()
+        self.register_buffer("items", train.items, persistent=False)
+        self.register_buffer("times", train.times, persistent=False)
+
+    def cut(self, start: Tensor, lengths: Tensor, width: int) -> Sequences:
+        """The slices [start, start + lengths), [B] each, padded to [B, width]."""
+        return cut_histories(self.items, self.times, start, lengths, width)
+
+
+class UserHistories(TrainItems):
+    """Every user's training history, its latest max_length items, to draw from."""
+
     starts: Tensor
     lengths: Tensor
 
     def __init__(self, train: TrainHistories, max_length: int) -> None:
-        super().__init__()
+        super().__init__(train)
         lengths = train.offsets.diff().clamp(max=max_length)
         self.max_length = max_length
-        self.register_buffer("items", train.items, persistent=False)
         self.register_buffer("starts", train.offsets[1:] - lengths, persistent=False)
         self.register_buffer("lengths", lengths, persistent=False)
 
@@ -31,8 +45,7 @@ class UserHistories(nn.Module):
         users = len(self.lengths)
         drawn = random_below(torch.full((count,), users, device=self.lengths.device), rng)
         lengths = self.lengths[drawn]
-        rows = cut(self.items, self.starts[drawn], lengths, self.max_length)
-        return drawn, Sequences(rows, lengths)
+        return drawn, self.cut(self.starts[drawn], lengths, self.max_length)
 
 
 class UserClusters(nn.Module):

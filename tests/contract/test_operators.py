@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import random
 from typing import Any
@@ -14,7 +15,17 @@ from hypothesis import given
 from augment import MASK, OPERATORS, PADDING, Operator, Sequences, bind
 from augment.operator import CorrelatedOperator, moving
 from tests.augment.tables import listed
-from tests.histories import generator, histories, padded, percents, real_items, seeds, shares
+from tests.histories import (
+    generator,
+    histories,
+    padded,
+    percents,
+    real_items,
+    real_times,
+    seeds,
+    shares,
+    timed,
+)
 
 SHARES = ("keep", "ratio")  # fields that hold a share of a history
 
@@ -87,10 +98,39 @@ def test_a_batch_of_one_history_of_one_item_is_enough(name: str, share: float, s
 @every_operator
 @given(seqs=histories(), share=shares, seed=seeds)
 def test_the_input_is_not_edited(name: str, seqs: Sequences, share: float, seed: int) -> None:
-    items, lengths = seqs.items.clone(), seqs.lengths.clone()
+    seqs = timed(seqs, seed)
+    before = copy.deepcopy(seqs)
     build(name, share)(seqs, generator(seed))
-    assert torch.equal(seqs.items, items)
-    assert torch.equal(seqs.lengths, lengths)
+    assert torch.equal(seqs.items, before.items)
+    assert torch.equal(seqs.lengths, before.lengths)
+    assert seqs.times is not None
+    assert before.times is not None
+    assert torch.equal(seqs.times, before.times)
+
+
+@every_operator
+@given(seqs=histories(), share=shares, seed=seeds)
+def test_times_still_never_fall_and_lie_between_the_first_and_the_last(
+    name: str, seqs: Sequences, share: float, seed: int
+) -> None:
+    seqs = timed(seqs, seed)
+    after = build(name, share)(seqs, generator(seed))
+    assert after.times is not None
+    assert after.times.shape == after.items.shape
+    assert after.times.dtype == torch.int64
+    assert (after.times[~after.real()] == PADDING).all()
+    for old, new in zip(real_times(seqs), real_times(after), strict=True):
+        assert old[0] <= new[0]
+        assert new == sorted(new)
+        assert new[-1] <= old[-1]
+
+
+@every_operator
+@given(seqs=histories(), share=shares, seed=seeds)
+def test_data_without_times_have_none_after_it(
+    name: str, seqs: Sequences, share: float, seed: int
+) -> None:
+    assert build(name, share)(seqs, generator(seed)).times is None
 
 
 @every_operator

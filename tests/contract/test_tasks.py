@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from augment import PADDING, Sequences
+from augment import PADDING, Sequences, TrainHistories
 from experiments.data.batches import make_batch
 from models.encoders import ENCODERS
 from models.recbole_plug import SASRec
@@ -81,9 +81,11 @@ both_examples = pytest.mark.parametrize("examples", ["prefixes", "windows"])
 one_row_or_more = pytest.mark.parametrize("size", [1, 8])
 
 
-def model_with(kind: str, encoder: str = "self_attention", **fields: Any) -> tuple[SASRec, Task]:
+def model_with(
+    kind: str, encoder: str = "self_attention", train: TrainHistories = TRAIN, **fields: Any
+) -> tuple[SASRec, Task]:
     """A model in its first epoch with one task of mostly default fields, and that task."""
-    model = build_model(encoder_config(encoder), [TASKS[kind](name="it", **fields)], TRAIN)
+    model = build_model(encoder_config(encoder), [TASKS[kind](name="it", **fields)], train)
     model.start_epoch(1, generator(0))
     return model.train(), model.contrastive_tasks()[0]
 
@@ -140,6 +142,30 @@ def test_every_view_has_a_row_for_every_history_that_it_is_made_from(
 
 @every_task
 @both_examples
+@pytest.mark.parametrize("negatives", ["in_batch", "random"])
+def test_views_of_timed_histories_are_the_same_and_have_times(
+    kind: str, examples: Examples, negatives: str
+) -> None:
+    fields = {"negatives": negatives} if issubclass(TASKS[kind], ContrastiveTask) else {}
+    timed = replace(TRAIN, times=100 + torch.arange(len(TRAIN.items)))
+    wanted = []
+    for train in (TRAIN, timed):
+        batch = random_batch(train, training_rows(train, examples), 8, seed=0)
+        wanted.append(model_with(kind, train=train, **fields)[1].views(batch, generator(0)))
+    for plain, other in zip(*wanted, strict=True):
+        for first, second in zip(contents(plain), contents(other), strict=True):
+            assert torch.equal(first, second)
+    for view in histories_among(wanted[0]):
+        assert view.sequences.times is None
+    for view in histories_among(wanted[1]):
+        assert view.sequences.times is not None
+        assert torch.equal(view.sequences.times > 0, view.sequences.real())
+        rising = view.sequences.times.diff(dim=1) >= 0
+        assert rising[view.sequences.real()[:, 1:]].all()
+
+
+@every_task
+@both_examples
 def test_making_views_edits_nothing(kind: str, examples: Examples) -> None:
     batch = batch_of(8, examples)
     before = [tensor.clone() for tensor in tensors(batch)]
@@ -173,7 +199,7 @@ def test_one_row_a_user_is_its_last(kind: str, examples: Examples) -> None:
     taken: list[int] = []
     for first in range(0, len(rows), 7):
         index = np.arange(first, min(first + 7, len(rows)))
-        batch = make_batch(TRAIN.items, rows, index, CPU)
+        batch = make_batch(TRAIN, rows, index, CPU)
         taken += task.select_rows(batch).users.tolist()
         losses = model.losses(batch, generator(0))
         assert (task.name in losses.parts) == (len(task.select_rows(batch)) > 0)

@@ -16,7 +16,7 @@ from augment import Sequences
 from models.encoders import ENCODERS, Encoder, passes
 from models.encoders.encoder import at_last
 from models.encoders.passes import Request, cuts, encode_together
-from tests.histories import counting, histories
+from tests.histories import counting, histories, timed
 from tests.models.tiny import encoder_config
 
 OVERHEADS = [0, 3, 10**9]  # cut at every length, at some, never
@@ -191,3 +191,31 @@ def test_gradients_flow_to_every_request(kind: str) -> None:
         )[want]
         (grad,) = torch.autograd.grad(states.square().sum() + states.sum(), embed.weight)
         assert (grad[2:4].abs().sum(dim=1) > 0).all()
+
+
+class Clock(Encoder):
+    """The state at each position is its item's time, in every dimension."""
+
+    reads_times = True
+
+    def forward(  # type: ignore[override]
+        self, x: Tensor, lengths: Tensor, last_only: bool, times: Tensor | None
+    ) -> Tensor:
+        assert times is not None
+        states = times[:, :, None].expand(x.shape).float()
+        return at_last(states, lengths) if last_only else states
+
+
+@pytest.mark.parametrize("overhead", OVERHEADS)
+def test_an_encoder_that_reads_times_is_given_those_of_its_rows(
+    overhead: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(passes, "GROUP_OVERHEAD", overhead)
+    first, second = timed(counting([4, 1, 7])), timed(counting([2, 9]), seed=1)
+    asked = {"a": Request(first, "last"), "b": Request(second, "all"), "c": Request(second, "last")}
+    states = encode_together(Clock(), Embedding(), asked)
+    assert first.times is not None
+    assert second.times is not None
+    assert torch.equal(states["a"][:, 0], at_last(first.times, first.lengths).float())
+    assert torch.equal(states["c"][:, 0], at_last(second.times, second.lengths).float())
+    assert torch.equal(states["b"][second.real()][:, 0], second.times[second.real()].float())

@@ -94,7 +94,7 @@ def training_rows(train: TrainHistories, examples: Examples, max_length: int = 1
 
 def random_batch(train: TrainHistories, rows: Rows, size: int, seed: int) -> Batch:
     index = np.random.default_rng(seed).choice(len(rows), size, replace=False)
-    return make_batch(train.items, rows, index, CPU)
+    return make_batch(train, rows, index, CPU)
 
 
 def train_steps(

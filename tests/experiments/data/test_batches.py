@@ -57,7 +57,7 @@ def in_batch(batch: Batch) -> list[Example]:
 
 def batches_of(lengths: list[int], batch_size: int, pool: int, seed: int = 0) -> TrainingBatches:
     train = train_of([list(range(1, n + 1)) for n in lengths])
-    return TrainingBatches(train.items, prefix_rows(train, 50), batch_size, pool, seed, CPU)
+    return TrainingBatches(train, prefix_rows(train, 50), batch_size, pool, seed, CPU)
 
 
 def epoch(batches: TrainingBatches, number: int) -> list[list[Example]]:
@@ -74,7 +74,7 @@ def test_the_training_split_lacks_the_last_two_items_of_each_user():
 def test_a_history_of_eight_is_covered_by_three_windows_that_overlap_by_half():
     train = train_of([list(range(11, 19))])
     rows = window_rows(train, 4)
-    batch = make_batch(train.items, rows, np.arange(len(rows)), CPU)
+    batch = make_batch(train, rows, np.arange(len(rows)), CPU)
     assert batch.histories.items.tolist() == [
         [11, 12, 13, 14],
         [13, 14, 15, 16],
@@ -92,7 +92,7 @@ def test_a_history_of_eight_is_covered_by_three_windows_that_overlap_by_half():
 def test_labels_are_the_items_one_place_later(users, max_length):
     train = train_of(users)
     rows = window_rows(train, max_length)
-    batch = make_batch(train.items, rows, np.arange(len(rows)), CPU)
+    batch = make_batch(train, rows, np.arange(len(rows)), CPU)
     assert batch.labels is not None
     for i, labels in enumerate(batch.labels.tolist()):
         start, length, first = rows.start[i], rows.length[i], rows.scored_from[i]
@@ -104,7 +104,7 @@ def test_labels_are_the_items_one_place_later(users, max_length):
 
 def test_prefix_batches_have_no_labels():
     train = train_of([[1, 2, 3]])
-    assert make_batch(train.items, prefix_rows(train, 3), np.arange(2), CPU).labels is None
+    assert make_batch(train, prefix_rows(train, 3), np.arange(2), CPU).labels is None
 
 
 @given(users=users_of(), max_length=max_lengths)
@@ -132,7 +132,7 @@ def test_the_validation_item_is_in_the_test_history():
 def test_every_row_is_in_an_epoch_exactly_once(lengths, batch_size, pool, number):
     batches = batches_of(lengths, batch_size, pool)
     found = epoch(batches, number)
-    expected = examples(batches.items, batches.rows)
+    expected = examples(batches.train.items, batches.rows)
     assert sorted(row for batch in found for row in batch) == sorted(expected)
     assert len(found) == len(batches)
 
@@ -171,7 +171,8 @@ def test_batches_of_like_lengths_come_in_random_order():
 def test_a_sample_of_batches_spreads_over_all_lengths() -> None:
     lengths = np.random.default_rng(0).integers(1, 41, 400)
     rows = Rows(np.zeros_like(lengths), lengths, np.arange(400))
-    batches = TrainingBatches(torch.ones(41, dtype=torch.int64), rows, 8, 10, 0, CPU)
+    train = TrainHistories(torch.ones(41, dtype=torch.int64), torch.tensor([0, 41]), 1)
+    batches = TrainingBatches(train, rows, 8, 10, 0, CPU)
     every = sorted(batch.histories.width for batch in batches.epoch(1))
     some = sorted(batch.histories.width for batch in batches.assembled(batches.sample(10)))
     assert some == every[2::5]

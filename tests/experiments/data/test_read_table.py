@@ -271,3 +271,23 @@ def test_a_k_core_below_one_is_refused(tmp_path):
     path = table(tmp_path, ATOMIC + "u\ta\t1\t1\n")
     with pytest.raises(UsageError, match="k >= 1"):
         to_k_core(read_interactions(path), 0)
+
+
+def test_times_stay_with_their_interactions_as_whole_seconds(tmp_path):
+    rows = "v\tb\t1\t7.9\nu\tlate\t1\t9\nu\tz\t1\t5\nv\tz\t1\t-1.5\nu\ta\t1\t5\nv\ta\t1\t2\n"
+    found = read(table(tmp_path, ATOMIC + rows), "x")
+    assert found.times.dtype == np.int64
+    assert found.times.tolist() == [5, 5, 9, -2, 2, 7]
+    assert found.item_ids[found.items].tolist() == ["z", "a", "late", "z", "a", "b"]
+
+
+def test_dates_become_seconds_since_1970(tmp_path):
+    rows = "who,what,when\n" + "".join(f"u,i{day},2014-07-0{day}\n" for day in (3, 1, 2))
+    found = read(table(tmp_path, rows, "x.csv"), "x", NAMED)
+    assert found.times.tolist() == [1404172800, 1404259200, 1404345600]
+
+
+def test_places_in_a_history_are_no_times(tmp_path):
+    """What `data` writes where a file has an order and no times."""
+    rows = "".join(f"{u}\ti{place}\t1\t{place}\n" for u in "uv" for place in (1, 2, 3))
+    assert read(table(tmp_path, ATOMIC + rows), "x").times is None
