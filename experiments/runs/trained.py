@@ -5,9 +5,9 @@ Items and users are the data file's own ids, as texts.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
-from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +30,7 @@ from models.recbole_plug import SASRec
 if TYPE_CHECKING:
     from experiments.training.run import Run
 
-AnyPath = str | PathLike[str]
+AnyPath = str | os.PathLike[str]
 Floats = NDArray[np.float32]
 AT_ONCE = 512  # histories that are scored together
 
