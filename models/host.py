@@ -15,7 +15,7 @@ from augment import MASK, Sequences, TrainHistories, identity_rate
 from augment.correlation import CountNeighbours, counted_neighbours
 from models.augmented_input import AugmentConfig, AugmentedInput
 from models.diagnostics import task_metrics
-from models.encoders import EncoderConfig
+from models.encoders import EncoderConfig, build_encoder
 from models.encoders.passes import Request, encode_together
 from models.losses.next_item import Items, NextItemLoss, NoNextItem
 from models.one_pass import Encoded, HistoryStates, Name, TaskStep, to_encode
@@ -65,11 +65,14 @@ class Host(nn.Module):
         nn.Module.__init__(self)  # and not what comes next where there are two base classes
         self.next_item = copy.deepcopy(next_item)
         self.num_items, self.max_length = train.num_items, encoder.max_length
+        self.causal = encoder.causal
         self.item_embedding = nn.Embedding(self.num_items + 2, encoder.dim, padding_idx=0)
         nn.init.normal_(self.item_embedding.weight, std=encoder.init_std)
         with torch.no_grad():
             self.item_embedding.weight[0] = 0.0
-        self.encoder = encoder.build()
+        self.encoder = build_encoder(encoder)
+        if self.encoder.reads_times and train.times is None:
+            raise ValueError("the encoder reads the times of items, and these data have none")
         self.tasks = nn.ModuleList(copy.deepcopy(task) for task in contrast if task.weight > 0.0)
         refuse_equal_names(self.contrastive_tasks())
         self.own = Generator(device=device)  # negatives of one of several processes
@@ -180,6 +183,8 @@ class Host(nn.Module):
 
     def next_item_loss(self, own: HistoryStates, batch: Batch, rng: Generator) -> Tensor:
         """This process's share of the mean over the batch's targets."""
+        if batch.labels is not None and not self.causal:
+            raise ValueError("labels at every position: the encoder is not causal and sees them")
         part = self.shard.part(len(batch))
         rows = part.stop - part.start
         targets, labels = batch.targets[part], batch.labels

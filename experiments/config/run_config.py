@@ -13,7 +13,7 @@ from experiments.errors import UsageError
 from experiments.storage.hashing import json_sha256
 from experiments.tracking.config import TrackConfig
 from models.augmented_input import AugmentConfig
-from models.encoders import EncoderConfig, SelfAttentionConfig
+from models.encoders import ENCODERS, EncoderConfig, SelfAttentionConfig
 from models.losses.next_item import CrossEntropy, NextItemLoss, NoNextItem
 from models.tasks import TASKS, Task
 
@@ -145,6 +145,23 @@ class Config:
             )
         if self.examples == "windows":
             self.augment.check_every_position()
+        if not self.encoder.causal:
+            self.check_no_state_sees_its_target()
+
+    def check_no_state_sees_its_target(self) -> None:
+        """ValueError for what an encoder that also reads backwards cannot be asked."""
+        kind = next(name for name, cls in ENCODERS.items() if type(self.encoder) is cls)
+        if self.examples == "windows":
+            raise ValueError(
+                f"encoder.kind: {kind} is not causal, so under examples: windows a position would "
+                "see the item that it is to predict; use --examples=prefixes"
+            )
+        for task in self.contrast:
+            if task.needs_causal and task.weight > 0.0:
+                raise ValueError(
+                    f"encoder.kind: {kind} is not causal, and the task {task.name} needs states "
+                    "that know of no later item; take another encoder, or leave the task out"
+                )
 
 
 def config_from_tree(tree: dict[str, Any]) -> Config:

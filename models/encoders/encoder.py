@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
+Padding = Literal["right", "left"]
+
 
 @dataclass(frozen=True)
 class EncoderConfig:
-    """Fields that every encoder has."""
+    """Fields that every encoder has, and what an encoder says of itself."""
 
+    causal: ClassVar[bool] = True
+    """The state at a position depends on no later item.  An encoder that says False is refused
+    under `examples: windows`, where each position predicts the item after it."""
+    fixed_length: ClassVar[bool] = False
+    """It reads exactly max_length positions, as a filter of frequencies does; all rows are padded
+    to them."""
     dim: int = 64
     """d, the size of item embeddings and history representations."""
     layers: int = 2
@@ -32,26 +41,54 @@ class EncoderConfig:
         if not 0.0 < self.init_std < float("inf"):
             raise ValueError(f"init_std must be positive, got {self.init_std}")
 
+    @property
+    def padding(self) -> Padding:
+        """On which side of a history its padding is.  left: the last position is the latest item.
+        A subclass says `padding = "left"`, or has a field of this name."""
+        return "right"
+
     def build(self) -> Encoder:
         """The encoder these fields describe, with freshly drawn weights."""
         raise NotImplementedError
 
 
+@dataclass(frozen=True)
+class Layout:
+    """How rows are laid out for an encoder: where their padding is, and how long they are.
+
+    length: positions of every row; None: as many as the longest row beside it.
+    """
+
+    padding: Padding = "right"
+    length: int | None = None
+
+
 class Encoder(nn.Module):
-    """Reads embedded histories from left to right.
+    """Reads embedded histories.
 
     One that sets `reads_times` is given a fourth argument, the items' times: [B, L] int64, 0 at
     padding, or None where the data have none.
 
     forward(x [B, L, d], lengths [B], last_only) returns the state at every position [B, L, d],
-    or at the last real one [B, d].  The state at a position depends on no later position, so
-    right padding needs no mask.  States at padding positions are meaningless.
+    or at the last real one [B, d].  x is laid out as the configuration says; each row has 1 to L
+    real positions.  The state at a real position depends on the items of its own row alone: not on
+    other rows, and not on how far they make it be padded (padding is embedded as 0).  A causal
+    encoder needs no mask for padding on the right.  States at padding are meaningless.
     """
 
     reads_times = False
+    layout: Layout = Layout()
 
     def forward(self, x: Tensor, lengths: Tensor, last_only: bool) -> Tensor:
         raise NotImplementedError
+
+
+def build_encoder(config: EncoderConfig) -> Encoder:
+    """The encoder with freshly drawn weights, and how its rows are to be laid out."""
+    encoder = config.build()
+    length = config.max_length if config.fixed_length else None
+    encoder.layout = Layout(config.padding, length)
+    return encoder
 
 
 def initialise(module: nn.Module, std: float) -> None:
@@ -66,3 +103,11 @@ def initialise(module: nn.Module, std: float) -> None:
 def at_last(states: Tensor, lengths: Tensor) -> Tensor:
     """The state at each row's last real position: [B, L, d] -> [B, d]."""
     return states[torch.arange(len(lengths), device=lengths.device), lengths - 1]
+
+
+def real_positions(lengths: Tensor, width: int, padding: Padding) -> Tensor:
+    """[B, width] bool: where each row has an item."""
+    place = torch.arange(width, device=lengths.device)
+    if padding == "left":
+        return place >= width - lengths[:, None]
+    return place < lengths[:, None]

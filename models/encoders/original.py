@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.encoders.dropout import Dropout
-from models.encoders.encoder import Encoder, EncoderConfig, at_last, initialise
-from models.encoders.self_attention import Attention, check_attention
+from models.encoders.encoder import Encoder, EncoderConfig, initialise
+from models.encoders.self_attention import Attention, Queries, Scope, check_attention
 
 EPSILON = 1e-8
 
@@ -58,9 +58,10 @@ class Original(Encoder):
 
     def forward(self, x: Tensor, lengths: Tensor, last_only: bool) -> Tensor:
         x = self.dropout(self.scale * x + self.position_embedding.weight[: x.shape[1]])  # [B, L, d]
+        scope = Scope(lengths, x.shape[1], "right")
         for index, block in enumerate(self.blocks):
             final = index == len(self.blocks) - 1
-            x = block(x, lengths if last_only and final else None)
+            x = block(x, scope.last() if last_only and final else scope.all())
         states: Tensor = self.output_norm(x)  # [B, L, d], or [B, d] when last_only
         return states
 
@@ -78,12 +79,14 @@ class OriginalBlock(nn.Module):
         self.attention_norm = nn.LayerNorm(config.dim, eps=EPSILON)
         self.feed_forward_norm = nn.LayerNorm(config.dim, eps=EPSILON)
 
-    def forward(self, x: Tensor, last: Tensor | None) -> Tensor:
-        """x [B, L, d] -> [B, L, d]; with last = lengths [B], only that position: [B, d]."""
-        queries = self.attention_norm(x if last is None else at_last(x, last)[:, None])
-        y: Tensor = self.feed_forward_norm(queries + self.attention.attend(queries, x, last))
+    def forward(self, x: Tensor, queries: Queries) -> Tensor:
+        """x [B, L, d] -> [B, L, d], or [B, d] where one position asks."""
+        one = queries.place is not None
+        normed = self.attention_norm(queries.of(x)[:, None] if one else x)  # [B, L or 1, d]
+        y: Tensor = normed + self.attention.attend(normed, x, queries.visible)
+        y = self.feed_forward_norm(y)
         y = y + self.feed_forward(y)  # [B, L or 1, d]
-        return y if last is None else y[:, 0]
+        return y[:, 0] if one else y
 
     def feed_forward(self, x: Tensor) -> Tensor:
         out: Tensor = self.dropout(self.narrow(F.relu(self.dropout(self.widen(x)))))
@@ -93,11 +96,11 @@ class OriginalBlock(nn.Module):
 class QueryAttention(Attention):
     """Attention whose queries are made of something else than its keys and values."""
 
-    def attend(self, queries: Tensor, x: Tensor, last: Tensor | None) -> Tensor:
+    def attend(self, queries: Tensor, x: Tensor, visible: Tensor | None) -> Tensor:
         """queries [B, L, d], or [B, 1, d] of the last positions; x [B, L, d] -> as queries."""
         weight, bias, d = self.query_key_value.weight, self.query_key_value.bias, x.shape[2]
         (q,) = self.by_head(F.linear(queries, weight[:d], bias[:d]), 1)  # [B, H, L or 1, d / H]
         k, v = self.by_head(F.linear(x, weight[d:], bias[d:]), 2)
-        mixed = self.mix(q, k, v, last)
+        mixed = self.mix(q, k, v, visible)
         out: Tensor = self.output(mixed.transpose(1, 2).reshape(queries.shape))
         return out

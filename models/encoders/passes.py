@@ -12,9 +12,9 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from augment import Sequences
+from augment import PADDING, Sequences
 from augment.sequences import concatenated
-from models.encoders.encoder import Encoder
+from models.encoders.encoder import Encoder, Layout
 
 Name = TypeVar("Name", bound=Hashable)
 GROUP_OVERHEAD = 1500
@@ -50,8 +50,10 @@ def encode_together(
 
     Rows are sorted by length and cut into few groups, each padded to its own longest row
     only, and the embeddings of the whole pass are looked up at once.  Rows of which only the
-    last state is wanted form groups of their own: they cost the encoder less.
+    last state is wanted form groups of their own: they cost the encoder less.  An encoder that
+    reads a fixed length gets one group, padded to it; padding is on the side that it asks for.
     """
+    layout = encoder.layout
     if not encoder.reads_times:
         requests = {name: request.without_times() for name, request in requests.items()}
     kinds = {
@@ -59,14 +61,14 @@ def encode_together(
         for last_only in (True, False)
     }
     stacks = {
-        last_only: concatenated([request.sequences for request in kind.values()])
+        last_only: stack([request.sequences for request in kind.values()], layout.length)
         for last_only, kind in kinds.items()
         if kind
     }
     if not stacks:
         return {}
-    groups = {last_only: length_groups(rows) for last_only, rows in stacks.items()}
-    vectors = embed_groups(embed, [group for parts in groups.values() for group in parts])
+    groups = {last_only: length_groups(rows, layout) for last_only, rows in stacks.items()}
+    vectors = embed_groups(embed, [group for parts in groups.values() for group in parts], layout)
     states: dict[Name, Tensor] = {}
     for last_only, parts in groups.items():
         encoded = [states_of(encoder, next(vectors), group.rows, last_only) for group in parts]
@@ -77,10 +79,20 @@ def encode_together(
 
 
 def states_of(encoder: Encoder, vectors: Tensor, rows: Sequences, last_only: bool) -> Tensor:
-    """The encoder's states, from embedded rows and, where it reads them, their times."""
-    times = (rows.times,) if encoder.reads_times else ()
+    """The encoder's states, oldest item first, from embedded rows and, where it reads them, their
+    times."""
+    left = encoder.layout.padding == "left"
+    times: tuple[Tensor | None, ...] = ()
+    if encoder.reads_times:
+        times = (latest_last(rows, rows.times) if left and rows.times is not None else rows.times,)
     states: Tensor = encoder(vectors, rows.lengths, last_only, *times)
-    return states
+    return oldest_first(states, rows.lengths) if left and not last_only else states
+
+
+def stack(sequences: list[Sequences], length: int | None) -> Sequences:
+    """The rows of all given batches, padded to the widest, or to exactly a length."""
+    rows = concatenated(sequences)
+    return rows if length is None else rows.with_width(length)
 
 
 @dataclass(frozen=True)
@@ -91,12 +103,12 @@ class Group:
     rows: Sequences
 
 
-def length_groups(rows: Sequences) -> list[Group]:
+def length_groups(rows: Sequences, layout: Layout) -> list[Group]:
     """Cut rows, sorted by length, into groups that save more padding than a group costs.
 
     On a GPU all rows are one group: padding costs it less than asking it for lengths.
     """
-    if rows.device.type != "cpu":
+    if rows.device.type != "cpu" or layout.length is not None:
         return [Group(None, rows)]
     lengths = rows.lengths.numpy()
     order = np.argsort(lengths, kind="stable")
@@ -122,12 +134,31 @@ def cuts(ascending: NDArray[np.int64], start: int, stop: int) -> list[tuple[int,
     return cuts(ascending, start, middle) + cuts(ascending, middle, stop)
 
 
-def embed_groups(embed: Callable[[Tensor], Tensor], groups: list[Group]) -> Iterator[Tensor]:
-    """[b, l, d] embeddings for each group, from one look-up."""
-    flat = embed(torch.cat([group.rows.items.reshape(-1) for group in groups]))
+def embed_groups(
+    embed: Callable[[Tensor], Tensor], groups: list[Group], layout: Layout
+) -> Iterator[Tensor]:
+    """[b, l, d] embeddings for each group, laid out for the encoder, from one look-up."""
+    items = [group.rows.items for group in groups]
+    if layout.padding == "left":
+        items = [latest_last(group.rows, group.rows.items) for group in groups]
+    flat = embed(torch.cat([rows.reshape(-1) for rows in items]))
     parts = torch.split(flat, [group.rows.items.numel() for group in groups])
     for group, part in zip(groups, parts, strict=True):
         yield part.view(*group.rows.items.shape, -1)
+
+
+def latest_last(rows: Sequences, values: Tensor) -> Tensor:
+    """[B, L] items or times of rows, with their padding in front."""
+    column = torch.arange(rows.width, device=rows.device)
+    source = column - (rows.width - rows.lengths[:, None])  # [B, L], below 0 at padding
+    return torch.where(source >= 0, values.gather(1, source.clamp(min=0)), PADDING)
+
+
+def oldest_first(states: Tensor, lengths: Tensor) -> Tensor:
+    """[B, L, d] states of rows with padding in front -> real positions first, then padding."""
+    column = torch.arange(states.shape[1], device=states.device)
+    source = (column - lengths[:, None]) % states.shape[1]  # [B, L]
+    return states.gather(1, source[:, :, None].expand_as(states))
 
 
 def merge(groups: list[Group], states: list[Tensor], width: int) -> Tensor:

@@ -11,7 +11,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.encoders.dropout import Dropout
-from models.encoders.encoder import Encoder, EncoderConfig, at_last, initialise
+from models.encoders.encoder import (
+    Encoder,
+    EncoderConfig,
+    Padding,
+    at_last,
+    initialise,
+    real_positions,
+)
 
 
 @dataclass(frozen=True)
@@ -26,6 +33,10 @@ class SelfAttentionConfig(EncoderConfig):
     """Probability of zeroing an attention weight."""
     norm: Literal["post", "pre"] = "post"
     """Layer norm after each residual sum (SASRec in RecBole) or before each sublayer."""
+    padding: Padding = "right"
+    """right: positions count from the oldest item that is read, as in RecBole.  left: from the
+    latest one, as in S3-Rec (arXiv:2008.07873) and the code that descends from it; there the
+    states at padding attend to the whole row, which only shows where they are read."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -54,6 +65,7 @@ class SelfAttention(Encoder):
 
     def __init__(self, config: SelfAttentionConfig) -> None:
         super().__init__()
+        self.padding = config.padding
         self.position_embedding = nn.Embedding(config.max_length, config.dim)
         self.input_norm = nn.LayerNorm(config.dim, eps=1e-12)
         self.dropout = Dropout(config.dropout)
@@ -63,13 +75,59 @@ class SelfAttention(Encoder):
         initialise(self, config.init_std)
 
     def forward(self, x: Tensor, lengths: Tensor, last_only: bool) -> Tensor:
-        x = x + self.position_embedding.weight[: x.shape[1]]  # [B, L, d]
+        x = x + positions(self.position_embedding.weight, x.shape[1], self.padding)  # [B, L, d]
         x = self.dropout(self.input_norm(x))
+        scope = Scope(lengths, x.shape[1], self.padding)
         for index, block in enumerate(self.blocks):
             final = index == len(self.blocks) - 1
-            x = block(x, lengths if last_only and final else None)
+            x = block(x, scope.last() if last_only and final else scope.all())
         states: Tensor = self.output_norm(x)  # [B, L, d], or [B, d] when last_only
         return states
+
+
+def positions(table: Tensor, width: int, padding: Padding) -> Tensor:
+    """[width, d]: the position embeddings of rows whose padding is on one side."""
+    return table[:width] if padding == "right" else table[len(table) - width :]
+
+
+@dataclass(frozen=True)
+class Queries:
+    """Which positions ask, and what each of them may attend to.
+
+    place:   [B] the one position of each row that asks; None: all of them.
+    visible: [B or 1, 1, L or 1, L] bool; None: itself and what came before.
+    """
+
+    place: Tensor | None
+    visible: Tensor | None
+
+    def of(self, x: Tensor) -> Tensor:
+        """[B, L, d] -> [B, L, d], or [B, d] where one position asks."""
+        return x if self.place is None else at_last(x, self.place + 1)
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What causal attention over padded rows sees: lengths [B] of rows of `width` positions."""
+
+    lengths: Tensor
+    width: int
+    padding: Padding
+
+    def all(self) -> Queries:
+        """Every position asks.  Behind right padding nothing is read; what is in front of it on
+        the left must be hidden, and a position of it has nothing to see but the whole row."""
+        if self.padding == "right":
+            return Queries(None, None)
+        real = real_positions(self.lengths, self.width, "left")  # [B, L]
+        seen = causal(self.width).to(real.device) & real[:, None, :] | ~real[:, :, None]
+        return Queries(None, seen[:, None])
+
+    def last(self) -> Queries:
+        """Each row's latest item asks, and sees all real ones."""
+        end = self.lengths if self.padding == "right" else torch.full_like(self.lengths, self.width)
+        real = real_positions(self.lengths, self.width, self.padding)
+        return Queries(end - 1, real[:, None, None, :])
 
 
 class Block(nn.Module):
@@ -85,11 +143,10 @@ class Block(nn.Module):
         self.attention_norm = nn.LayerNorm(config.dim, eps=1e-12)
         self.feed_forward_norm = nn.LayerNorm(config.dim, eps=1e-12)
 
-    def forward(self, x: Tensor, last: Tensor | None) -> Tensor:
-        """x [B, L, d] -> [B, L, d]; with last = lengths [B], only that position: [B, d]."""
+    def forward(self, x: Tensor, queries: Queries) -> Tensor:
+        """x [B, L, d] -> [B, L, d], or [B, d] where one position asks."""
         normed = self.attention_norm(x) if self.pre else x
-        residual = x if last is None else at_last(x, last)
-        y: Tensor = residual + self.dropout(self.attention(normed, last))
+        y: Tensor = queries.of(x) + self.dropout(self.attention(normed, queries))
         if self.pre:
             return y + self.feed_forward(self.feed_forward_norm(y))
         y = self.attention_norm(y)
@@ -111,22 +168,22 @@ class Attention(nn.Module):
         self.output = nn.Linear(dim, dim)
         self.dropout = Dropout(dropout)
 
-    def forward(self, x: Tensor, last: Tensor | None) -> Tensor:
-        """x [B, L, d] -> [B, L, d]; with last = lengths [B], the last position alone: [B, d]."""
-        q, k, v = self.project(x, last)  # [B, H, L or 1, d / H], 2 x [B, H, L, d / H]
-        mixed = self.mix(q, k, v, last)  # [B, H, L or 1, d / H]
+    def forward(self, x: Tensor, queries: Queries) -> Tensor:
+        """x [B, L, d] -> [B, L, d], or [B, d] where one position asks."""
+        q, k, v = self.project(x, queries)  # [B, H, L or 1, d / H], 2 x [B, H, L, d / H]
+        mixed = self.mix(q, k, v, queries.visible)  # [B, H, L or 1, d / H]
         wide = mixed.transpose(1, 2).reshape(len(x), -1, x.shape[2])  # [B, L or 1, d]
-        out: Tensor = self.output(wide if last is None else wide[:, 0])
+        out: Tensor = self.output(wide if queries.place is None else wide[:, 0])
         return out
 
-    def project(self, x: Tensor, last: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries, keys and values, each contiguous; queries for the last position if asked."""
+    def project(self, x: Tensor, queries: Queries) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values, each contiguous; queries for one position if it alone asks."""
         weight, bias, d = self.query_key_value.weight, self.query_key_value.bias, x.shape[2]
-        if last is None:
+        if queries.place is None:
             q, k, v = self.by_head(F.linear(x, weight, bias), 3)
             return q, k, v
         k, v = self.by_head(F.linear(x, weight[d:], bias[d:]), 2)
-        (q,) = self.by_head(F.linear(at_last(x, last), weight[:d], bias[:d])[:, None], 1)
+        (q,) = self.by_head(F.linear(queries.of(x), weight[:d], bias[:d])[:, None], 1)
         return q, k, v
 
     def by_head(self, x: Tensor, parts: int) -> tuple[Tensor, ...]:
@@ -135,19 +192,20 @@ class Attention(nn.Module):
         split = x.view(batch, length, parts, self.heads, -1).permute(2, 0, 3, 1, 4)
         return split.contiguous().unbind()
 
-    def mix(self, q: Tensor, k: Tensor, v: Tensor, last: Tensor | None) -> Tensor:
+    def mix(self, q: Tensor, k: Tensor, v: Tensor, visible: Tensor | None) -> Tensor:
+        """Values weighed by attention; visible as in `Queries`."""
         dropout = self.dropout.p if self.training else 0.0
         if dropout == 0.0 or q.device.type != "cpu":
-            visible = None if last is None else up_to(last, k.shape[2])
             return F.scaled_dot_product_attention(
                 q, k, v, attn_mask=visible, dropout_p=dropout, is_causal=visible is None
             )
         # With dropout torch's CPU kernel takes this same path, only with a slower dropout.
         hidden = torch.zeros(1, dtype=q.dtype).masked_fill(
-            ~(causal(k.shape[2]) if last is None else up_to(last, k.shape[2])), float("-inf")
+            ~(causal(k.shape[2]) if visible is None else visible), float("-inf")
         )
         flat_q, flat_k, flat_v = (part.flatten(0, 1) for part in (q, k, v))  # [B * H, L, d / H]
-        hidden = hidden if last is None else hidden.expand(-1, self.heads, -1, -1).flatten(0, 1)
+        if visible is not None:
+            hidden = hidden.expand(-1, self.heads, -1, -1).flatten(0, 1)
         scale = 1.0 / math.sqrt(q.shape[3])
         scores = torch.baddbmm(hidden, flat_q, flat_k.transpose(1, 2), alpha=scale)
         return torch.bmm(self.dropout(scores.softmax(dim=2)), flat_v).view(q.shape)
@@ -156,8 +214,3 @@ class Attention(nn.Module):
 def causal(length: int) -> Tensor:
     """[L, L] bool: row i sees columns 0..i."""
     return torch.ones(length, length, dtype=torch.bool).tril()
-
-
-def up_to(lengths: Tensor, width: int) -> Tensor:
-    """[B, 1, 1, L] bool: a row's last position sees its real items."""
-    return (torch.arange(width, device=lengths.device) < lengths[:, None])[:, None, None, :]

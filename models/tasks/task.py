@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -125,6 +125,9 @@ class Task(ConfiguredModule):
     It is a torch module too, so parameters made in `prepare` are trained and saved with the
     model, and buffers are saved.  A field out of range is a ValueError in __post_init__.
     """
+
+    needs_causal: ClassVar[bool] = False
+    """It reads states that must know of no later item: an encoder that is not causal is refused."""
 
     name: str = ""
     """Unique in a model; the task's kind where it is not given."""

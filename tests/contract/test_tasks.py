@@ -28,6 +28,7 @@ from models.tasks import (
 from tests.histories import generator
 from tests.models.tiny import (
     CPU,
+    ENCODER_EXAMPLES,
     Examples,
     build_model,
     cyclic_histories,
@@ -77,6 +78,7 @@ contrastive_tasks = pytest.mark.parametrize(
     "kind", [kind for kind, task in TASKS.items() if issubclass(task, ContrastiveTask)]
 )
 every_encoder = pytest.mark.parametrize("encoder", list(ENCODERS))
+encoders_and_examples = pytest.mark.parametrize(("encoder", "examples"), ENCODER_EXAMPLES)
 both_examples = pytest.mark.parametrize("examples", ["prefixes", "windows"])
 one_row_or_more = pytest.mark.parametrize("size", [1, 8])
 
@@ -220,8 +222,7 @@ def test_one_row_a_user_needs_to_know_it(kind: str) -> None:
 
 
 @every_task
-@every_encoder
-@both_examples
+@encoders_and_examples
 @one_row_or_more
 def test_loss_and_gradients_are_finite(
     kind: str, encoder: str, examples: Examples, size: int

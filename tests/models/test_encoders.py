@@ -14,11 +14,16 @@ from torch import Tensor, nn
 from models.encoders import ENCODERS, Encoder, EncoderConfig, GRUConfig, SelfAttentionConfig
 from models.encoders.dropout import Dropout
 from models.encoders.encoder import at_last
-from models.encoders.self_attention import Attention, Block, SelfAttention
+from models.encoders.self_attention import Attention, Block, Scope, SelfAttention
 from tests.models.tiny import encoder_config
 
-CONFIGS = {
-    **{kind: encoder_config(kind, dropout=0.0, init_std=0.5) for kind in ENCODERS},
+BUILT_IN = {kind: encoder_config(kind, dropout=0.0, init_std=0.5) for kind in ENCODERS}
+CONFIGS = {  # those that can be handed rows as they are; tests/contract asks all, laid out
+    **{
+        kind: config
+        for kind, config in BUILT_IN.items()
+        if config.causal and not config.fixed_length and config.padding == "right"
+    },
     "pre-norm": SelfAttentionConfig(8, 2, 0.0, 10, 0.5, attention_dropout=0.0, norm="pre"),
     "one layer": SelfAttentionConfig(8, 1, 0.0, 10, 0.5, attention_dropout=0.0),
 }
@@ -179,7 +184,7 @@ def test_attention_is_softmax_over_what_came_before() -> None:
 
 def test_attention_of_the_last_position_sees_real_items_only() -> None:
     module, q, k, v = attention(TINY)
-    mixed = module.mix(q[:, :, 2:3], k, v, torch.tensor([3]))
+    mixed = module.mix(q[:, :, 2:3], k, v, Scope(torch.tensor([3]), 5, "right").last().visible)
     expected = F.scaled_dot_product_attention(q[:, :, :3], k[:, :, :3], v[:, :, :3], is_causal=True)
     torch.testing.assert_close(mixed[:, :, 0], expected[:, :, 2])
 
@@ -283,7 +288,7 @@ def test_a_field_of_the_gru_out_of_range_is_named() -> None:
         GRUConfig(hidden=0)
 
 
-@pytest.mark.parametrize("kind", ENCODERS)
+@pytest.mark.parametrize("kind", ["gru", *ATTENDING])
 def test_dropout_is_of_the_input_and_of_each_block_s_output(kind: str) -> None:
     fields = {"attention_dropout": 0.0} if kind in ATTENDING else {}
     encoder = ENCODERS[kind](dim=8, layers=2, dropout=0.5, max_length=10, **fields).build()
@@ -300,7 +305,7 @@ def test_dropout_is_of_the_input_and_of_each_block_s_output(kind: str) -> None:
     assert torch.equal(encoder(x, lengths, False), encoder(x, lengths, False))
 
 
-@pytest.mark.parametrize("kind", ENCODERS)
+@pytest.mark.parametrize("kind", ["gru", *ATTENDING])
 def test_weights_are_drawn_as_the_fields_say(kind: str) -> None:
     encoder = ENCODERS[kind](dim=64, init_std=0.1).build()
     recurrent = [name for name, _ in encoder.named_parameters() if name.startswith("gru.")]

@@ -33,6 +33,7 @@ from models.tasks import (
 from tests.histories import counting, generator, padded
 from tests.models.tiny import (
     CPU,
+    ENCODER_EXAMPLES,
     Examples,
     build_model,
     cycles_understood,
@@ -46,6 +47,10 @@ from tests.models.tiny import (
 TRAIN = cyclic_histories(users=30, num_items=12, longest=14)
 
 every_encoder = pytest.mark.parametrize("kind", list(ENCODERS))
+causal_encoders = pytest.mark.parametrize(
+    "kind", [kind for kind, examples in ENCODER_EXAMPLES if examples == "windows"]
+)
+encoders_and_examples = pytest.mark.parametrize(("kind", "examples"), ENCODER_EXAMPLES)
 both_examples = pytest.mark.parametrize("examples", ["prefixes", "windows"])
 
 
@@ -64,8 +69,7 @@ def some_batch(examples: Examples = "prefixes", size: int = 8) -> Batch:
 # Weight 0 ------------------------------------------------------------------------------------
 
 
-@every_encoder
-@both_examples
+@encoders_and_examples
 def test_a_contrast_of_weight_0_trains_bit_for_bit_as_none(kind: str, examples: Examples) -> None:
     plain = small_model(kind)
     zero = small_model(kind, *(task(name=name, weight=0.0) for name, task in TASKS.items()))
@@ -163,8 +167,7 @@ def test_the_mask_is_trained_by_views_alone(examples: Examples) -> None:
     assert grad[-1].abs().max() > 0
 
 
-@every_encoder
-@both_examples
+@encoders_and_examples
 def test_padding_stays_zero(kind: str, examples: Examples) -> None:
     model = small_model(kind, augmented())
     assert model.item_embedding.weight[0].abs().max() == 0
@@ -176,8 +179,7 @@ def test_padding_stays_zero(kind: str, examples: Examples) -> None:
 # The loss ------------------------------------------------------------------------------------
 
 
-@every_encoder
-@both_examples
+@encoders_and_examples
 def test_the_loss_is_next_item_plus_weighted_tasks(kind: str, examples: Examples) -> None:
     """Each part equals what it is when it is computed alone."""
     model = small_model(kind, augmented(0.3, "a"), augmented(2.0, "b")).eval()
@@ -213,7 +215,7 @@ def test_without_next_item_loss_the_tasks_are_all_there_is(examples: Examples) -
     assert model.item_embedding.weight.grad.abs().max() > 0
 
 
-@every_encoder
+@causal_encoders
 def test_every_position_of_a_window_is_a_prefix(kind: str) -> None:
     """The loss on all positions is the mean over the prefixes; label 0 is not scored."""
     model = small_model(kind).eval()
@@ -262,8 +264,7 @@ class Given(Task):
         return TaskLoss(encoded[0].square().mean())
 
 
-@every_encoder
-@both_examples
+@encoders_and_examples
 @pytest.mark.parametrize("pooling", ["last", "mean"])
 @pytest.mark.parametrize("anchors", ["all", "one_per_user"])
 def test_own_states_are_those_of_the_rows_that_take_part(

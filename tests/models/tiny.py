@@ -24,6 +24,11 @@ from tests.histories import generator, padded
 
 CPU = torch.device("cpu")
 Examples = Literal["prefixes", "windows"]
+ENCODER_EXAMPLES: list[tuple[str, Examples]] = [
+    *((kind, "prefixes") for kind in ENCODERS),
+    *((kind, "windows") for kind, config in ENCODERS.items() if config.causal),
+]
+"""Every encoder with the examples that it can be trained on."""
 
 
 def encoder_config(kind: str, dropout: float = 0.2, init_std: float = 0.02) -> EncoderConfig:

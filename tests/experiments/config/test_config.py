@@ -26,6 +26,7 @@ CHOICES = {  # another value for every field that takes one of some words, or no
     "train.clip_norm": 1.0,
     "encoder.kind": "gru",
     "encoder.norm": "pre",
+    "encoder.padding": "left",
     "next_item.loss": "bce",
     "next_item.similarity": "cosine",
     "next_item.class_weight": "inverse_frequency",
