@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from experiments.metric_names import TEST_NDCG10, metric_key
@@ -9,8 +10,9 @@ from experiments.record.labels import in_words, short_names
 from experiments.record.line import is_number
 from experiments.report.aggregate import Group, Mean
 from experiments.report.compare import Table
+from experiments.report.palette import REST, Look, Palette
 from experiments.report.statistics import LEAST_SEEDS
-from experiments.report.style import COLOURS, LINES, MARKERS, SERIES, Plot, finish, legend, panels
+from experiments.report.style import LINES, SERIES, Plot, finish, legend, panels
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 METRICS = {"NDCG@10": TEST_NDCG10, "HR@10": metric_key("test", "excluded", "hr@10")}
 LABELS = {"temperature": "temperature", "weight": "weight of the contrast"}
 TICKS = 10
+EACH = "one variant each"  # of a random search: no line joins them
 Points = list[tuple[float, Group]]
 
 
@@ -43,18 +46,17 @@ def series(table: Table, axis: str) -> dict[str, Points]:
 
     Where no two points share their other axes, as in a random search, all are one series.
     """
-    others = [name for name in axes_of(table) if name != axis]
+    along = tuple(group for group in table.groups if axis in group.lines[0].axes)
+    others = [name for name in axes_of(replace(table, groups=along)) if name != axis]
     names = short_names(others)
     by_label: dict[str, Points] = {}
-    for group in table.groups:
+    for group in along:
         axes = group.lines[0].axes
-        if axis in axes:
-            rest = " ".join(in_words({key: axes[key] for key in others if key in axes}, names))
-            by_label.setdefault(rest or axes.get("model", "variants"), []).append(
-                (float(axes[axis]), group)
-            )
+        rest = " ".join(in_words({key: axes[key] for key in others if key in axes}, names))
+        point = float(axes[axis]), group
+        by_label.setdefault(rest or axes.get("model", "variants"), []).append(point)
     if all(len(points) == 1 for points in by_label.values()):
-        by_label = {"one variant each": [points[0] for points in by_label.values()]}
+        by_label = {EACH: [points[0] for points in by_label.values()]}
     best = {
         name: max(mean_of(group, TEST_NDCG10).mean for _, group in by_label[name])
         for name in by_label
@@ -76,16 +78,16 @@ def short(axis: str) -> str:
     return axis.rpartition(".")[2]
 
 
-def draw_across(table: Table, axis: str) -> Plot:
+def draw_across(table: Table, axis: str, looks: Palette) -> Plot:
     """One panel a metric."""
     by_label = series(table, axis)
     drawn = list(by_label)[:SERIES]
-    connected = "one variant each" not in by_label
+    connected = EACH not in by_label
     figure, both = panels(len(METRICS))
     for panel, (name, key) in zip(both, METRICS.items(), strict=True):
-        bands(panel, table, key)
-        for number, label in enumerate(drawn):
-            draw_points(panel, by_label[label], key, label, number, connected)
+        bands(panel, table, key, looks)
+        for label in drawn:
+            draw_points(panel, by_label[label], key, label, looks.get(label, REST), connected)
         label = LABELS.get(short(axis), axis)
         panel.set(xlabel=label, ylabel=f"test {name}, seen excluded", xscale=scale(by_label, axis))
         tick(panel, sorted({x for points in by_label.values() for x, _ in points}))
@@ -101,14 +103,14 @@ def draw_across(table: Table, axis: str) -> Plot:
 
 
 def draw_points(
-    panel: Axes, points: Points, key: str, label: str, number: int, connected: bool
+    panel: Axes, points: Points, key: str, label: str, look: Look, connected: bool
 ) -> None:
     means = [mean_of(group, key) for _, group in points]
     below = [0.0 if mean.low is None else mean.mean - mean.low for mean in means]
     panel.errorbar(
-        [x for x, _ in points], [mean.mean for mean in means], yerr=below, label=label, capsize=2,
-        color=COLOURS[number], marker=MARKERS[number], markersize=4.5,
-        linestyle=LINES[number] if connected else "none",
+        [x for x, _ in points], [mean.mean for mean in means], yerr=below, label=label,
+        color=look.colour, marker=look.marker, markersize=4.5,
+        linestyle=look.line if connected else "none",
     )  # fmt: skip
 
 
@@ -117,14 +119,14 @@ def has_band(table: Table) -> bool:
     return len(table.baselines) == 1 and len(table.baselines[0].lines) >= LEAST_SEEDS
 
 
-def bands(panel: Axes, table: Table, key: str) -> None:
+def bands(panel: Axes, table: Table, key: str, looks: Palette) -> None:
     """A line for each baseline; with its interval where there is one only."""
     for group, line in zip(table.baselines, LINES, strict=False):
         mean = mean_of(group, key)
-        label = f"baseline: {group.variant}"
-        panel.axhline(mean.mean, color="#8c8c8c", linestyle=line, linewidth=1.2, label=label)
+        label, colour = f"baseline: {group.variant}", looks.get(group.variant, REST).colour
+        panel.axhline(mean.mean, color=colour, linestyle=line, linewidth=1.2, label=label)
         if mean.low is not None and mean.high is not None and has_band(table):
-            panel.axhspan(mean.low, mean.high, color="#8c8c8c", alpha=0.2, linewidth=0)
+            panel.axhspan(mean.low, mean.high, color=colour, alpha=0.2, linewidth=0)
 
 
 def scale(by_label: dict[str, Points], axis: str) -> str:

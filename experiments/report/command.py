@@ -9,13 +9,18 @@ from experiments.errors import UsageError
 from experiments.record import merge
 from experiments.record.results_file import RESULTS, study_files
 from experiments.report.committed import mend, page_files
+from experiments.report.findings import findings, in_one_line
 from experiments.report.formats import as_csv, latex, markdown, plain
-from experiments.report.sheet import brief
+from experiments.report.searches import search_sheet
+from experiments.report.sheet import Sheet, brief
 from experiments.report.studies import Report
 from experiments.storage.atomic import put
+from experiments.training.environment import commit
 
 if TYPE_CHECKING:
-    from experiments.report.page import Chapter
+    from experiments.report.compare import Table
+    from experiments.report.page import Chapter, Part
+    from experiments.report.style import Plot
 
 
 def report(
@@ -50,25 +55,47 @@ def report(
 def write(report: Report, studies: list[str], to: Path) -> list[Chapter]:
     """A folder of files for each study, and the page of all of them; returns its chapters."""
     from experiments.report.page import Chapter, page
-    from experiments.report.plots import plots
+    from experiments.report.plots import looks_of, plots
 
+    looks = looks_of(table for study in studies for table in report.tables(study))
     chapters = []
     for study in studies:
-        tables = report.tables(study)
-        sheets = report.sheets(study)
-        drawn = [tuple(plots(table)) for table in tables]
+        tables, sheets = report.tables(study), report.sheets(study)
+        parts = tuple(
+            part(table, sheet, tuple(plots(table, looks)))
+            for table, sheet in zip(tables, sheets, strict=True)
+        )
         folder = to / study
         put(folder / "table.md", "\n\n".join(map(markdown, sheets)) + "\n")
         put(folder / "table.tex", "\n".join(map(latex, sheets)))
         put(folder / "table.csv", as_csv(tables, report.others))
-        for plot in (plot for of_table in drawn for plot in of_table):
+        drawn = [plot for one in parts for plot in one.plots]
+        for plot in drawn:
             put(folder / f"{plot.name}.png", plot.png)
             put(folder / f"{plot.name}.svg", plot.svg)
-        pairs = tuple(zip(sheets, drawn, strict=True))
-        chapters.append(Chapter(study, tables[0].question, pairs))
+        chapters.append(Chapter(study, tables[0].question, parts))
         print(f"\n{tables[0].question}\n")
         print("\n\n".join(plain(brief(sheet)) for sheet in sheets))
-        print(f"-> {folder} ({sum(map(len, drawn))} plots)\n")
-    put(to / "report.html", page(chapters))
+        print(f"-> {folder} ({len(drawn)} plots)\n")
+    put(to / "report.html", page(chapters, made(report, studies)))
     print(f"-> {to / 'report.html'}")
     return chapters
+
+
+def part(table: Table, sheet: Sheet, drawn: tuple[Plot, ...]) -> Part:
+    """What the page shows of a study on one data set."""
+    from experiments.report.page import Part
+
+    verdict, best = in_one_line(table)
+    searched = search_sheet(table) if table.searched or table.pruned else None
+    return Part(sheet, drawn, table.dataset, verdict, best, tuple(findings(table)), searched)
+
+
+def made(report: Report, studies: list[str]) -> str:
+    """Of which day the newest result is, and by which commit the page was made; the same results
+    and code make the same page."""
+    lines = [line for study in studies for table in report.tables(study) for line in table.lines]
+    days = [str(line.values["finished"])[:10] for line in lines if "finished" in line.values]
+    head, dirty = commit()
+    code = f"Made by python run.py report at commit {head[:10]}{', with changes' * dirty}."
+    return f"Newest result: {max(days)}. {code}" if days else code

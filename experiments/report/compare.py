@@ -74,6 +74,12 @@ class Table:
         return next((group for group in self.groups if group.variant == variant), None)
 
     @property
+    def lines(self) -> list[Line]:
+        """All of it: tested, searched, failed and pruned."""
+        tested = [line for group in self.groups for line in group.lines]
+        return [*tested, *self.searched, *self.failed, *self.pruned]
+
+    @property
     def baselines(self) -> list[Group]:
         """The variants that others are compared with."""
         names = dict.fromkeys(group.baseline for group in self.groups if group.baseline)

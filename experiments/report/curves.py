@@ -8,7 +8,8 @@ from experiments.metric_names import TEST_NDCG10, VALID_NDCG10
 from experiments.report.across import mean_of
 from experiments.report.aggregate import Group
 from experiments.report.compare import Table
-from experiments.report.style import COLOURS, LINES, MARKERS, SERIES, Plot, finish, legend, panels
+from experiments.report.palette import Palette
+from experiments.report.style import OTHER, SERIES, Plot, finish, legend, panels
 
 SECONDS, VALID = "curve/seconds", f"curve/{VALID_NDCG10}"
 ALIGNMENT = re.compile(r"best/contrast/(.+)/alignment")
@@ -27,18 +28,19 @@ def with_curves(table: Table) -> list[Group]:
     return [group for group in table.groups if any(line.values.get(VALID) for line in group.lines)]
 
 
-def draw_curves(table: Table) -> Plot:
+def draw_curves(table: Table, looks: Palette) -> Plot:
     """A line a seed; the seeds of a variant look alike."""
     groups = with_curves(table)
     shown = leading(table, groups)
     figure, (panel,) = panels(1, width=6.5, height=3.4)
     ends = []
-    for number, group in enumerate(shown):
+    for group in shown:
+        look = looks[group.variant]
         for first, line in enumerate(group.lines):
             values = line.values.get(VALID) or []
             label = None if first else group.variant
             panel.plot(line.values.get(SECONDS) or range(len(values)), values, label=label,
-                       color=COLOURS[number], linestyle=LINES[number], linewidth=1.1)  # fmt: skip
+                       color=look.colour, linestyle=look.line, linewidth=1.1)  # fmt: skip
             ends += [max(values)] if values else []
     panel.set(xlabel="seconds of training", ylabel="validation NDCG@10, seen excluded")
     legend(figure, panel)
@@ -67,18 +69,19 @@ def measured(table: Table, task: str) -> list[tuple[Group, float, float]]:
     return points
 
 
-def draw_scatter(table: Table, task: str) -> Plot:
+def draw_scatter(table: Table, task: str, looks: Palette) -> Plot:
     """Lower is better on both axes; the best variants are named."""
     points = measured(table, task)
     named = leading(table, [group for group, _, _ in points])
     figure, (panel,) = panels(1, width=6.5, height=3.4)
     rest = [point for point in points if point[0] not in named][:OTHERS]
-    panel.scatter([x for _, x, _ in rest], [y for _, _, y in rest], s=8, color="#8c8c8c", alpha=0.6)
+    panel.scatter([x for _, x, _ in rest], [y for _, _, y in rest], s=8, color=OTHER, alpha=0.6)
     where = {group.variant: (x, y) for group, x, y in points}
-    for number, group in enumerate(named):
+    for group in named:
+        look = looks[group.variant]
         x, y = where[group.variant]
         label = f"{group.variant} ({mean_of(group, TEST_NDCG10).mean:.4f})"
-        panel.scatter([x], [y], s=40, color=COLOURS[number], marker=MARKERS[number], label=label)
+        panel.scatter([x], [y], s=40, color=look.colour, marker=look.marker, label=label)
     panel.set(xlabel="alignment of positive pairs", ylabel="uniformity")
     legend(figure, panel)
     caption = f"Task {task}, at the best epoch, mean over seeds; test NDCG@10 in brackets."

@@ -29,6 +29,27 @@ def findings(table: Table) -> list[str]:
     return said + [f"{end}: {name}, {amount(comparison)}." for end, (name, comparison) in ends]
 
 
+def in_one_line(table: Table) -> tuple[str, str]:
+    """The verdict and the highest difference of test NDCG@10, for the summary of a page."""
+    compared = sorted(table.comparisons.items(), key=lambda pair: -pair[1].difference)
+    if not compared:
+        return uncompared(table), ""
+    name, best = ([pair for pair in compared if pair[1].loss] or compared)[0]
+    star = "*" if best.significant else ""
+    return verdict(table, compared), f"{signed(best.difference)}{star} ({name})"
+
+
+def uncompared(table: Table) -> str:
+    """What there is to say where no variant has a baseline."""
+    means = [(group.mean(TEST_NDCG10), group) for group in table.groups]
+    tested = [(mean.mean, group) for mean, group in means if mean is not None]
+    if not tested:
+        return "no trial has ended with a test"
+    best, group = max(tested, key=lambda pair: pair[0])
+    seeds = counted([len(group.lines)])
+    return f"nothing is compared; {group.variant} has {number_text(best)} ({seeds})"
+
+
 def commands(table: Table) -> list[str]:
     """What trains each variant's first seed; the others differ in `--seed`."""
     return [f"`python {group.lines[0].command} --data-dir DIR`" for group in table.groups]

@@ -11,7 +11,8 @@ from experiments.report.aggregate import Group, Mean, mean_of
 from experiments.report.compare import Table
 from experiments.report.curves import leading
 from experiments.report.pairs import paired
-from experiments.report.style import COLOURS, LINES, MARKERS, SERIES, Plot, finish, legend, panels
+from experiments.report.palette import Palette
+from experiments.report.style import OTHER, SERIES, Plot, finish, legend, panels
 
 BY = {
     "groups/length": "items in the training history",
@@ -47,22 +48,22 @@ def with_groups(table: Table) -> list[Group]:
     return [group for group in compared if any(group.lines[0].values.get(key) for key in BY)]
 
 
-def draw_gains(table: Table) -> Plot:
+def draw_gains(table: Table, looks: Palette) -> Plot:
     """One panel a way of grouping."""
     groups = with_groups(table)
     shown = leading(table, groups)
     figure, both = panels(len(BY))
     said = []
     for panel, (key, label) in zip(both, BY.items(), strict=True):
-        panel.axhline(0.0, color="#8c8c8c", linewidth=1.2)
+        panel.axhline(0.0, color=OTHER, linewidth=1.2)
         for number, group in enumerate(shown):
-            gain = gains(table, group, key)
+            gain, look = gains(table, group, key), looks[group.variant]
             half = [0.0 if mean.low is None else mean.mean - mean.low for mean in gain.values()]
             where = np.arange(len(gain)) + 0.04 * (number - (len(shown) - 1) / 2)
             panel.errorbar(
-                where, [mean.mean for mean in gain.values()], yerr=half, capsize=2,
-                label=group.variant, color=COLOURS[number], marker=MARKERS[number],
-                markersize=4.5, linestyle=LINES[number],
+                where, [mean.mean for mean in gain.values()], yerr=half,
+                label=group.variant, color=look.colour, marker=look.marker,
+                markersize=4.5, linestyle=look.line, linewidth=1.1,
             )  # fmt: skip
             if number == 0:
                 panel.set_xticks(range(len(gain)), list(gain))

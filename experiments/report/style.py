@@ -15,12 +15,16 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 INK, PAPER = "#1a1a1a", "#ffffff"
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c8c8c")
-"""Okabe and Ito's, which people who do not see all colours tell apart; yellow and black left out:
-one is lost on paper, the other in dark mode."""
+COLOURS = (
+    "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b07d00", "#7b61d1", "#7a8b00", "#9c6b4e",
+    "#0f92ab", "#d6568f",
+)  # fmt: skip
+"""The first four of Okabe and Ito, which people who do not see all colours tell apart, then six of
+other hues; each has a contrast of 3 or more with white and with the page's dark background."""
+OTHER = "#8c8c8c"  # what has no colour of its own
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 LINES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)))
-SERIES = len(COLOURS)
+SERIES = 7  # that a plot tells apart
 LINE = 0.2  # inches, of a legend
 SETTINGS = {
     "svg.fonttype": "none",  # text stays text
@@ -71,7 +75,8 @@ def legend(figure: Figure, axes: Axes) -> None:
 
 
 def finish(figure: Figure, name: str, title: str, caption: str, text: str) -> Plot:
-    """Both forms, without a date, so that the same results make the same files."""
+    """Both forms, titled, without a date, so that the same results make the same files."""
+    figure.suptitle(title, x=0.01, ha="left", fontsize="medium", fontweight="bold")
     png, svg = io.BytesIO(), io.StringIO()
     figure.draw_without_rendering()
     figure.set_layout_engine("none")  # laid out once, for both
@@ -83,12 +88,24 @@ def finish(figure: Figure, name: str, title: str, caption: str, text: str) -> Pl
 def inline(svg: str, prefix: str) -> str:
     """For a page: ids begin with `prefix`, nothing is loaded, ink has the colour of the text."""
     svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"<metadata>.*?</metadata>|<style .*?</style>", "", svg, flags=re.S)
+    svg = re.sub(r"<metadata>.*?</metadata>|<style .*?</style>|<!--.*?-->", "", svg, flags=re.S)
     svg = re.sub(r' xmlns(:\w+)?="[^"]*"', "", svg)
     svg = svg.replace("xlink:href=", "href=")
     svg = re.sub(r'\b(id="|href="#|url\(#)', rf"\1{prefix}", svg)
-    svg = svg.replace(COLOURS[0], "var(--blue)")  # too dark for dark mode as it is
-    return svg.replace(INK, "currentColor").replace(f"fill: {PAPER}", "fill: none")
+    svg = svg.replace(INK, "currentColor").replace(f"fill: {PAPER}", "fill: none")
+    return compact(svg)
+
+
+def compact(svg: str) -> str:
+    """Hundredths of a point are enough to place a line; text is left as it is."""
+    svg = re.sub(r">\s+<", "><", svg)
+    svg = re.sub(r'style="[^"]*"', lambda part: re.sub(r"([:;]) ", r"\1", part[0]), svg)
+    places = r'\b(?:d|x|y|transform|width|height)="[^"]*"'
+    return re.sub(places, lambda part: re.sub(r"-?\d+\.\d+", hundredths, part[0]), svg)
+
+
+def hundredths(number: re.Match[str]) -> str:
+    return f"{float(number[0]):.2f}".rstrip("0").rstrip(".")
 
 
 def slug(text: str) -> str:

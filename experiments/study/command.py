@@ -232,10 +232,10 @@ def track(study: Study, folder: StudyFolder, config: TrackConfig, chapters: list
     """Put tables and plots into one W&B run, next to those of the trials."""
     tables: dict[str, tuple[list[str], list[list[object]]]] = {}
     images: dict[str, Path] = {}
-    for sheet, plots in (part for chapter in chapters for part in chapter.sheets):
-        rows: list[list[object]] = [[cell.text for cell in row] for row in sheet.rows]
-        tables[f"tables/{slug(sheet.title)}"] = (list(sheet.columns), rows)
-        for plot in plots:
+    for part in (part for chapter in chapters for part in chapter.parts):
+        rows: list[list[object]] = [[cell.text for cell in row] for row in part.sheet.rows]
+        tables[f"tables/{slug(part.sheet.title)}"] = (list(part.sheet.columns), rows)
+        for plot in part.plots:
             images[f"plots/{plot.name}"] = folder.report / study.name / f"{plot.name}.png"
     if where := track_report(config, folder.path, study.name, tables, images):
         print(f"tracked: {where}")

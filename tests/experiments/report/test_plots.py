@@ -10,12 +10,14 @@ import pytest
 
 from experiments.report.across import numeric_axes, scale, series
 from experiments.report.aggregate import Group
-from experiments.report.bars import has_bars
 from experiments.report.compare import Table, tables
 from experiments.report.curves import leading
+from experiments.report.dots import compared, of_seeds
 from experiments.report.gains import bucket, gains
-from experiments.report.plots import plots
-from experiments.report.style import SERIES, Plot, inline
+from experiments.report.heat import grid
+from experiments.report.palette import palette
+from experiments.report.plots import looks_of, plots, told_apart
+from experiments.report.style import COLOURS, SERIES, Plot, inline
 from tests.experiments.report.made_record import Values, made_study
 from tests.experiments.report.test_compare import BETTER, lines_of
 
@@ -52,6 +54,7 @@ def with_axes(
 
 def test_every_plot_that_the_record_allows_is_drawn(drawn: dict[str, Plot]) -> None:
     assert list(drawn) == [
+        "beauty-differences",
         "beauty-contrast-0-temperature",
         "beauty-curves",
         "beauty-augmented-views-alignment",
@@ -82,7 +85,8 @@ def test_what_is_missing_in_the_record_is_not_drawn() -> None:
         {key: line[key] for key in line if not key.startswith(("best/", "curve/", "groups/"))}
         for line in made_study(users=50)
     ]
-    assert [plot.name for plot in plots(beauty(bare))] == ["beauty-contrast-0-temperature"]
+    names = ["beauty-differences", "beauty-contrast-0-temperature"]
+    assert [plot.name for plot in plots(beauty(bare))] == names
 
 
 def test_a_study_without_results_has_no_plots() -> None:
@@ -90,21 +94,104 @@ def test_a_study_without_results_has_no_plots() -> None:
     assert plots(beauty(lost)) == []
 
 
-def test_variants_that_are_no_numbers_are_bars() -> None:
+def test_variants_that_are_no_numbers_have_no_curve() -> None:
     table = with_axes([{"model": "cl4srec", "variant": name} for name in ("crop", "mask_$x$")])
     assert numeric_axes(table) == []
-    names = [plot.name for plot in plots(table)]
-    assert "beauty-variants" in names
-
-
-def test_a_temperature_study_is_no_ablation() -> None:
-    assert not has_bars(beauty(made_study(users=50)))
+    assert next(plot.name for plot in plots(table)) == "beauty-differences"
 
 
 def test_lists_and_truth_values_are_no_numbers() -> None:
     table = with_axes([{"a": [1], "b": True, "c": None}, {"a": [2], "b": False, "c": 1}])
     assert numeric_axes(table) == []
-    assert has_bars(table)
+
+
+def test_the_dots_of_a_variant_are_its_seeds_less_the_baseline_s_and_their_mean_the_difference(
+    drawn: dict[str, Plot],
+) -> None:
+    table = beauty(made_study(users=100))
+    pairs = compared(table)
+    assert [comparison.difference for _, comparison in pairs] == sorted(
+        (comparison.difference for _, comparison in pairs), reverse=True
+    )
+    for group, comparison in pairs:
+        seeds = of_seeds(table, group)
+        assert len(seeds) == len(comparison.seeds) == 3
+        assert sum(seeds) / 3 == pytest.approx(comparison.difference)
+    assert f">{BETTER}" in drawn["beauty-differences"].svg
+    assert "minus that of sasrec" in drawn["beauty-differences"].svg
+
+
+def two_fields(leave_out: int = 0) -> Table:
+    axes = [
+        {"encoder.dim": d, "contrast.0.operators": [name]}
+        for d in (64, 32) for name in ("crop", "mask", "reorder")
+    ]  # fmt: skip
+    return with_axes(axes[leave_out:])
+
+
+def test_a_grid_of_two_fields_is_a_heat_map_with_a_number_in_each_cell() -> None:
+    table = two_fields()
+    made = grid(table)
+    assert made is not None
+    assert made.across == ("contrast.0.operators", [["crop"], ["mask"], ["reorder"]])
+    assert made.down == ("encoder.dim", [32, 64])
+    assert len(made.cells) == 6
+    (plot,) = [plot for plot in plots(table) if plot.name == "beauty-grid"]
+    for value in made.cells.values():
+        assert f">{value:.4f}<".replace("0.", ".") in plot.svg
+    assert "<image" not in plot.svg  # drawn, not a picture in a picture
+
+
+def test_a_grid_may_lack_cells_but_not_most_of_them() -> None:
+    assert grid(two_fields(leave_out=1)) is not None
+    assert grid(with_axes([{"a": n, "b": n} for n in range(4)])) is None
+    assert grid(beauty(made_study(users=20))) is None  # one field
+
+
+def test_a_variant_has_one_colour_in_all_plots_and_those_of_one_plot_differ() -> None:
+    first, second = beauty(made_study(users=60)), two_fields()
+    looks = looks_of([first, second])
+    for table in (first, second):
+        for names in told_apart(table):
+            colours = [looks[name].colour for name in dict.fromkeys(names)]
+            assert len(set(colours)) == len(colours) > 1
+        for plot in plots(table, looks):
+            if plot.name.endswith(("curves", "gains")):
+                assert all(name in plot.svg for name in (looks[v].colour for v in drawn_in(plot)))
+
+
+def drawn_in(plot: Plot) -> list[str]:
+    """The variants that the legend of a plot names."""
+    return [name for name in (BETTER, WORSE) if f">{name}<" in plot.svg]
+
+
+def test_more_names_than_colours_differ_in_marker_or_line() -> None:
+    names = [f"v{number}" for number in range(len(COLOURS) + 4)]
+    looks = palette([names])
+    assert len(set(looks.values())) == len(names)
+    assert len({look.colour for look in looks.values()}) == len(COLOURS)
+
+
+def test_the_names_of_most_plots_choose_their_colour_first() -> None:
+    looks = palette([["rare", "sasrec"], ["sasrec"], ["sasrec", "other"]])
+    assert looks["sasrec"].colour == COLOURS[0]
+    assert looks["rare"].colour == looks["other"].colour == COLOURS[1]
+
+
+def test_every_exported_plot_names_its_data_set_and_its_axes(drawn: dict[str, Plot]) -> None:
+    for plot in drawn.values():
+        assert f">{plot.title}<" in plot.svg
+        assert plot.title.startswith("beauty: ")
+        assert re.search(r">(?:[^<]*NDCG@10[^<]*|uniformity)<", plot.svg)
+
+
+def test_a_drawing_in_a_page_keeps_its_text_and_is_smaller(drawn: dict[str, Plot]) -> None:
+    for plot in drawn.values():
+        page = inline(plot.svg, "p-")
+        assert len(page) < 0.85 * len(plot.svg)
+        assert re.findall(r">([^<\s][^<]*)</text>", page) == re.findall(
+            r">([^<\s][^<]*)</text>", plot.svg
+        )
 
 
 @pytest.mark.parametrize("better", [32, 64])
