@@ -47,7 +47,12 @@ CLASSES = {
     "RecentSelf": "RecentSubsequence",
 }
 """What a plug-in imports from models.tasks."""
-ADDED: Mapping[str, Any] = {"encoder.padding": "right"}
+ADDED: Mapping[str, Any] = {
+    "encoder.padding": "right",
+    "evaluate.cutoffs": [5, 10, 20],
+    "evaluate.score0": False,
+    "evaluate.beyond": False,
+}
 """Fields that came later, by dotted name, and the value that leaves everything as it was before:
 with it, a field is no part of a hash.  `contrast.*.NAME` is a field of any task."""
 METHODS = {

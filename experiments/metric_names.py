@@ -6,9 +6,13 @@ from collections.abc import Mapping
 
 RULES = ("excluded", "ranked")
 """What happens to items that a user has seen: they leave the ranking, or compete in it."""
+SCORE0 = "score0"
+"""A third rule, where it is asked for: seen items stay in the ranking with the score 0."""
 CUTOFFS = (5, 10, 20)
+"""Where nothing else is asked for."""
 METRICS = tuple(f"{name}@{k}" for name in ("hr", "ndcg", "mrr") for k in CUTOFFS)
-SELECTION = "ndcg@10"
+SELECTION_CUTOFF = 10
+SELECTION = f"ndcg@{SELECTION_CUTOFF}"
 """Chooses the epoch and the trial: of validation, seen items excluded."""
 
 

@@ -126,13 +126,16 @@ def reload(arguments: argparse.Namespace) -> Run:
     load_plugins(arguments.plugin)
     from experiments.training.reload import reload as reloaded
 
-    return reloaded(arguments.run, arguments.data_dir)
+    return reloaded(arguments.run, arguments.data_dir, fields=arguments.overrides)
 
 
 def evaluate(arguments: argparse.Namespace) -> None:
     """Rank again with a finished run's model: the same numbers as in its result.json."""
     from experiments.evaluation.formatting import table
 
+    for flag in ("score0", "beyond"):
+        if getattr(arguments, flag):
+            arguments.overrides.append((f"evaluate.{flag}", True))
     metrics = reload(arguments).evaluate(arguments.split).metrics()
     print(table(metrics))
     if arguments.json:

@@ -17,6 +17,11 @@ any field of the configuration is set by --dotted.key=value, such as
 """
 
 
+EVALUATE_HELP = """
+how it is evaluated is set by --evaluate.key=value, such as --evaluate.cutoffs=[1,10,50,100]
+"""
+
+
 STUDY_HELP = """
 tracking is set by --track.key=value; what each job asks for, with --launcher slurm, by
   --slurm.partition=NAME  --slurm.time=12:00:00  --slurm.gpus_per_node=1  --slurm.mem_gb=16
@@ -86,8 +91,12 @@ def add_train(commands: Any) -> None:
 
 def add_evaluate(commands: Any) -> None:
     made = add(commands, "evaluate", run.evaluate, "rank again with a finished run's model")
+    made.set_defaults(fields=("evaluate",))
+    made.epilog = EVALUATE_HELP
     made.add_argument("run", type=path, metavar="RUN_DIR")
     made.add_argument("--split", choices=["valid", "test"], default="test")
+    made.add_argument("--beyond", action="store_true", help="coverage, popularity, novelty too")
+    made.add_argument("--score0", action="store_true", help="with seen items at score 0, too")
     add_moved(made)
     add_json(made)
 

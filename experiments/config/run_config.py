@@ -10,6 +10,7 @@ from experiments.aliases import FIELDS, current_tree, original, original_tree, w
 from experiments.config.typed import build, to_tree
 from experiments.data.interactions import Ties
 from experiments.errors import UsageError
+from experiments.metric_names import CUTOFFS
 from experiments.storage.hashing import json_sha256
 from experiments.tracking.config import TrackConfig
 from models.augmented_input import AugmentConfig
@@ -77,16 +78,31 @@ class TrainConfig:
 
 @dataclass(frozen=True)
 class EvaluateConfig:
-    """How the model is evaluated; the protocol itself is not a choice."""
+    """How the model is evaluated; both seen-item rules are always reported."""
 
     block: int = 800_000
-    """Scores held at once, at most: users times items.  3 MB stay in a processor's cache."""
+    """Scores held at once: users times items.  3 MB stay in a processor's cache.  64 users are
+    always scored together; large catalogues are cut into blocks of items."""
     test: bool = True
     """Look at the test split when training ends.  A search by validation leaves it false."""
+    cutoffs: tuple[int, ...] = CUTOFFS
+    """Where HR, NDCG and MRR are cut off.  10 is always one of them: validation chooses by
+    NDCG@10."""
+    score0: bool = False
+    """Rank under a third rule, too: seen items stay in the ranking with the score 0, as in the
+    code that descends from S3-Rec."""
+    beyond: bool = False
+    """Report the coverage of the catalogue, and the popularity and novelty of what is
+    recommended, when training ends."""
 
     def __post_init__(self) -> None:
         if self.block < 1:
             raise ValueError(f"block must be at least 1, got {self.block}")
+        if not self.cutoffs or min(self.cutoffs) < 1 or len({*self.cutoffs}) < len(self.cutoffs):
+            raise ValueError(
+                "cutoffs must be different whole numbers from 1 up, such as [1, 5, 10, 50], got "
+                f"{list(self.cutoffs)}"
+            )
 
 
 @dataclass(frozen=True)

@@ -1,60 +1,109 @@
-"""Full ranking by counting, under both rules for items a user has already seen."""
+"""Full ranking by counting, under each rule for items that a user has already seen."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Protocol
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from tqdm import tqdm
 
 from augment import Sequences
 from augment.examples import Rows
 from augment.sequences import cut_histories
 from experiments.data.batches import HELD_OUT, Split, evaluation_rows
 from experiments.data.histories import Histories, IntArray
-from experiments.metric_names import CUTOFFS
+from experiments.evaluation.beyond_accuracy import beyond_metrics, popularity
+from experiments.evaluation.rank_counts import Pairs, count_ranks
+from experiments.evaluation.scores import (
+    Block,
+    Layout,
+    Scorer,
+    UserVectors,
+    score_blocks,
+    vector_blocks,
+)
+from experiments.evaluation.top_items import top_items
+from experiments.metric_names import CUTOFFS, RULES, SCORE0, SELECTION_CUTOFF
 from models.shard import ALONE, Shard
+
+__all__ = ["Asked", "Evaluation", "Scorer", "evaluate", "metrics"]
 
 FloatArray = NDArray[np.float64]
 USERS = 512  # histories encoded at once
+SECONDS = 5  # before a progress bar is shown
 
 
-class Scorer(Protocol):
-    """Anything that scores the whole catalogue for a batch of histories."""
+@dataclass(frozen=True)
+class Asked:
+    """What an evaluation reports besides the two rules that are always there.
 
-    def score_blocks(self, histories: Sequences, rows: int) -> Iterator[Tensor]:
-        """[<= rows, num_items], block after block, in the order of the histories."""
-        ...
+    cutoffs: of the metrics; 10 is always one of them, since validation chooses by it.
+    score0:  rank under the rule of the code that descends from S3-Rec, too.
+    beyond:  coverage, popularity and novelty of the best items.
+    """
+
+    cutoffs: tuple[int, ...] = CUTOFFS
+    score0: bool = False
+    beyond: bool = False
+
+    @property
+    def rules(self) -> tuple[str, ...]:
+        return (*RULES, SCORE0) if self.score0 else RULES
+
+    @property
+    def all_cutoffs(self) -> list[int]:
+        return sorted({*self.cutoffs, SELECTION_CUTOFF})
+
+
+USUAL = Asked()
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Ranks of one split's targets, [U] each, under both seen-item rules.
+    """Ranks of one split's targets, [U] each, by the rule for items that the user has seen.
 
     ranked:   seen items compete like all others.
     excluded: seen items are taken out; a target that was seen before is a miss (rank inf).
+    score0:   seen items stay and their score becomes 0, also that of a seen target: the rule of
+              S3-Rec (arXiv:2008.07873) and the code that descends from it.  An item with a
+              negative score then ranks below the seen ones.  That code also ranks the rows of
+              padding and mask in its table; ours never are.
+    beyond:   by rule, metrics of the best items of each user.
     """
 
     ranked: FloatArray
     excluded: FloatArray
     targets_seen: int
+    score0: FloatArray | None = None
+    asked: Asked = USUAL
+    beyond: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+
+    @property
+    def ranks(self) -> dict[str, FloatArray]:
+        """By rule."""
+        both = {"excluded": self.excluded, "ranked": self.ranked}
+        return both if self.score0 is None else {**both, SCORE0: self.score0}
 
     def metrics(self) -> dict[str, dict[str, float]]:
-        """{"excluded" | "ranked": {"hr@5": ...}}, averaged over users."""
-        return {"excluded": metrics(self.excluded), "ranked": metrics(self.ranked)}
+        """{"excluded" | "ranked" | "score0": {"hr@5": ...}}, averaged over users."""
+        return {
+            rule: {**metrics(ranks, self.asked.all_cutoffs), **self.beyond.get(rule, {})}
+            for rule, ranks in self.ranks.items()
+        }
 
 
-def metrics(ranks: FloatArray) -> dict[str, float]:
+def metrics(ranks: FloatArray, cutoffs: Iterable[int] = CUTOFFS) -> dict[str, float]:
     """HR, NDCG and MRR at each cutoff for one target a user.
 
     hit = rank <= k; ndcg = 1 / log2(1 + rank) and mrr = 1 / rank for a hit, else 0.
     """
     result = {}
-    for k in CUTOFFS:
+    for k in cutoffs:
         hit = ranks <= k
         result[f"hr@{k}"] = float(hit.mean())
         result[f"ndcg@{k}"] = float(np.where(hit, 1.0 / np.log2(1.0 + ranks), 0.0).mean())
@@ -64,13 +113,14 @@ def metrics(ranks: FloatArray) -> dict[str, float]:
 
 @torch.inference_mode()
 def evaluate(
-    model: Scorer,
+    model: Scorer | UserVectors,
     histories: Histories,
     split: Split,
     max_length: int,
     block: int,
     device: torch.device,
     shard: Shard = ALONE,
+    asked: Asked = USUAL,
 ) -> Evaluation:
     """Rank every user's target of the split among all real items.
 
@@ -82,23 +132,97 @@ def evaluate(
     """
     rows = evaluation_rows(histories, split, max_length)
     seen = seen_items(histories, split)
+    layout = Layout.of(block, histories.num_items)
+    found = Found.of(len(rows), histories.num_items, asked)
     items = torch.from_numpy(histories.items).to(device)
     times = None if histories.times is None else torch.from_numpy(histories.times).to(device)
-    ranked, excluded = np.zeros(len(rows)), np.zeros(len(rows))
-    size = max(1, block // histories.num_items)
     order = np.argsort(rows.length, kind="stable")
-    for first in range(shard.rank * USERS, len(order), shard.count * USERS):
+    for first in bar(range(shard.rank * USERS, len(order), shard.count * USERS)):
         users = order[first : first + USERS]
         batch, targets = evaluation_batch(items, times, rows, users, device)
-        for start, scores in enumerate(model.score_blocks(batch, size)):
-            block_of = slice(start * size, start * size + size)
-            pairs = seen.of(users[block_of], device)
-            ranks = count_ranks(scores, targets[block_of] - 1, *pairs)
-            ranked[users[block_of]], excluded[users[block_of]] = (r.cpu().numpy() for r in ranks)
+        start = 0
+        for part in blocks_of(model, users, batch, layout, histories.num_items, device):
+            block_of = slice(start, start + layout.rows)
+            start += layout.rows
+            here = users[block_of]
+            found.add(here, part, targets[block_of] - 1, seen.of(here, device))
     if shard.count > 1:  # a user is ranked by one process and is 0 in all others
-        both = shard.sum(torch.from_numpy(np.stack([ranked, excluded])).to(device))
-        ranked, excluded = both.cpu().numpy()
-    return Evaluation(ranked, excluded, int(np.isinf(excluded).sum()))
+        found = found.summed(shard, device)
+    return found.evaluation(histories)
+
+
+@dataclass(frozen=True)
+class Found:
+    """What is known of each user so far, by rule.
+
+    ranks: [rules, U].  best: [rules, U, K] item numbers, K = 0 where they are not asked for.
+    """
+
+    ranks: FloatArray
+    best: NDArray[np.int32]
+    num_items: int
+    asked: Asked
+
+    @staticmethod
+    def of(users: int, num_items: int, asked: Asked) -> Found:
+        longest = min(max(asked.all_cutoffs), num_items) if asked.beyond else 0
+        best = np.zeros((len(asked.rules), users, longest), dtype=np.int32)
+        return Found(np.zeros((len(asked.rules), users)), best, num_items, asked)
+
+    def add(self, users: IntArray, block: Block, targets: Tensor, seen: Pairs) -> None:
+        """Rank these users' targets, which are columns of the block."""
+        count, rules = self.best.shape[2], self.asked.rules
+        if count:  # first: counting overwrites the scores
+            top = top_items(block, seen, count, rules)
+            for place, rule in enumerate(rules):
+                self.best[place, users] = top[rule].items.cpu().numpy()
+        ranks = count_ranks(block, targets, seen, self.num_items, self.asked.score0)
+        for place, rule in enumerate(rules):
+            self.ranks[place, users] = ranks[rule].cpu().numpy()
+
+    def summed(self, shard: Shard, device: torch.device) -> Found:
+        """Of all processes."""
+        ranks = shard.sum(torch.from_numpy(self.ranks).to(device)).cpu().numpy()
+        best = self.best
+        if best.size:
+            best = shard.sum(torch.from_numpy(best).to(device)).cpu().numpy()
+        return Found(ranks, best, self.num_items, self.asked)
+
+    def evaluation(self, histories: Histories) -> Evaluation:
+        ranks = dict(zip(self.asked.rules, self.ranks, strict=True))
+        beyond = {}
+        if self.best.size:
+            known = popularity(histories)
+            beyond = {
+                rule: beyond_metrics(best, known, self.asked.all_cutoffs)
+                for rule, best in zip(self.asked.rules, self.best, strict=True)
+            }
+        missed = int(np.isinf(ranks["excluded"]).sum())
+        return Evaluation(
+            ranks["ranked"], ranks["excluded"], missed, ranks.get(SCORE0), self.asked, beyond
+        )
+
+
+def bar(batches: range) -> Iterable[int]:
+    """The batches of users, with a progress bar where a person looks and it takes a while."""
+    return tqdm(
+        batches, desc="ranking", unit="batch", leave=False, delay=SECONDS,
+        disable=not sys.stderr.isatty(),
+    )  # fmt: skip
+
+
+def blocks_of(
+    model: Scorer | UserVectors,
+    users: IntArray,
+    batch: Sequences,
+    layout: Layout,
+    num_items: int,
+    device: torch.device,
+) -> Iterator[Block]:
+    """Scores of these users, whose histories are the batch."""
+    if isinstance(model, UserVectors):
+        return vector_blocks(model, torch.from_numpy(users).to(device), layout)
+    return score_blocks(model, batch, layout, num_items)
 
 
 def evaluation_batch(
@@ -111,33 +235,6 @@ def evaluation_batch(
     return cut_histories(items, times, start, length, width), items[start + length]
 
 
-def count_ranks(
-    scores: Tensor, targets: Tensor, seen_row: Tensor, seen_item: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Ranks of the targets [B] among scores [B, I]: all items, and without the seen ones.
-
-    seen_row, seen_item: [P] pairs, each once.  With S the sum of sign(score - target's score)
-    over the n items that compete, #greater + #equal / 2 = (S + n) / 2, and the target itself
-    is one of the equals: rank = (S + n + 1) / 2.  One pass, no sort.  Overwrites `scores`.
-    """
-    if not torch.isfinite(scores.sum()):
-        raise FloatingPointError(
-            "a score is not finite although the weights are: they have grown too large; try a "
-            "smaller train.learning_rate or train.clip_norm=1"
-        )
-    own = scores.gather(1, targets[:, None])  # [B, 1] from the same product as the others
-    above = scores.sub_(own).sign_()  # [B, I] of -1, 0, 1
-    total = above.sum(dim=1).double()
-    at_seen = above[seen_row, seen_item].double()  # [P]
-    removed = torch.zeros_like(total).index_add_(0, seen_row, at_seen)
-    count = torch.zeros_like(total).index_add_(0, seen_row, torch.ones_like(at_seen))
-    ranked = (total + scores.shape[1] + 1) / 2
-    excluded = (total - removed + scores.shape[1] - count + 1) / 2
-    missed = torch.zeros_like(targets, dtype=torch.bool)
-    missed[seen_row[seen_item == targets[seen_row]]] = True
-    return ranked, excluded.masked_fill(missed, float("inf"))
-
-
 @dataclass(frozen=True)
 class SeenItems:
     """The distinct items of each user's whole history before the target, user after user."""
@@ -145,19 +242,23 @@ class SeenItems:
     items: IntArray  # [P] item numbers
     offsets: IntArray  # [U + 1]
 
-    def of(self, users: IntArray, device: torch.device) -> tuple[Tensor, Tensor]:
+    def of(self, users: IntArray, device: torch.device) -> Pairs:
         """[P] pairs (row of the batch, column of the scores without padding)."""
         counts = self.offsets[users + 1] - self.offsets[users]
         row = np.repeat(np.arange(len(users)), counts)
         first = np.cumsum(counts) - counts
         index = np.arange(len(row)) - first[row] + self.offsets[users][row]
         item = self.items[index] - 1
-        return torch.from_numpy(row).to(device), torch.from_numpy(item).to(device)
+        return Pairs(torch.from_numpy(row).to(device), torch.from_numpy(item).to(device))
 
 
 def seen_items(histories: Histories, split: Split) -> SeenItems:
     """From the user's whole history, not only its last max_length items."""
-    before = histories.lengths - HELD_OUT[split]
+    return distinct_items(histories, histories.lengths - HELD_OUT[split])
+
+
+def distinct_items(histories: Histories, before: IntArray) -> SeenItems:
+    """Each user's first `before` items, [U], every one once."""
     user = np.repeat(np.arange(histories.num_users), histories.lengths)
     place = np.arange(len(histories.items)) - histories.offsets[user]
     known = place < before[user]

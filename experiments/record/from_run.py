@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from experiments.errors import one_line
-from experiments.metric_names import RULES, VALID_NDCG10, flat
+from experiments.metric_names import RULES, SCORE0, VALID_NDCG10, flat
 from experiments.record.hits import encode_hits
 from experiments.record.line import COPIED, Values
 
@@ -112,9 +112,10 @@ def curve(history: list[Values]) -> Values:
 
 
 def hits(folder: RunFolder) -> Values:
-    """hits/excluded and hits/ranked, from ranks.npz."""
+    """hits/excluded, hits/ranked and, where it was asked for, hits/score0, from ranks.npz."""
     with np.load(folder.ranks, allow_pickle=False) as ranks:
-        return {f"hits/{rule}": encode_hits(ranks[rule]) for rule in RULES}
+        rules = [rule for rule in (*RULES, SCORE0) if rule in ranks]
+        return {f"hits/{rule}": encode_hits(ranks[rule]) for rule in rules}
 
 
 def settings(folder: RunFolder) -> Values:

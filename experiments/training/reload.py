@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,16 @@ from experiments.training.resume import check_origins
 from experiments.training.run import Run, prepare
 
 
-def reload(path: Path, data_dir: Path | None = None, device: str | None = None) -> Run:
+def reload(
+    path: Path,
+    data_dir: Path | None = None,
+    device: str | None = None,
+    fields: Sequence[tuple[str, Any]] = (),
+) -> Run:
     """A run with its best weights, ready to evaluate.  Its plug-ins must be loaded already.
 
     data_dir: where the data is now, if it was moved.  device: where to compute, if not where
-    the run's configuration says.
+    the run's configuration says.  fields: set anew, by dotted name, such as those of `evaluate`.
     Errors: UsageError for a folder without a model, and where configuration, data or weights are
     not those that the run was trained with.
     """
@@ -27,7 +33,7 @@ def reload(path: Path, data_dir: Path | None = None, device: str | None = None) 
     if not folder.weights.is_file():
         raise UsageError(f"{path}: no model yet (there is no {folder.weights.name})")
     moved: list[tuple[str, Any]] = [("data_dir", str(data_dir.absolute()))] if data_dir else []
-    config, spec = resolve(folder.config, moved)
+    config, spec = resolve(folder.config, [*moved, *fields])
     file, record = record_of(folder)
     if device is not None:  # what is rounded while training is not rounded here
         train = replace(config.train, device=device, precision="float32")

@@ -68,15 +68,14 @@ def write_result(
 
 
 def save_ranks(path: Path, run: Run, test: Evaluation) -> None:
-    """Each test user's rank under both rules; inf is a target that was seen before."""
+    """Each test user's rank under each rule; inf is a target that was seen before."""
 
     def write(temporary: Path) -> None:
         with temporary.open("wb") as file:
-            np.savez_compressed(
-                file,
-                user_ids=run.histories.user_ids.astype(np.str_),
-                excluded=test.excluded,
-                ranked=test.ranked,
-            )
+            arrays: dict[str, Any] = {
+                "user_ids": run.histories.user_ids.astype(np.str_),
+                **test.ranks,
+            }
+            np.savez_compressed(file, **arrays)
 
     write_atomically(path, write)

@@ -15,7 +15,7 @@ from experiments.data.batches import Split, TrainingBatches, train_split
 from experiments.data.catalogue import DatasetSpec, load
 from experiments.data.histories import Histories
 from experiments.errors import UsageError
-from experiments.evaluation.ranking import Evaluation, evaluate
+from experiments.evaluation.ranking import Asked, Evaluation, evaluate
 from experiments.training.build import AnyModel, build_model
 from experiments.training.environment import (
     check_precision,
@@ -67,13 +67,17 @@ class Run:
     tree: dict[str, Any] = field(default_factory=dict)  # config.yaml, once it is claimed
     progress: Progress = field(default_factory=Progress)
 
-    def evaluate(self, split: Split) -> Evaluation:
-        """Rank the split's targets with the weights as they are."""
+    def evaluate(self, split: Split, beyond: bool | None = None) -> Evaluation:
+        """Rank the split's targets with the weights as they are.
+
+        beyond: whether coverage, popularity and novelty are reported; None: as configured.
+        """
         started = time.perf_counter()
         self.model.eval()
-        length, block = self.config.encoder.max_length, self.config.evaluate.block
+        length, fields = self.config.encoder.max_length, self.config.evaluate
+        asked = Asked(fields.cutoffs, fields.score0, fields.beyond if beyond is None else beyond)
         evaluation = evaluate(
-            self.model, self.histories, split, length, block, self.device, self.shard
+            self.model, self.histories, split, length, fields.block, self.device, self.shard, asked
         )
         self.progress.evaluate_seconds += time.perf_counter() - started
         return evaluation
@@ -81,7 +85,7 @@ class Run:
     def validate(self) -> Evaluation:
         """Rank the validation targets; a score that is not finite is told with its epoch."""
         try:
-            return self.evaluate("valid")
+            return self.evaluate("valid", beyond=False)
         except FloatingPointError as error:
             place = f"after epoch {self.progress.epoch} (step {self.progress.step})"
             raise FloatingPointError(f"{place}: {error}") from error

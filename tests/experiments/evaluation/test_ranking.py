@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,10 @@ from torch import Tensor
 
 from augment import Sequences, TrainHistories
 from experiments.data.batches import Split
-from experiments.evaluation.ranking import Evaluation, evaluate, metrics
+from experiments.errors import UsageError
+from experiments.evaluation import scores
+from experiments.evaluation.ranking import USUAL, Asked, Evaluation, evaluate, metrics
+from experiments.evaluation.scores import Layout, UserVectors
 from experiments.recbole.config import recbole_config
 from models.baselines import Popularity, RepeatLast
 from models.shard import Shard
@@ -39,10 +42,18 @@ class LastItem:
 
 
 def run(
-    users: Users, table: Tensor, split: Split = "test", max_length: int = 50, block: int = 1000
+    users: Users,
+    table: Tensor,
+    split: Split = "test",
+    max_length: int = 50,
+    block: int = 1000,
+    asked: Asked = USUAL,
 ) -> Evaluation:
+    """Ranked in blocks of as few users as `block` says."""
     histories = histories_of(users, num_items=len(table) - 1)
-    return evaluate(LastItem(table), histories, split, max_length, block, CPU)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(scores, "LEAST_USERS", 1)
+        return evaluate(LastItem(table), histories, split, max_length, block, CPU, asked=asked)
 
 
 def random_table(items: int, distinct: int, seed: int = 0) -> Tensor:
@@ -50,7 +61,7 @@ def random_table(items: int, distinct: int, seed: int = 0) -> Tensor:
     return torch.randint(distinct, (items + 1, items + 1), generator=rng).float()
 
 
-def rank(scores: list[float], target: int, left_out: set[int]) -> float:
+def rank(scores: list[float], target: int, left_out: Set[int] = frozenset()) -> float:
     """By definition: 1 + items with a higher score + half of the others with the same."""
     if target in left_out:
         return INF
@@ -68,16 +79,19 @@ def rank(scores: list[float], target: int, left_out: set[int]) -> float:
     max_length=st.integers(1, 12),
     block=st.integers(1, 40),
 )
-def test_ranks_equal_a_plain_loop_under_both_rules(users, distinct, seed, split, max_length, block):
-    table = random_table(6, distinct, seed)
+def test_ranks_equal_a_plain_loop_under_each_rule(users, distinct, seed, split, max_length, block):
+    table = random_table(6, distinct, seed) - 1
     place = {"valid": -2, "test": -1}[split]
-    ranked, excluded = [], []
+    ranked, excluded, score0 = [], [], []
     for items in users:
         before, target = items[:place], items[place]
         scores = table[before[-1]].tolist()
         ranked.append(rank(scores, target, set()))
         excluded.append(rank(scores, target, set(before)))
-    found = run(users, table, split, max_length, block)
+        zeroed = [0.0 if item in before else score for item, score in enumerate(scores)]
+        score0.append(rank(zeroed, target))
+    found = run(users, table, split, max_length, block, Asked(score0=True))
+    assert found.score0.tolist() == score0
     assert found.ranked.tolist() == ranked
     assert found.excluded.tolist() == excluded
     assert found.targets_seen == sum(map(math.isinf, excluded))
@@ -138,6 +152,96 @@ def test_the_block_size_does_not_matter(split):
         part = run(users, table, split, block=block)
         assert part.ranked.tolist() == whole.ranked.tolist()
         assert part.excluded.tolist() == whole.excluded.tolist()
+
+
+def whole_numbers(rows: int, dim: int, seed: int) -> Tensor:
+    """Vectors whose products are exact, with many ties."""
+    return torch.randint(-2, 3, (rows, dim), generator=torch.Generator().manual_seed(seed)).float()
+
+
+@pytest.mark.parametrize("split", ["valid", "test"])
+@pytest.mark.parametrize("block", [1, 7, 130, 600])
+def test_catalogues_that_are_cut_give_the_ranks_and_the_best_items_of_whole_ones(
+    split, block, monkeypatch
+):
+    users = [[(user * step) % 40 + 1 for step in range(1, 4 + user % 9)] for user in range(90)]
+    histories = histories_of(users, num_items=40)
+    vectors = UserVectors(whole_numbers(90, 6, 0), whole_numbers(40, 6, 1))
+    asked = Asked(score0=True)
+    whole = evaluate(vectors, histories, split, 50, 10**9, CPU, asked=asked)
+    monkeypatch.setattr(scores, "LEAST_USERS", 5)
+    layout = Layout.of(block, 40)
+    assert layout.columns < 40 or block > 100
+    part = evaluate(vectors, histories, split, 50, block, CPU, asked=asked)
+    for rule, ranks in whole.ranks.items():
+        assert part.ranks[rule].tolist() == ranks.tolist()
+    assert whole.targets_seen > 0
+
+
+def test_the_best_items_of_cut_catalogues_are_those_of_whole_ones(monkeypatch):
+    rng = torch.Generator().manual_seed(0)
+    users = [[(user * step) % 40 + 1 for step in range(1, 4 + user % 9)] for user in range(90)]
+    vectors = UserVectors(torch.randn(90, 6, generator=rng), torch.randn(40, 6, generator=rng))
+    asked = Asked((1, 5, 12), score0=True, beyond=True)
+    whole = evaluate(vectors, histories_of(users, 40), "test", 50, 10**9, CPU, asked=asked)
+    monkeypatch.setattr(scores, "LEAST_USERS", 5)
+    part = evaluate(vectors, histories_of(users, 40), "test", 50, 35, CPU, asked=asked)
+    assert part.beyond == whole.beyond
+    assert whole.beyond["excluded"] != whole.beyond["ranked"]
+
+
+@pytest.mark.parametrize("items", [100, 12_000, 20_000, 50_000, 50_001, 1_000_000, 10**7])
+def test_many_users_are_scored_at_once_however_large_the_catalogue(items):
+    layout = Layout.of(800_000, items)
+    assert layout.rows >= 64
+    assert layout.rows * layout.columns <= 4 * 800_000
+    assert layout.columns == items or layout.rows * items > 4 * 800_000
+
+
+def test_a_model_is_ranked_alike_with_whole_and_with_cut_catalogues(monkeypatch):
+    from models.encoders import GRUConfig
+    from tests.models.tiny import build_model, cyclic_histories
+
+    model = build_model(
+        GRUConfig(8, 1, 0.5, 5, hidden=8), [], cyclic_histories(users=5, num_items=30, longest=5)
+    ).eval()
+    histories = histories_of([[1 + (7 * user + s) % 30 for s in range(6)] for user in range(20)])
+    whole = evaluate(model, histories, "test", 5, 1000, CPU)
+    monkeypatch.setattr(scores, "LEAST_USERS", 3)
+    part = evaluate(model, histories, "test", 5, 12, CPU)
+    assert part.ranked.tolist() == whole.ranked.tolist()
+    assert part.excluded.tolist() == whole.excluded.tolist()
+
+
+def test_a_seen_target_keeps_the_score_0_under_the_third_rule():
+    table = torch.tensor([0.0, -1, 2, -3, 0]).repeat(5, 1)
+    # seen 1 and 2 get 0 and tie with 4; 3 stays below: the seen target 1 shares places 1 to 3
+    assert run([[1, 2, 1]], table, asked=Asked(score0=True)).score0.item() == 2
+    # the target 3 is below all three; without the seen ones, only below 4
+    found = run([[1, 2, 3]], table, asked=Asked(score0=True))
+    assert (found.score0.item(), found.excluded.item(), found.ranked.item()) == (4, 2, 4)
+
+
+def test_without_the_third_rule_there_is_none():
+    found = run([[1, 2, 3]], random_table(4, 3))
+    assert found.score0 is None
+    assert list(found.metrics()) == ["excluded", "ranked"]
+
+
+@pytest.mark.parametrize(
+    ("cutoffs", "reported"),
+    [((1, 50, 100), [1, 10, 50, 100]), ((10,), [10]), ((20, 5), [5, 10, 20])],
+)
+def test_metrics_are_cut_off_where_asked_and_always_at_10(cutoffs, reported):
+    found = run([[1, 2, 3]], random_table(4, 3), asked=Asked(cutoffs))
+    assert list(found.metrics()["ranked"]) == [
+        f"{name}@{k}" for k in reported for name in ("hr", "ndcg", "mrr")
+    ]
+
+
+def test_users_and_items_of_other_dimensions_are_refused():
+    with pytest.raises(UsageError, match="the same dimension"):
+        UserVectors(torch.zeros(2, 3), torch.zeros(5, 4))
 
 
 @pytest.mark.parametrize(
@@ -233,7 +337,7 @@ def test_processes_rank_every_user_once(monkeypatch):
     assert (ranked > 0).any(dim=1).all()
     monkeypatch.undo()
     whole = run(users, table)
-    assert torch.equal(sum(parts), torch.from_numpy(np.stack([whole.ranked, whole.excluded])))
+    assert torch.equal(sum(parts), torch.from_numpy(np.stack([whole.excluded, whole.ranked])))
 
 
 def test_popularity_ranks_by_the_count_in_training():
