@@ -489,7 +489,7 @@ def other(value: Any) -> Any:
     if isinstance(value, bool):
         return not value
     if isinstance(value, int):
-        return value * 2 + 1
+        return value * 8 if value else 1
     if isinstance(value, float):
         return value / 2 if value else 0.5
     return f"{value}-2"
