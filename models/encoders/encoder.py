@@ -66,17 +66,20 @@ class Layout:
 class Encoder(nn.Module):
     """Reads embedded histories.
 
-    One that sets `reads_times` is given a fourth argument, the items' times: [B, L] int64, 0 at
-    padding, or None where the data have none.
-
     forward(x [B, L, d], lengths [B], last_only) returns the state at every position [B, L, d],
     or at the last real one [B, d].  x is laid out as the configuration says; each row has 1 to L
     real positions.  The state at a real position depends on the items of its own row alone: not on
     other rows, and not on how far they make it be padded (padding is embedded as 0).  A causal
     encoder needs no mask for padding on the right.  States at padding are meaningless.
+
+    reads_times: forward takes `times`, the items' times [B, L] int64, 0 at padding, or None where
+                 the data have none.
+    reads_real:  forward takes `real` [B, L] bool, where an item is.  Lengths say so, too, unless
+                 an operator has put the id of padding amid a history.
     """
 
     reads_times = False
+    reads_real = False
     layout: Layout = Layout()
 
     def forward(self, x: Tensor, lengths: Tensor, last_only: bool) -> Tensor:

@@ -30,11 +30,13 @@ class Request:
     concat: the states at real positions side by side, the last one at the end of the row and
             zeros before the first, [B, max_length * d].
     all:    the state at every position, [B, L, d]; meaningless at padding.
+    padded: the states at all max_length positions as the encoder made them, padding included,
+            side by side, [B, max_length * d]: what ICLRec, CoSeRec and their kin contrast.
     """
 
     sequences: Sequences
-    want: Literal["last", "mean", "concat", "all"]
-    max_length: int = 0  # positions of a concat; no history is longer
+    want: Literal["last", "mean", "concat", "all", "padded"]
+    max_length: int = 0  # positions of concat and padded; no history is longer
 
     def without_times(self) -> Request:
         """The same for an encoder that does not read them: nothing of them is copied."""
@@ -56,43 +58,70 @@ def encode_together(
     layout = encoder.layout
     if not encoder.reads_times:
         requests = {name: request.without_times() for name, request in requests.items()}
+    present = {kind_of(request) for request in requests.values()}
     kinds = {
-        last_only: {name: r for name, r in requests.items() if (r.want == "last") == last_only}
-        for last_only in (True, False)
+        kind: {name: r for name, r in requests.items() if kind_of(r) == kind}
+        for kind in KINDS
+        if kind in present
     }
-    stacks = {
-        last_only: stack([request.sequences for request in kind.values()], layout.length)
-        for last_only, kind in kinds.items()
-        if kind
+    stacks = {kind: stack(list(asked.values()), layout) for kind, asked in kinds.items()}
+    groups = {
+        kind: length_groups(rows) if layout.length is None and kind != "padded" else [all_of(rows)]
+        for kind, rows in stacks.items()
     }
-    if not stacks:
-        return {}
-    groups = {last_only: length_groups(rows, layout) for last_only, rows in stacks.items()}
-    vectors = embed_groups(embed, [group for parts in groups.values() for group in parts], layout)
+    items = {
+        kind: [laid_out(group.rows, group.rows.items, layout) for group in parts]
+        for kind, parts in groups.items()
+    }
+    vectors = embed_groups(embed, [rows for parts in items.values() for rows in parts])
     states: dict[Name, Tensor] = {}
-    for last_only, parts in groups.items():
-        encoded = [states_of(encoder, next(vectors), group.rows, last_only) for group in parts]
-        sizes = [len(request.sequences) for request in kinds[last_only].values()]
-        pieces = torch.split(merge(parts, encoded, stacks[last_only].width), sizes)
-        states |= zip(kinds[last_only], pieces, strict=True)
+    for kind, parts in groups.items():
+        encoded = [
+            states_of(encoder, next(vectors), group.rows, rows, kind)
+            for group, rows in zip(parts, items[kind], strict=True)
+        ]
+        sizes = [len(request.sequences) for request in kinds[kind].values()]
+        pieces = torch.split(merge(parts, encoded, stacks[kind].width), sizes)
+        states |= zip(kinds[kind], pieces, strict=True)
     return {name: finish(request, states[name]) for name, request in requests.items()}
 
 
-def states_of(encoder: Encoder, vectors: Tensor, rows: Sequences, last_only: bool) -> Tensor:
-    """The encoder's states, oldest item first, from embedded rows and, where it reads them, their
-    times."""
-    left = encoder.layout.padding == "left"
-    times: tuple[Tensor | None, ...] = ()
+Kind = Literal["last", "padded", "every"]
+KINDS: tuple[Kind, ...] = ("last", "padded", "every")  # the order in which dropout is drawn
+
+
+def kind_of(request: Request) -> Kind:
+    """Rows of one kind are encoded together."""
+    if request.want == "last" or request.want == "padded":
+        return request.want
+    return "every"
+
+
+def states_of(
+    encoder: Encoder, vectors: Tensor, rows: Sequences, items: Tensor, kind: Kind
+) -> Tensor:
+    """The encoder's states, oldest item first unless they are wanted as they are.
+
+    vectors and items [b, l] are laid out for the encoder; rows are not.
+    """
+    layout, further = encoder.layout, {}
     if encoder.reads_times:
-        times = (latest_last(rows, rows.times) if left and rows.times is not None else rows.times,)
-    states: Tensor = encoder(vectors, rows.lengths, last_only, *times)
-    return oldest_first(states, rows.lengths) if left and not last_only else states
+        further["times"] = rows.times
+        if rows.times is not None:
+            further["times"] = laid_out(rows, rows.times, layout)
+    if encoder.reads_real:
+        further["real"] = items != PADDING
+    states: Tensor = encoder(vectors, rows.lengths, kind == "last", **further)
+    if layout.padding == "left" and kind == "every":
+        return oldest_first(states, rows.lengths)
+    return states
 
 
-def stack(sequences: list[Sequences], length: int | None) -> Sequences:
-    """The rows of all given batches, padded to the widest, or to exactly a length."""
-    rows = concatenated(sequences)
-    return rows if length is None else rows.with_width(length)
+def stack(requests: list[Request], layout: Layout) -> Sequences:
+    """The rows of all requests, padded to the widest, or to what is asked for."""
+    rows = concatenated([request.sequences for request in requests])
+    positions = requests[0].max_length if requests[0].want == "padded" else layout.length
+    return rows if positions is None else rows.with_width(positions)
 
 
 @dataclass(frozen=True)
@@ -103,13 +132,17 @@ class Group:
     rows: Sequences
 
 
-def length_groups(rows: Sequences, layout: Layout) -> list[Group]:
+def all_of(rows: Sequences) -> Group:
+    return Group(None, rows)
+
+
+def length_groups(rows: Sequences) -> list[Group]:
     """Cut rows, sorted by length, into groups that save more padding than a group costs.
 
     On a GPU all rows are one group: padding costs it less than asking it for lengths.
     """
-    if rows.device.type != "cpu" or layout.length is not None:
-        return [Group(None, rows)]
+    if rows.device.type != "cpu":
+        return [all_of(rows)]
     lengths = rows.lengths.numpy()
     order = np.argsort(lengths, kind="stable")
     parts = cuts(lengths[order], 0, len(order))
@@ -134,21 +167,18 @@ def cuts(ascending: NDArray[np.int64], start: int, stop: int) -> list[tuple[int,
     return cuts(ascending, start, middle) + cuts(ascending, middle, stop)
 
 
-def embed_groups(
-    embed: Callable[[Tensor], Tensor], groups: list[Group], layout: Layout
-) -> Iterator[Tensor]:
-    """[b, l, d] embeddings for each group, laid out for the encoder, from one look-up."""
-    items = [group.rows.items for group in groups]
-    if layout.padding == "left":
-        items = [latest_last(group.rows, group.rows.items) for group in groups]
-    flat = embed(torch.cat([rows.reshape(-1) for rows in items]))
-    parts = torch.split(flat, [group.rows.items.numel() for group in groups])
-    for group, part in zip(groups, parts, strict=True):
-        yield part.view(*group.rows.items.shape, -1)
+def embed_groups(embed: Callable[[Tensor], Tensor], groups: list[Tensor]) -> Iterator[Tensor]:
+    """[b, l, d] embeddings for each group of items [b, l], from one look-up."""
+    flat = embed(torch.cat([items.reshape(-1) for items in groups]))
+    parts = torch.split(flat, [items.numel() for items in groups])
+    for items, part in zip(groups, parts, strict=True):
+        yield part.view(*items.shape, -1)
 
 
-def latest_last(rows: Sequences, values: Tensor) -> Tensor:
-    """[B, L] items or times of rows, with their padding in front."""
+def laid_out(rows: Sequences, values: Tensor, layout: Layout) -> Tensor:
+    """[B, L] items or times of rows, with their padding where the encoder has it."""
+    if layout.padding == "right":
+        return values
     column = torch.arange(rows.width, device=rows.device)
     source = column - (rows.width - rows.lengths[:, None])  # [B, L], below 0 at padding
     return torch.where(source >= 0, values.gather(1, source.clamp(min=0)), PADDING)
@@ -181,6 +211,8 @@ def finish(request: Request, states: Tensor) -> Tensor:
     states = states.float() if states.dtype == torch.bfloat16 else states
     if request.want == "last":
         return states
+    if request.want == "padded":
+        return states.flatten(1)
     states = states[:, : request.sequences.width]
     if request.want == "all":
         return states

@@ -66,6 +66,7 @@ class SelfAttention(Encoder):
     def __init__(self, config: SelfAttentionConfig) -> None:
         super().__init__()
         self.padding = config.padding
+        self.reads_real = config.padding == "left"
         self.position_embedding = nn.Embedding(config.max_length, config.dim)
         self.input_norm = nn.LayerNorm(config.dim, eps=1e-12)
         self.dropout = Dropout(config.dropout)
@@ -74,10 +75,12 @@ class SelfAttention(Encoder):
         self.output_norm = nn.LayerNorm(config.dim, eps=1e-12) if pre else nn.Identity()
         initialise(self, config.init_std)
 
-    def forward(self, x: Tensor, lengths: Tensor, last_only: bool) -> Tensor:
+    def forward(
+        self, x: Tensor, lengths: Tensor, last_only: bool, real: Tensor | None = None
+    ) -> Tensor:
         x = x + positions(self.position_embedding.weight, x.shape[1], self.padding)  # [B, L, d]
         x = self.dropout(self.input_norm(x))
-        scope = Scope(lengths, x.shape[1], self.padding)
+        scope = Scope(lengths, x.shape[1], self.padding, real)
         for index, block in enumerate(self.blocks):
             final = index == len(self.blocks) - 1
             x = block(x, scope.last() if last_only and final else scope.all())
@@ -106,28 +109,37 @@ class Queries:
         return x if self.place is None else at_last(x, self.place + 1)
 
 
-@dataclass(frozen=True)
 class Scope:
-    """What causal attention over padded rows sees: lengths [B] of rows of `width` positions."""
+    """What causal attention over padded rows sees.
 
-    lengths: Tensor
-    width: int
-    padding: Padding
+    lengths: [B].  width: L.  real: [B, L] bool, where an item is; None: where lengths say so.
+    """
+
+    def __init__(
+        self, lengths: Tensor, width: int, padding: Padding, real: Tensor | None = None
+    ) -> None:
+        self.lengths, self.width, self.padding = lengths, width, padding
+        self.real = real_positions(lengths, width, padding) if real is None else real
 
     def all(self) -> Queries:
         """Every position asks.  Behind right padding nothing is read; what is in front of it on
-        the left must be hidden, and a position of it has nothing to see but the whole row."""
+        the left must be hidden, and a position that has nothing else to see sees the whole row."""
         if self.padding == "right":
             return Queries(None, None)
-        real = real_positions(self.lengths, self.width, "left")  # [B, L]
-        seen = causal(self.width).to(real.device) & real[:, None, :] | ~real[:, :, None]
-        return Queries(None, seen[:, None])
+        seen = causal(self.width).to(self.real.device) & self.real[:, None, :]  # [B, L, L]
+        return Queries(None, seen_or_all(seen)[:, None])
 
     def last(self) -> Queries:
         """Each row's latest item asks, and sees all real ones."""
-        end = self.lengths if self.padding == "right" else torch.full_like(self.lengths, self.width)
-        real = real_positions(self.lengths, self.width, self.padding)
-        return Queries(end - 1, real[:, None, None, :])
+        if self.padding == "right":
+            return Queries(self.lengths - 1, self.real[:, None, None, :])
+        place = torch.full_like(self.lengths, self.width - 1)
+        return Queries(place, seen_or_all(self.real[:, None, :])[:, None])
+
+
+def seen_or_all(seen: Tensor) -> Tensor:
+    """[B, Q, L] bool -> the same, but all where nothing is seen."""
+    return seen | ~seen.any(dim=2, keepdim=True)
 
 
 class Block(nn.Module):

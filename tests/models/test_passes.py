@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from augment import Sequences
 from models.encoders import ENCODERS, Encoder, SelfAttentionConfig, build_encoder, passes
-from models.encoders.encoder import at_last
+from models.encoders.encoder import Layout, at_last
 from models.encoders.passes import Request, cuts, encode_together
 from tests.histories import counting, histories, timed
 from tests.models.tiny import encoder_config
@@ -226,3 +226,17 @@ def test_an_encoder_that_reads_times_is_given_those_of_its_rows(
     assert torch.equal(states["a"][:, 0], at_last(first.times, first.lengths).float())
     assert torch.equal(states["c"][:, 0], at_last(second.times, second.lengths).float())
     assert torch.equal(states["b"][second.real()][:, 0], second.times[second.real()].float())
+
+
+@torch.no_grad()
+def test_padded_is_every_position_as_the_encoder_made_it() -> None:
+    """On the side of its padding, and as wide as it is asked for."""
+    embed, seqs = Embedding(), counting([1, 3])
+    found = encode_together(Recorder(), embed, {"it": Request(seqs, "padded", 5)})["it"]
+    expected = embed(torch.tensor([[1, 0, 0, 0, 0], [1, 2, 3, 0, 0]]))
+    assert torch.equal(found, expected.flatten(1))
+    left = Recorder()
+    left.layout = Layout("left")
+    found = encode_together(left, embed, {"it": Request(seqs, "padded", 5)})["it"]
+    expected = embed(torch.tensor([[0, 0, 0, 0, 1], [0, 0, 1, 2, 3]]))
+    assert torch.equal(found, expected.flatten(1))
