@@ -129,6 +129,23 @@ def test_bfloat16_products_give_the_loss_and_gradients_to_their_precision(weight
         torch.testing.assert_close(low, full, rtol=0.05, atol=0.02 * float(full.abs().max()))
 
 
+def test_bfloat16_products_give_a_finite_loss_where_the_target_has_no_chance() -> None:
+    """Its probability, e^-300, is 0 in bfloat16."""
+    items = torch.tensor([[1.0], [-1.0], [0.5]], requires_grad=True)
+    states = torch.tensor([[150.0], [1.0]], requires_grad=True)
+    targets = torch.tensor([1, 0])
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = cross_entropy(states, items, targets)
+    exact = torch.nn.functional.cross_entropy(states @ items.T, targets)
+    assert loss.item() == pytest.approx(exact.item(), rel=1e-3)
+    for low, full in zip(
+        torch.autograd.grad(loss, (states, items)),
+        torch.autograd.grad(exact, (states, items)),
+        strict=True,
+    ):
+        torch.testing.assert_close(low, full, rtol=0.02, atol=0.02)
+
+
 @pytest.mark.parametrize("examples", ["prefixes", "windows"])
 def test_bfloat16_training_is_near_float32(
     examples: Literal["prefixes", "windows"], tmp_path: Path
@@ -136,7 +153,7 @@ def test_bfloat16_training_is_near_float32(
     write_text(tmp_path, "planted", planted())
     fields = [("dataset", "planted"), ("data_dir", str(tmp_path)), ("examples", examples)]
     small = [tuple(field.removeprefix("--").split("=")) for field in SMALL if "batch" not in field]
-    first = []
+    first, gradients = [], []
     for precision in ("float32", "bfloat16"):
         numbers = [(key, int(v) if v.isdigit() else v) for key, v in small]
         config, spec = resolve(None, [*fields, *numbers, ("train.precision", precision)])
@@ -147,8 +164,9 @@ def test_bfloat16_training_is_near_float32(
         losses.total.backward()  # type: ignore[no-untyped-call]
         assert all(p.grad is not None and p.grad.isfinite().all() for p in run.model.parameters())
         first.append(losses.total.item())
+        gradients.append(run.model.item_embedding.weight.grad)
     assert first[1] == pytest.approx(first[0], rel=0.02)
-    assert first[1] != first[0]
+    assert not torch.equal(gradients[1], gradients[0])
 
 
 def test_a_gradient_too_long_for_float32_has_a_finite_norm() -> None:
