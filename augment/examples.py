@@ -21,13 +21,15 @@ class Rows:
     """Examples as slices of one flat array of items: nothing is copied before a batch is made.
 
     Example i reads items[start[i] : start[i] + length[i]] and predicts the item after it.
-    A window's positions from scored_from[i] on predict the item after them.
+    A window's positions from scored_from[i] on predict the item after them.  Where `target` is
+    given, example i predicts items[target[i]] instead, which may come later.
     """
 
     start: IntArray
     length: IntArray
     user: IntArray
     scored_from: IntArray | None = None
+    target: IntArray | None = None
 
     def __len__(self) -> int:
         return len(self.start)

@@ -52,6 +52,7 @@ ADDED: Mapping[str, Any] = {
     "evaluate.cutoffs": [5, 10, 20],
     "evaluate.score0": False,
     "evaluate.beyond": False,
+    "split": {"kind": "leave_one_out"},
 }
 """Fields that came later, by dotted name, and the value that leaves everything as it was before:
 with it, a field is no part of a hash.  `contrast.*.NAME` is a field of any task."""

@@ -112,7 +112,8 @@ def report(result: dict[str, Any], folder: Path, as_json: bool) -> None:
     print(f"\n{headed(split, result['best_epoch'], result['epochs'], metrics)}")
     seen = result["targets_seen"][split]
     if seen:
-        print(f"{seen} of {result['users']} {split} items were seen before: misses when excluded")
+        ranked = result.get("targets", {}).get(split, result["users"])
+        print(f"{seen} of {ranked} {split} items were seen before: misses when excluded")
     if split == "valid":
         print("test was not looked at (evaluate.test: false)")
     seconds = result["seconds"]

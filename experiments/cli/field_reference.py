@@ -22,6 +22,7 @@ from augment import OPERATORS, Correlation
 from experiments.cli.listing import SOURCE
 from experiments.config.run_config import Config, EvaluateConfig, TrainConfig
 from experiments.config.typed import CATALOGUES, PLAIN, hints_of, required, to_tree
+from experiments.data.split import SPLITS, SplitConfig
 from experiments.storage.atomic import replace
 from experiments.storage.files import REPOSITORY
 from experiments.tracking.config import TrackConfig
@@ -35,6 +36,7 @@ PAGE = REPOSITORY / "experiments" / "docs" / "configuration.md"
 START, END = "<!-- fields -->", "<!-- end fields -->"
 GROUPS = {"train": TrainConfig, "evaluate": EvaluateConfig, "track": TrackConfig}
 CHOICES: dict[str, tuple[Any, dict[str, Any], str]] = {
+    "split": (SplitConfig, SPLITS, "every split"),
     "encoder": (EncoderConfig, ENCODERS, "every encoder"),
     "next_item": (NextItemLoss, NEXT_ITEM_LOSSES, "every loss"),
     "contrast.N": (Task, TASKS, "every task"),

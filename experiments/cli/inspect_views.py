@@ -8,6 +8,7 @@ from torch import Generator, Tensor
 
 from augment import MASK, Sequences
 from experiments.data.batches import make_batch
+from experiments.data.held_out import train_user_ids
 from experiments.data.histories import Histories, IntArray
 from experiments.errors import UsageError
 from experiments.training.loop import epoch_seeds
@@ -34,7 +35,7 @@ def side_by_side(run: Run, user: str | None) -> list[str]:
     model.train()
     row = row_of(run, user)
     batch = make_batch(run.batches.train, run.batches.rows, np.array([row]), run.device)
-    name = run.histories.user_ids[int(batch.users)]
+    name = train_user_ids(run.histories)[int(batch.users)]
     lines = [f"user {name} of {run.histories.name}: what the next-item loss reads, and each view"]
     columns = [("history", shown(batch.histories, run.histories))]
     columns += [("what follows", ids(run.histories, batch.targets))]
@@ -54,7 +55,7 @@ def side_by_side(run: Run, user: str | None) -> list[str]:
 
 def row_of(run: Run, user: str | None) -> int:
     """The last training example of a user, by the data file's id."""
-    rows, known = run.batches.rows, run.histories.user_ids
+    rows, known = run.batches.rows, train_user_ids(run.histories)
     wanted = known[rows.user[0]] if user is None else user
     examples = np.flatnonzero(known[rows.user] == wanted)
     if not len(examples):

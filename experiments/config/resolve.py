@@ -9,18 +9,22 @@ from typing import Any
 
 from experiments.aliases import current, current_tree, old_kind
 from experiments.config.run_config import Config, config_from_tree
-from experiments.config.typed import CATALOGUES, TAGS
+from experiments.config.typed import TAGS
 from experiments.data.catalogue import DatasetSpec, locate
 from experiments.errors import UsageError, unknown
 from experiments.storage.files import REPOSITORY, plain_name
 from experiments.storage.yaml_file import read_tree
 from models.baselines import BASELINES
+from models.encoders import ENCODERS
+from models.losses.next_item import NEXT_ITEM_LOSSES
 
 PRESETS = REPOSITORY / "experiments" / "presets"
 RECBOLE = "recbole:"
 MOST_SEGMENTS = 40  # of a dotted key; the deepest field has 6
-NAMED = {"encoder": "kind", "next_item": "loss"}  # may be given by a bare name, for its defaults
-COMMON_FIELDS = ("model", "dataset", "seed", "data_dir", "ties", "evaluate", "track")
+NAMED = {"encoder": "kind", "next_item": "loss", "split": "kind"}
+"""Parts that may be given by a bare name, for its defaults."""
+COMMON_FIELDS = ("model", "dataset", "seed", "data_dir", "ties", "split", "evaluate", "track")
+KINDS: dict[str, dict[str, Any]] = {"encoder": ENCODERS, "next_item": NEXT_ITEM_LOSSES}
 
 
 def presets() -> list[str]:
@@ -98,6 +102,8 @@ def dataset_tree(spec: DatasetSpec, model: str) -> dict[str, Any]:
     padded to the full length anyway.
     """
     tree: dict[str, Any] = {"encoder": {"max_length": spec.max_length}}
+    split = [(key, value) for key, value in spec.defaults.items() if key.startswith("split.")]
+    tree = with_overrides(tree, split)
     if model.startswith(RECBOLE):
         return {**tree, "examples": "prefixes", "train": {"bucket_pool": 1}}
     if model in BASELINES:
@@ -113,8 +119,8 @@ def check_kinds(spec: DatasetSpec) -> None:
 
     They fall away where another kind is chosen, which needs the kind that they are for.
     """
-    for part, tag in NAMED.items():
-        kinds = dict(CATALOGUES.values())[tag]
+    for part, kinds in KINDS.items():
+        tag = NAMED[part]
         fields = [key.split(".", 1)[1] for key in spec.defaults if key.startswith(f"{part}.")]
         have = [{field.name for field in dataclasses.fields(kind)} for kind in kinds.values()]
         shared = set.intersection(*have)

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from experiments.aliases import FIELDS, current_tree, original, original_tree, without_added
 from experiments.config.typed import build, to_tree
 from experiments.data.interactions import Ties
+from experiments.data.split import LeaveOneOut, SplitConfig
 from experiments.errors import UsageError
 from experiments.metric_names import CUTOFFS
 from experiments.storage.hashing import json_sha256
@@ -123,6 +124,7 @@ class Config:
     ties: Ties = "file"
     """Interactions of one user at the same time: in file order, or shuffled, in an order drawn
     from seed 0 (a sensitivity check: on data with day-granular times it changes targets)."""
+    split: SplitConfig = field(default_factory=LeaveOneOut)
     data_dir: str | None = None
     """Folder of the data files."""
     encoder: EncoderConfig = field(default_factory=SelfAttentionConfig)

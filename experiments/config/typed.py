@@ -9,6 +9,7 @@ import typing
 from typing import Any, Literal, Union, get_args, get_origin
 
 from augment import OPERATORS, Operator
+from experiments.data.split import SPLITS, SplitConfig
 from experiments.errors import UsageError, unknown
 from models.encoders import ENCODERS, EncoderConfig
 from models.losses.next_item import NEXT_ITEM_LOSSES, NextItemLoss
@@ -19,9 +20,11 @@ CATALOGUES: dict[Any, tuple[str, dict[str, Any]]] = {
     NextItemLoss: ("loss", NEXT_ITEM_LOSSES),
     Task: ("task", TASKS),
     Operator: ("operator", OPERATORS),
+    SplitConfig: ("kind", SPLITS),
 }
 """Types with several implementations: the key that names one, and the names."""
-DEFAULT_FIRST = (EncoderConfig, NextItemLoss)  # where no name is given, the first is meant
+DEFAULT_FIRST = (EncoderConfig, NextItemLoss, SplitConfig)
+"""Where no name is given, the first is meant."""
 TAGS = {tag for tag, _ in CATALOGUES.values()}
 hints_of = functools.cache(typing.get_type_hints)  # uncached, it compiles each annotation anew
 PLAIN = {int: "an integer", float: "a number", str: "a text", bool: "true or false"}

@@ -1,9 +1,8 @@
-"""Examples to batches: leave-one-out split, length buckets, and what goes to the device."""
+"""Examples to batches: length buckets, and what goes to the device."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal
 
 import numpy as np
 import torch
@@ -12,39 +11,7 @@ from torch import Tensor
 from augment import TrainHistories
 from augment.examples import DeviceRows, IntArray, Rows
 from augment.sequences import cut, cut_histories
-from experiments.data.histories import Histories
 from models.tasks import Batch
-
-Split = Literal["valid", "test"]
-HELD_OUT = {"valid": 2, "test": 1}  # the target is this many items from the end
-
-
-def train_split(histories: Histories) -> TrainHistories:
-    """Every user's items but the last two: all that training and mining may see."""
-    return without_last(histories, HELD_OUT["valid"])
-
-
-def without_last(histories: Histories, count: int) -> TrainHistories:
-    """Every user's items but the last `count`, which is 2 at most."""
-    lengths = histories.lengths - count
-    users = np.repeat(np.arange(histories.num_users), histories.lengths)
-    place = np.arange(len(histories.items)) - histories.offsets[users]
-    kept = place < lengths[users]
-    offsets = np.concatenate([[0], np.cumsum(lengths)])
-    return TrainHistories(
-        torch.from_numpy(histories.items[kept].astype(np.int64)),
-        torch.from_numpy(offsets),
-        histories.num_items,
-        None if histories.times is None else torch.from_numpy(histories.times[kept]),
-    )
-
-
-def evaluation_rows(histories: Histories, split: Split, max_length: int) -> Rows:
-    """One example for each user: all items before the split's target, the latest max_length."""
-    before = histories.lengths - HELD_OUT[split]
-    length = np.minimum(before, max_length)
-    start = histories.offsets[:-1] + before - length
-    return Rows(start, length, np.arange(histories.num_users))
 
 
 class TrainingBatches:

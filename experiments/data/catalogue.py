@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from experiments.data.declaration import Declaration, read_declaration
+from experiments.data.split import Files, LeaveOneOut, SplitConfig
 from experiments.errors import UsageError, did_you_mean
 from experiments.storage.files import plain_name
+from experiments.storage.hashing import file_sha256
 
 if TYPE_CHECKING:
     from experiments.data.histories import Histories
@@ -65,7 +68,8 @@ def locate(name: str, data_dir: Path | None) -> DatasetSpec:
 
     A known name is declared in experiments/datasets, and its FILE is data_dir/FILE or
     data_dir/STEM/FILE, or embedded. Any other is registered in data_dir/NAME/NAME.yaml, or is
-    data_dir/NAME.txt, data_dir/NAME.inter or data_dir/NAME/NAME.inter.
+    data_dir/NAME.txt, data_dir/NAME.inter or data_dir/NAME/NAME.inter, or comes split as
+    NAME.train.inter, NAME.valid.inter and NAME.test.inter in data_dir or data_dir/NAME.
     Errors: UsageError that says what was looked for and where.
     """
     check_name(name)
@@ -80,20 +84,44 @@ def locate(name: str, data_dir: Path | None) -> DatasetSpec:
     if os.path.isfile(registered):
         declaration = read_declaration(registered)
         return spec_of(name, registered.with_name(declaration.file), declaration)
-    return DatasetSpec(name, _unregistered_file(name, folder))
+    path = _unregistered_file(name, folder)
+    split = {"split.kind": "files"} if path.name.endswith(".train.inter") else {}
+    return DatasetSpec(name, path, defaults=split)
 
 
-def load(spec: DatasetSpec, ties: Ties = "file") -> Histories:
-    """Read a located data set; ties as for `read`.
+def load(spec: DatasetSpec, ties: Ties = "file", split: SplitConfig | None = None) -> Histories:
+    """Read a located data set and split it; ties as for `read`, split: leave-one-out if None.
 
-    Errors: UsageError when the file is malformed, is not what its declaration expects, or
-    has no times for ties to be shuffled.
+    Errors: UsageError when the file is malformed, is not what its declaration expects, has no
+    times for ties to be shuffled or for a temporal split, or does not suit the split.
     """
-    from experiments.data.read import read
+    from experiments.data.read import ordered, read_interactions
+    from experiments.data.split_files import is_part, read_split_files
+    from experiments.data.splitting import split_histories
 
-    histories = read(spec.path, spec.name, ties=ties)
-    check(histories, spec)
+    split = split or LeaveOneOut()
+    if isinstance(split, Files):
+        return split_histories(ordered(read_split_files(spec.path), ties), spec.name, split)
+    if is_part(spec.path):
+        raise UsageError(
+            f"{spec.path}: is a part of a data set that comes split; leave split.kind at files"
+        )
+    interactions = ordered(read_interactions(spec.path), ties)
+    histories = split_histories(interactions, spec.name, split)
+    unsplit = histories if isinstance(split, LeaveOneOut) else interactions.histories(spec.name)
+    check(unsplit, spec)
     return histories
+
+
+def data_sha256(
+    spec: DatasetSpec, split: SplitConfig, hashed: Callable[[Path], str] = file_sha256
+) -> str:
+    """What the data are known by: the hash of the file, or of the three files that are read."""
+    if not isinstance(split, Files):
+        return hashed(spec.path)
+    from experiments.data.split_files import sha256_of
+
+    return sha256_of(spec.path, hashed)
 
 
 def spec_of(name: str, path: Path, declaration: Declaration) -> DatasetSpec:
@@ -161,7 +189,11 @@ def _known_file(name: str, file: str, folder: Path) -> Path:
 
 def _unregistered_file(name: str, folder: Path) -> Path:
     inter = f"{name}.inter"
-    for path in (folder / f"{name}.txt", folder / inter, folder / name / inter):
+    part = f"{name}.train.inter"  # of a data set that comes split
+    for path in (
+        *(folder / f"{name}.txt", folder / inter, folder / name / inter),
+        *(folder / part, folder / name / part),
+    ):
         if os.path.isfile(path):
             return path
     there = {path.stem for path in folder.iterdir() if path.suffix in (".txt", ".inter")}

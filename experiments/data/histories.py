@@ -7,6 +7,12 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from experiments.data.split import Target
+
+PartArray = NDArray[np.int8]
+TRAIN, READ, VALID, TEST = range(4)
+"""What an interaction is for: trained on; read before held-out ones, and nothing else; ranked as
+a target, when validation or test says so."""
 IntArray = NDArray[np.int64]
 
 
@@ -14,9 +20,9 @@ IntArray = NDArray[np.int64]
 class Histories:
     """All users' interactions, user after user, in time order.
 
-    Items are numbered 1..num_items (0 is padding); users 0..num_users - 1. Only users with
-    at least three interactions are kept: the last is the test target, the one before the
-    validation target, and something must be left to predict them from.
+    Items are numbered 1..num_items (0 is padding); users 0..num_users - 1. Under leave-one-out
+    only users with at least three interactions are kept: the last is the test target, the one
+    before the validation target, and something must be left to predict them from.
     """
 
     name: str
@@ -28,6 +34,9 @@ class Histories:
     users_left_out: int = 0  # users with fewer than three interactions
     titles: dict[str, str] = field(default_factory=dict)  # item id -> title, where known
     times: IntArray | None = None  # [N] never falling in a history; None where there are none
+    parts: PartArray | None = None  # [N] never falling in a history; None: leave-one-out
+    target: Target = "last"  # which of a user's held-out interactions are ranked
+    counts: dict[str, int] = field(default_factory=dict)  # what the split found
 
     @property
     def num_users(self) -> int:

@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.data.histories import Histories, IntArray
+from experiments.data.histories import Histories, IntArray, PartArray
 from experiments.data.ids import id_order
 from experiments.errors import UsageError
 
@@ -49,6 +49,7 @@ class Interactions:
     item_ids: StrArray  # [I] in the order of `id_order`
     times: TimeArray | None = None  # [N] None where the file holds only the order
     titles: dict[str, str] = field(default_factory=dict)  # item id -> title
+    parts: PartArray | None = None  # [N] what each is for, once it is split; as in `Histories`
 
     @property
     def counts(self) -> Counts:
@@ -66,9 +67,14 @@ class Interactions:
         """
         users, user_ids = _renumber(self.users[chosen], self.user_ids)
         items, item_ids = _renumber(self.items[chosen], self.item_ids)
-        times = None if self.times is None else self.times[chosen]
         return replace(
-            self, users=users, items=items, user_ids=user_ids, item_ids=item_ids, times=times
+            self,
+            users=users,
+            items=items,
+            user_ids=user_ids,
+            item_ids=item_ids,
+            times=None if self.times is None else self.times[chosen],
+            parts=None if self.parts is None else self.parts[chosen],
         )
 
     def with_ties_shuffled(self) -> Interactions:
@@ -82,9 +88,14 @@ class Interactions:
                 "be at the same time; leave ties at file"
             )
         drawn = np.random.default_rng(TIES_SEED).permutation(len(self.items))
-        order = np.lexsort((drawn, self.times, self.users))  # [N]
+        parts = () if self.parts is None else (self.parts,)
+        order = np.lexsort((drawn, self.times, *parts, self.users))  # [N]
         return replace(
-            self, users=self.users[order], items=self.items[order], times=self.times[order]
+            self,
+            users=self.users[order],
+            items=self.items[order],
+            times=self.times[order],
+            parts=None if self.parts is None else self.parts[order],
         )
 
     def trainable(self) -> Interactions:
@@ -103,9 +114,10 @@ class Interactions:
     def histories(self, name: str) -> Histories:
         """The users with at least three interactions, ready to train on as data set `name`.
 
-        Errors: UsageError when there is no such user.
+        All users where the interactions are split already.  Errors: UsageError when there is no
+        such user.
         """
-        kept = self.trainable()
+        kept = self.trainable() if self.parts is None else self._in_order()
         return Histories(
             name=name,
             items=kept.items + 1,
@@ -116,6 +128,7 @@ class Interactions:
             users_left_out=len(self.user_ids) - len(kept.user_ids),
             titles={i: self.titles[i] for i in kept.item_ids.tolist() if i in self.titles},
             times=kept.whole_times(),
+            parts=kept.parts,
         )
 
     def whole_times(self) -> IntArray | None:
@@ -148,6 +161,7 @@ class Interactions:
             user_ids=self.user_ids[users],
             item_ids=self.item_ids[items],
             times=None if self.times is None else self.times[order],
+            parts=None if self.parts is None else self.parts[order],
         )
 
 

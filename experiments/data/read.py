@@ -33,7 +33,9 @@ def read(path: Path, name: str, columns: Columns | None = None, ties: Ties = "fi
     Errors: as `read_interactions`; UsageError when no user has three, and for ties to be
     shuffled in a file without times.
     """
-    interactions = read_interactions(path, columns)
-    if ties == "shuffled":
-        interactions = interactions.with_ties_shuffled()
-    return interactions.histories(name)
+    return ordered(read_interactions(path, columns), ties).histories(name)
+
+
+def ordered(interactions: Interactions, ties: Ties) -> Interactions:
+    """With one user's interactions at the same time in the order that `ties` says."""
+    return interactions.with_ties_shuffled() if ties == "shuffled" else interactions

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from experiments.data.batches import train_split
+from experiments.data.held_out import train_split
 from experiments.data.histories import Histories, IntArray
 
 

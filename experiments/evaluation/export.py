@@ -9,8 +9,8 @@ from typing import Literal
 import numpy as np
 import torch
 
-from experiments.data.batches import HELD_OUT, without_last
-from experiments.data.histories import Histories
+from experiments.data.held_out import Read, read_split
+from experiments.data.histories import Histories, IntArray
 from experiments.data.vectors import Vectors, ids_file
 from experiments.errors import UsageError
 from experiments.evaluation.ranking import Scorer
@@ -19,7 +19,6 @@ from models.recbole_plug import SASRec
 from models.snapshot import Snapshot
 
 What = Literal["items", "users"]
-Read = Literal["valid", "test", "all"]
 
 
 def export(
@@ -30,9 +29,9 @@ def export(
     items: the embedding of every item, the one that scores are computed with.
     users: the state after a user's history, of which `read` says how much: `all` of it, the
            held-out items too, as a deployed model would; or what the evaluation of a split
-           reads: `test` all but the last item, `valid` all but the last two (the training
-           split).  The latest max_length items of that are read.  A score is the dot product
-           of a user's row with an item's.
+           reads before its first target: under leave-one-out `test` all but the last item,
+           `valid` all but the last two (the training split).  The latest max_length items of
+           that are read.  A score is the dot product of a user's row with an item's.
     Both files are there completely or not at all.  Nothing is overwritten: files with the very
     same content stay, others are an error.
     Errors: UsageError for that, for another name than .npy, and for a model without embeddings.
@@ -44,7 +43,8 @@ def export(
     if what == "items":
         vectors, ids = item_vectors(model), histories.item_ids[1:]
     else:
-        vectors, ids = user_vectors(model, histories, read, max_length), histories.user_ids
+        vectors, users = user_vectors(model, histories, read, max_length)
+        ids = histories.user_ids[users]
     files: dict[str, Writer] = {
         path.name: partial(save_npy, vectors),
         ids_file(path).name: text_of("".join(f"{name}\n" for name in ids.tolist())),
@@ -66,13 +66,18 @@ def item_vectors(model: SASRec) -> Vectors:
 
 
 @torch.no_grad()
-def user_vectors(model: SASRec, histories: Histories, read: Read, max_length: int) -> Vectors:
-    """[U, d]: the state after each user's history."""
-    known = without_last(histories, 0 if read == "all" else HELD_OUT[read])
+def user_vectors(
+    model: SASRec, histories: Histories, read: Read, max_length: int
+) -> tuple[Vectors, IntArray]:
+    """[n, d]: the state after each user's history; and whose they are [n].
+
+    A user of whom the split reads nothing, who may be under a temporal one, has no row.
+    """
+    known, users = read_split(histories, read)
     items = model.items().all().detach()
     states = Snapshot(items, model.encode, known, max_length).histories("last")
     vectors: Vectors = states.float().cpu().numpy()
-    return vectors
+    return vectors, users
 
 
 def save_npy(vectors: Vectors, path: Path) -> None:

@@ -15,7 +15,7 @@ from tqdm import tqdm
 from augment import Sequences
 from augment.examples import Rows
 from augment.sequences import cut_histories
-from experiments.data.batches import HELD_OUT, Split, evaluation_rows
+from experiments.data.held_out import Split, evaluation_rows
 from experiments.data.histories import Histories, IntArray
 from experiments.evaluation.beyond_accuracy import beyond_metrics, popularity
 from experiments.evaluation.rank_counts import Pairs, count_ranks
@@ -65,7 +65,10 @@ USUAL = Asked()
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Ranks of one split's targets, [U] each, by the rule for items that the user has seen.
+    """Ranks of one split's targets, [T] each, by the rule for items that the user has seen.
+
+    users:    whose target it is, by number; ascending, and more than once where the split has
+              several targets of a user.
 
     ranked:   seen items compete like all others.
     excluded: seen items are taken out; a target that was seen before is a miss (rank inf).
@@ -79,6 +82,7 @@ class Evaluation:
     ranked: FloatArray
     excluded: FloatArray
     targets_seen: int
+    users: IntArray
     score0: FloatArray | None = None
     asked: Asked = USUAL
     beyond: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
@@ -90,7 +94,7 @@ class Evaluation:
         return both if self.score0 is None else {**both, SCORE0: self.score0}
 
     def metrics(self) -> dict[str, dict[str, float]]:
-        """{"excluded" | "ranked" | "score0": {"hr@5": ...}}, averaged over users."""
+        """{"excluded" | "ranked" | "score0": {"hr@5": ...}}, averaged over targets."""
         return {
             rule: {**metrics(ranks, self.asked.all_cutoffs), **self.beyond.get(rule, {})}
             for rule, ranks in self.ranks.items()
@@ -98,7 +102,7 @@ class Evaluation:
 
 
 def metrics(ranks: FloatArray, cutoffs: Iterable[int] = CUTOFFS) -> dict[str, float]:
-    """HR, NDCG and MRR at each cutoff for one target a user.
+    """HR, NDCG and MRR at each cutoff, of targets that are ranked one by one.
 
     hit = rank <= k; ndcg = 1 / log2(1 + rank) and mrr = 1 / rank for a hit, else 0.
     """
@@ -122,40 +126,40 @@ def evaluate(
     shard: Shard = ALONE,
     asked: Asked = USUAL,
 ) -> Evaluation:
-    """Rank every user's target of the split among all real items.
+    """Rank every target of the split among all real items.
 
     rank = 1 + #(greater) + #(other equal) / 2, so ties cost what a random order would and a
     constant scorer gains nothing.  Histories of like length are encoded together; scores are
     made and counted in blocks of users x items <= block, which stay in a processor's cache.
-    Processes that train together share the users out.
+    Processes that train together share the targets out.
     Raises FloatingPointError when a score is not finite.
     """
     rows = evaluation_rows(histories, split, max_length)
-    seen = seen_items(histories, split)
+    seen = seen_items(histories)
     layout = Layout.of(block, histories.num_items)
     found = Found.of(len(rows), histories.num_items, asked)
     items = torch.from_numpy(histories.items).to(device)
     times = None if histories.times is None else torch.from_numpy(histories.times).to(device)
     order = np.argsort(rows.length, kind="stable")
     for first in bar(range(shard.rank * USERS, len(order), shard.count * USERS)):
-        users = order[first : first + USERS]
-        batch, targets = evaluation_batch(items, times, rows, users, device)
+        index = order[first : first + USERS]
+        batch, targets = evaluation_batch(items, times, rows, index, device)
         start = 0
-        for part in blocks_of(model, users, batch, layout, histories.num_items, device):
+        for part in blocks_of(model, rows.user[index], batch, layout, histories.num_items, device):
             block_of = slice(start, start + layout.rows)
             start += layout.rows
-            here = users[block_of]
-            found.add(here, part, targets[block_of] - 1, seen.of(here, device))
-    if shard.count > 1:  # a user is ranked by one process and is 0 in all others
+            here = index[block_of]
+            found.add(here, part, targets[block_of] - 1, seen.of(rows, here, device))
+    if shard.count > 1:  # a target is ranked by one process and is 0 in all others
         found = found.summed(shard, device)
-    return found.evaluation(histories)
+    return found.evaluation(histories, rows.user)
 
 
 @dataclass(frozen=True)
 class Found:
-    """What is known of each user so far, by rule.
+    """What is known of each target so far, by rule.
 
-    ranks: [rules, U].  best: [rules, U, K] item numbers, K = 0 where they are not asked for.
+    ranks: [rules, T].  best: [rules, T, K] item numbers, K = 0 where they are not asked for.
     """
 
     ranks: FloatArray
@@ -164,21 +168,21 @@ class Found:
     asked: Asked
 
     @staticmethod
-    def of(users: int, num_items: int, asked: Asked) -> Found:
+    def of(targets: int, num_items: int, asked: Asked) -> Found:
         longest = min(max(asked.all_cutoffs), num_items) if asked.beyond else 0
-        best = np.zeros((len(asked.rules), users, longest), dtype=np.int32)
-        return Found(np.zeros((len(asked.rules), users)), best, num_items, asked)
+        best = np.zeros((len(asked.rules), targets, longest), dtype=np.int32)
+        return Found(np.zeros((len(asked.rules), targets)), best, num_items, asked)
 
-    def add(self, users: IntArray, block: Block, targets: Tensor, seen: Pairs) -> None:
-        """Rank these users' targets, which are columns of the block."""
+    def add(self, rows: IntArray, block: Block, targets: Tensor, seen: Pairs) -> None:
+        """Rank the targets of these rows, which are columns of the block."""
         count, rules = self.best.shape[2], self.asked.rules
         if count:  # first: counting overwrites the scores
             top = top_items(block, seen, count, rules)
             for place, rule in enumerate(rules):
-                self.best[place, users] = top[rule].items.cpu().numpy()
+                self.best[place, rows] = top[rule].items.cpu().numpy()
         ranks = count_ranks(block, targets, seen, self.num_items, self.asked.score0)
         for place, rule in enumerate(rules):
-            self.ranks[place, users] = ranks[rule].cpu().numpy()
+            self.ranks[place, rows] = ranks[rule].cpu().numpy()
 
     def summed(self, shard: Shard, device: torch.device) -> Found:
         """Of all processes."""
@@ -188,7 +192,7 @@ class Found:
             best = shard.sum(torch.from_numpy(best).to(device)).cpu().numpy()
         return Found(ranks, best, self.num_items, self.asked)
 
-    def evaluation(self, histories: Histories) -> Evaluation:
+    def evaluation(self, histories: Histories, users: IntArray) -> Evaluation:
         ranks = dict(zip(self.asked.rules, self.ranks, strict=True))
         beyond = {}
         if self.best.size:
@@ -199,7 +203,7 @@ class Found:
             }
         missed = int(np.isinf(ranks["excluded"]).sum())
         return Evaluation(
-            ranks["ranked"], ranks["excluded"], missed, ranks.get(SCORE0), self.asked, beyond
+            ranks["ranked"], ranks["excluded"], missed, users, ranks.get(SCORE0), self.asked, beyond
         )
 
 
@@ -226,43 +230,52 @@ def blocks_of(
 
 
 def evaluation_batch(
-    items: Tensor, times: Tensor | None, rows: Rows, users: IntArray, device: torch.device
+    items: Tensor, times: Tensor | None, rows: Rows, index: IntArray, device: torch.device
 ) -> tuple[Sequences, Tensor]:
-    """The histories of some users, trimmed to their longest, and the items that follow."""
-    start = torch.from_numpy(rows.start[users]).to(device)
-    length = torch.from_numpy(rows.length[users]).to(device)
-    width = int(rows.length[users].max())
-    return cut_histories(items, times, start, length, width), items[start + length]
+    """The histories of some rows, trimmed to their longest, and the targets [B] of each."""
+    start = torch.from_numpy(rows.start[index]).to(device)
+    length = torch.from_numpy(rows.length[index]).to(device)
+    width = int(rows.length[index].max())
+    histories = cut_histories(items, times, start, length, width)
+    if rows.target is None:
+        return histories, items[start + length]
+    return histories, items[torch.from_numpy(rows.target[index]).to(device)]
 
 
 @dataclass(frozen=True)
 class SeenItems:
-    """The distinct items of each user's whole history before the target, user after user."""
+    """Where an item occurs for the first time in a user's history, in order, user after user.
 
-    items: IntArray  # [P] item numbers
-    offsets: IntArray  # [U + 1]
+    What was seen before a target are the first occurrences from the user's beginning up to it.
+    """
 
-    def of(self, users: IntArray, device: torch.device) -> Pairs:
-        """[P] pairs (row of the batch, column of the scores without padding)."""
-        counts = self.offsets[users + 1] - self.offsets[users]
+    items: IntArray  # [F] item numbers of first occurrences
+    before: IntArray  # [N + 1] how many first occurrences lie before each interaction
+    begin: IntArray  # [U] where each user's history begins
+
+    def of(self, rows: Rows, index: IntArray, device: torch.device) -> Pairs:
+        """What the user of each row saw before its target, not only the last max_length items."""
+        ends = rows.start[index] + rows.length[index]
+        return self.until(rows.user[index], ends, device)
+
+    def until(self, users: IntArray, ends: IntArray, device: torch.device) -> Pairs:
+        """[P] pairs (row of the batch, column of the scores without padding), each once.
+
+        users: [B] whose histories; ends: [B] the interaction before which each is looked at.
+        """
+        begin = self.before[self.begin[users]]
+        counts = self.before[ends] - begin
         row = np.repeat(np.arange(len(users)), counts)
         first = np.cumsum(counts) - counts
-        index = np.arange(len(row)) - first[row] + self.offsets[users][row]
-        item = self.items[index] - 1
+        item = self.items[np.arange(len(row)) - first[row] + begin[row]] - 1
         return Pairs(torch.from_numpy(row).to(device), torch.from_numpy(item).to(device))
 
 
-def seen_items(histories: Histories, split: Split) -> SeenItems:
-    """From the user's whole history, not only its last max_length items."""
-    return distinct_items(histories, histories.lengths - HELD_OUT[split])
-
-
-def distinct_items(histories: Histories, before: IntArray) -> SeenItems:
-    """Each user's first `before` items, [U], every one once."""
+def seen_items(histories: Histories) -> SeenItems:
+    """Found by one sort of all interactions by user and item."""
     user = np.repeat(np.arange(histories.num_users), histories.lengths)
-    place = np.arange(len(histories.items)) - histories.offsets[user]
-    known = place < before[user]
-    width = histories.num_items + 1
-    pairs = np.unique(user[known] * width + histories.items[known])
-    counts = np.bincount(pairs // width, minlength=histories.num_users)
-    return SeenItems(pairs % width, np.concatenate([[0], np.cumsum(counts)]))
+    pair = user * (histories.num_items + 1) + histories.items
+    first = np.zeros(len(pair), dtype=np.bool_)
+    first[np.unique(pair, return_index=True)[1]] = True
+    before = np.concatenate([[0], np.cumsum(first)])
+    return SeenItems(histories.items[first], before, histories.offsets[:-1])

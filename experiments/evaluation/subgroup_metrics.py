@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from experiments.data.batches import HELD_OUT, train_split
-from experiments.data.histories import Histories, IntArray
+from experiments.data.held_out import counts_below, evaluation_rows, train_split
+from experiments.data.histories import READ, Histories, IntArray
 from experiments.data.interactions import BoolArray
 from experiments.evaluation.ranking import Evaluation, metrics
 
-LENGTHS = (1, 5, 10, 20, 50)  # where each group of training-history lengths begins
+LENGTHS = (0, 1, 5, 10, 20, 50)  # where each group of training-history lengths begins
 COUNTS = (0, 1, 5, 10, 20, 50, 100)  # of occurrences of the test item in the training split
 SHOWN = ("hr@10", "ndcg@10")
 
@@ -19,26 +19,27 @@ SHOWN = ("hr@10", "ndcg@10")
 def group_metrics(test: Evaluation, histories: Histories) -> dict[str, list[dict[str, Any]]]:
     """Test metrics by length of the training history, and by popularity of the test item.
 
-    The training history is all but a user's last two items; popularity is how often the test
-    item occurs in all of these, 0 for a cold item.  Groups without users are left out.
+    The training history is what the split trains on of a user, under leave-one-out all but the
+    last two items; popularity is how often the test item occurs in all of these, 0 for a cold
+    item.  Groups without users are left out.
     """
-    known = histories.lengths - HELD_OUT["valid"]  # [U]
+    known = counts_below(histories, READ)  # [U]
     return {
-        "length": by(known, LENGTHS, test),
+        "length": by(known[test.users], LENGTHS, test),
         "popularity": by(target_counts(histories), COUNTS, test),
     }
 
 
 def target_counts(histories: Histories) -> IntArray:
-    """[U] occurrences of each user's test item in the training split."""
+    """[T] occurrences of each test item in the training split."""
     train = train_split(histories).items.numpy()
     counts = np.bincount(train, minlength=histories.num_items + 1)
-    of_target: IntArray = counts[histories.items[histories.offsets[1:] - HELD_OUT["test"]]]
+    of_target: IntArray = counts[histories.items[evaluation_rows(histories, "test", 1).target]]
     return of_target
 
 
 def by(values: IntArray, starts: tuple[int, ...], test: Evaluation) -> list[dict[str, Any]]:
-    """A group for each range of values, [U], that begins at one of `starts`; the last is open."""
+    """A group for each range of values, [T], that begins at one of `starts`; the last is open."""
     rows = []
     for low, after in zip(starts, (*starts[1:], None), strict=True):
         inside = values >= low if after is None else (values >= low) & (values < after)
@@ -49,7 +50,7 @@ def by(values: IntArray, starts: tuple[int, ...], test: Evaluation) -> list[dict
 
 
 def of(test: Evaluation, inside: BoolArray) -> dict[str, float]:
-    """{"excluded/hr@10": ...} of the users inside, [U] bool."""
+    """{"excluded/hr@10": ...} of the targets inside, [T] bool."""
     rules = {"excluded": test.excluded, "ranked": test.ranked}
     by_rule = {rule: metrics(ranks[inside]) for rule, ranks in rules.items()}
     return {f"{rule}/{name}": by_rule[rule][name] for rule in by_rule for name in SHOWN}

@@ -14,7 +14,8 @@ import pandas as pd
 import torch
 from recbole.config import Config as StockConfig
 
-from experiments.data.histories import Histories
+from experiments.data.held_out import train_split
+from experiments.data.histories import Histories, IntArray
 from experiments.errors import UsageError
 
 
@@ -101,15 +102,40 @@ def quiet() -> Iterator[None]:
 
 
 def write_atomic_file(histories: Histories, folder: Path, name: str) -> None:
-    """folder/name/name.inter for RecBole's Dataset: our numbers as tokens, positions as times."""
+    """folder/name/name.inter for RecBole's Dataset: our numbers as tokens, positions as times.
+
+    RecBole splits it leave-one-out.  Where our split is another one, the file has the training
+    part alone and two interactions behind it that stand for the held-out ones.
+    """
     target = folder / name
     target.mkdir(parents=True)
+    items = histories.items
     users = np.repeat(np.arange(histories.num_users), histories.lengths)
+    if histories.parts is not None:
+        users, items = with_places_to_hold_out(histories)
     table = pd.DataFrame(
         {
             "user_id:token": users,
-            "item_id:token": histories.items,
-            "timestamp:float": range(len(histories.items)),
+            "item_id:token": items,
+            "timestamp:float": range(len(items)),
         }
     )
     table.to_csv(target / f"{name}.inter", sep="\t", index=False)
+
+
+def with_places_to_hold_out(histories: Histories) -> tuple[IntArray, IntArray]:
+    """[N] users and items: each user's training items, and the last of them twice more.
+
+    An item that nobody is trained on is all that a further user has, three times: RecBole gives
+    it a number, and has no training row of that user.
+    """
+    train = train_split(histories)
+    items, ends = train.items.numpy(), train.offsets.numpy()[1:]
+    users = np.repeat(np.arange(len(ends)), np.diff(train.offsets.numpy()))
+    unknown = np.setdiff1d(np.arange(1, histories.num_items + 1), items)
+    more = np.concatenate([np.arange(len(ends)), len(ends) + np.arange(len(unknown))])
+    held_out = np.concatenate([items[ends - 1], unknown])
+    users = np.concatenate([users, np.repeat(more, 2), more[len(ends) :]])
+    items = np.concatenate([items, np.repeat(held_out, 2), unknown])
+    order = np.argsort(users, kind="stable")
+    return users[order], items[order]

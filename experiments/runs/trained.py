@@ -20,9 +20,10 @@ from torch import Tensor
 from augment import Sequences
 from experiments.config.plugin import load_plugin
 from experiments.config.run_config import Config
+from experiments.data.held_out import Read
 from experiments.data.histories import IntArray
 from experiments.errors import UsageError, unknown
-from experiments.evaluation.export import Read, item_vectors, user_vectors
+from experiments.evaluation.export import item_vectors, user_vectors
 from experiments.storage.run_folder import RunFolder, existing_run
 from experiments.training.reload import reload
 from models.recbole_plug import SASRec
@@ -166,12 +167,17 @@ class TrainedRun:
     def user_embeddings(self, split: Read = "all") -> Floats:
         """[num_users, d] float32, in the order of `user_ids`: the state after a user's history.
 
-        split: how much of it is read: "all", or what the evaluation of "test" or "valid" reads.
+        split: how much of it is read: "all", or what the evaluation of "test" or "valid" reads;
+        NaN for a user of whom that is nothing, who may be under a temporal split.
         """
         if split not in ("all", "test", "valid"):
             raise UsageError(f"split: {unknown(split, ['all', 'test', 'valid'])}")
         length = self.config.encoder.max_length
-        return user_vectors(self._own("user_embeddings"), self._run.histories, split, length)
+        model, histories = self._own("user_embeddings"), self._run.histories
+        vectors, users = user_vectors(model, histories, split, length)
+        embeddings = np.full((histories.num_users, vectors.shape[1]), np.nan, np.float32)
+        embeddings[users] = vectors
+        return embeddings
 
     def similar_items(self, item: str, k: int = 10) -> pd.DataFrame:
         """The k items whose embeddings have the highest cosine with this one's."""

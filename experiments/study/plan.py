@@ -12,8 +12,9 @@ from experiments.aliases import current
 from experiments.config.resolve import resolve
 from experiments.config.run_config import Config, config_sha256
 from experiments.config.typed import build
-from experiments.data.catalogue import DatasetSpec, load
+from experiments.data.catalogue import DatasetSpec, data_sha256, load
 from experiments.data.features import files_sha256
+from experiments.data.split import LeaveOneOut, SplitConfig
 from experiments.errors import UsageError
 from experiments.storage.hashing import cached_file_sha256, json_sha256
 from experiments.storage.yaml_file import as_text
@@ -22,10 +23,10 @@ from experiments.study.variants import Fields, Variant, variants
 from experiments.training.build import with_features
 from models.tasks import FeatureTask
 
-READABLE: set[tuple[str, str, int]] = set()
-"""Data, features and their width that this process has read without an error."""
-ORDERED: set[tuple[str, str]] = set()
-"""Data and orders of ties that it has read without an error."""
+READABLE: set[tuple[str, SplitConfig, str, int]] = set()
+"""Data, their split, features and their width that this process has read without an error."""
+SPLIT: set[tuple[str, str, SplitConfig]] = set()
+"""Data, orders of ties and splits that it has read without an error."""
 
 
 @dataclass(frozen=True)
@@ -105,10 +106,11 @@ def planned(variant: Variant, dataset: str, seed: int, data_dir: Path | None) ->
     except UsageError as error:
         raise UsageError(f"{variant.label} on {dataset}: {error}") from None
     sha256 = config_sha256(config)
-    data = cached_file_sha256(spec.path)
-    if config.ties != "file" and (data, config.ties) not in ORDERED:
-        load(spec, config.ties)  # these data may have no times
-        ORDERED.add((data, config.ties))
+    data = data_sha256(spec, config.split, cached_file_sha256)
+    read = (data, config.ties, config.split)
+    if read[1:] != (Config.ties, LeaveOneOut()) and read not in SPLIT:
+        load(spec, config.ties, config.split)  # these data may have no times
+        SPLIT.add(read)
     name = identity(sha256, data, features_sha256(config, spec))
     similar = f"{dataset} {variant.model} {config.examples}"
     return Trial(name, dataset, seed, variant, sha256, data, similar, config.epochs)
@@ -127,9 +129,10 @@ def features_sha256(config: Config, spec: DatasetSpec) -> dict[str, str]:
     tasks = [task for task in config.contrast if isinstance(task, FeatureTask) and task.weight]
     hashes = {task.name: files_sha256(task.sources(), spec, task.name) for task in tasks}
     for task in tasks:
-        key = (cached_file_sha256(spec.path), hashes[task.name], task.feature_dim)
+        data = data_sha256(spec, config.split, cached_file_sha256)
+        key = (data, config.split, hashes[task.name], task.feature_dim)
         if key not in READABLE:
-            with_features(task, load(spec), spec)
+            with_features(task, load(spec, split=config.split), spec)
             READABLE.add(key)
     return hashes
 

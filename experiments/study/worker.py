@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from experiments.config.run_config import Config, config_sha256
-from experiments.data.catalogue import DatasetSpec
+from experiments.data.catalogue import DatasetSpec, data_sha256
 from experiments.errors import RunFailed, UsageError
 from experiments.metric_names import TEST_NDCG10, VALID_NDCG10
 from experiments.record.from_run import failed_line, finished_line, pruned_line
@@ -140,7 +140,7 @@ class Worker:
             raise RunFailed(f"on this machine: {error}") from None
         if config_sha256(config) != trial.config_sha256:
             raise RunFailed("this code resolves the trial to another configuration than planned")
-        if cached_file_sha256(spec.path) != trial.data_sha256:
+        if data_sha256(spec, config.split, cached_file_sha256) != trial.data_sha256:
             raise RunFailed(f"{spec.path}: not the data that the trial was planned on")
         track = of_trial(self.track, self.study, trial.dataset, trial.variant.label, trial.seed)
         return replace(config, track=track), spec

@@ -53,7 +53,9 @@ def write_result(
         "seconds": {name: round(value, 3) for name, value in seconds.items()},
         "targets_per_second": round(progress.targets / max(progress.train_seconds, 1e-9), 1),
         "peak_rss_mb": peak_rss_mb(),
-        "users": run.histories.num_users,
+        "users": len(np.unique((valid if test is None else test).users)),
+        "targets": {name: len(evaluation.users) for name, evaluation in splits.items()},
+        **({"split": run.histories.counts} if run.histories.counts else {}),
         "targets_seen": {name: evaluation.targets_seen for name, evaluation in splits.items()},
         "metrics": {name: evaluation.metrics() for name, evaluation in splits.items()},
     }
@@ -68,12 +70,12 @@ def write_result(
 
 
 def save_ranks(path: Path, run: Run, test: Evaluation) -> None:
-    """Each test user's rank under each rule; inf is a target that was seen before."""
+    """The rank of each test target under each rule, and whose it is; inf was seen before."""
 
     def write(temporary: Path) -> None:
         with temporary.open("wb") as file:
             arrays: dict[str, Any] = {
-                "user_ids": run.histories.user_ids.astype(np.str_),
+                "user_ids": run.histories.user_ids[test.users].astype(np.str_),
                 **test.ranks,
             }
             np.savez_compressed(file, **arrays)

@@ -11,9 +11,11 @@ from torch import nn
 
 from augment.examples import prefix_rows, window_rows
 from experiments.config.run_config import Config, settings_sha256
-from experiments.data.batches import Split, TrainingBatches, train_split
+from experiments.data.batches import TrainingBatches
 from experiments.data.catalogue import DatasetSpec, load
+from experiments.data.held_out import Split, train_split
 from experiments.data.histories import Histories
+from experiments.data.split import LeaveOneOut, SplitConfig
 from experiments.errors import UsageError
 from experiments.evaluation.ranking import Asked, Evaluation, evaluate
 from experiments.training.build import AnyModel, build_model
@@ -100,7 +102,7 @@ def prepare(config: Config, spec: DatasetSpec, shard: Shard = ALONE) -> Run:
     started = time.perf_counter()
     device = choose_device(config.train.device)
     check_precision(config.train.precision, device)
-    histories = load(spec, config.ties)
+    histories = load(spec, config.ties, config.split)
     train_items = train_split(histories)
     make_rows = prefix_rows if config.examples == "prefixes" else window_rows
     rows = make_rows(train_items, config.encoder.max_length)
@@ -108,8 +110,8 @@ def prepare(config: Config, spec: DatasetSpec, shard: Shard = ALONE) -> Run:
     repeat_exactly(device, or_say=not isinstance(model, SASRec))
     if not len(rows) and trained(model):
         raise UsageError(
-            f"{spec.path}: nothing to train on: no user has four interactions (the last two of "
-            "each are validation and test, and a first item has nothing before it)"
+            f"{spec.path}: nothing to train on: no user has {enough(config.split)}, and a first "
+            "item has nothing before it"
         )
     settings = config.train
     batches = TrainingBatches(
@@ -127,6 +129,13 @@ def prepare(config: Config, spec: DatasetSpec, shard: Shard = ALONE) -> Run:
         raise UsageError(f"model: {config.model} cannot be trained by several processes")
     seconds = time.perf_counter() - started
     return Run(config, histories, device, model, batches, seconds, shard)
+
+
+def enough(split: SplitConfig) -> str:
+    """What a user needs to be trained on."""
+    if isinstance(split, LeaveOneOut):
+        return "four interactions: the last two of each are validation and test"
+    return "two interactions in the training part"
 
 
 def trained(model: nn.Module) -> bool:

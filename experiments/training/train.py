@@ -6,6 +6,7 @@ from typing import Any
 
 from experiments.config.run_config import Config, config_tree, tree_sha256
 from experiments.data.catalogue import DatasetSpec
+from experiments.data.splitting import described
 from experiments.metric_names import flat
 from experiments.storage.checkpoint import load_weights, save_weights
 from experiments.storage.lock import sole_writer
@@ -92,6 +93,8 @@ def announce(run: Run, folder: RunFolder) -> None:
         f"{len(data.items)} interactions"
         + (f" ({data.users_left_out} users with fewer than 3 left out)" * (data.users_left_out > 0))
     )
+    if data.counts:
+        print("\n".join(described(config.split, data.counts)))
     print(
         f"examples: {config.examples}, {run.batches.rows.targets} targets in {len(run.batches)} "
         f"batches an epoch, seed {config.seed}, {run.device} -> {folder.path}",

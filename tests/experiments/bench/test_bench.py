@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from augment.examples import Rows
 from experiments.bench.bound import epoch_flops
 from experiments.bench.compare import SUBJECTS, ratios, seconds_per_target
 from experiments.bench.measure import WARM_UP, Measured, Subject, time_steps
@@ -18,7 +19,6 @@ from experiments.bench.scale import Case, cases, growth_table, plot, scale, writ
 from experiments.cli.main import main
 from experiments.config.resolve import presets
 from experiments.config.run_config import Config
-from experiments.data.batches import Rows
 from models.encoders import SelfAttentionConfig
 from tests.experiments.small_data import planted, write_text
 

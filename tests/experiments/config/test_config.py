@@ -22,6 +22,7 @@ from tests.experiments.small_data import planted, write_text
 MODELS = [*presets(), "popularity", "repeat-last", "recbole:GRU4Rec"]
 CHOICES = {  # another value for every field that takes one of some words, or none
     "ties": "shuffled",
+    "split.kind": "temporal",
     "examples": "windows",
     "train.clip_norm": 1.0,
     "encoder.kind": "gru",

@@ -42,7 +42,7 @@ def test_groups_are_those_of_a_plain_loop(users: Users, seed: int) -> None:
     draw = np.random.default_rng(seed)
     ranked = draw.integers(2, 60, len(users)) / 2
     excluded = np.where(draw.random(len(users)) < 0.2, np.inf, np.maximum(ranked - 3, 1))
-    test = Evaluation(ranked, excluded, int(np.isinf(excluded).sum()))
+    test = Evaluation(ranked, excluded, int(np.isinf(excluded).sum()), np.arange(len(users)))
     train = [item for history in users for item in history[:-2]]
     found = group_metrics(test, histories_of(users))
     assert found["length"] == slow_rows([len(h) - 2 for h in users], LENGTHS, test)
@@ -51,7 +51,7 @@ def test_groups_are_those_of_a_plain_loop(users: Users, seed: int) -> None:
 
 def test_a_cold_item_is_a_group_of_its_own_and_empty_groups_are_left_out() -> None:
     users = [[1, 2, 9], [1, 2, 1]]  # 9 is nobody's training item, 1 is both users'
-    test = Evaluation(np.array([1.0, 30.0]), np.array([1.0, np.inf]), 1)
+    test = Evaluation(np.array([1.0, 30.0]), np.array([1.0, np.inf]), 1, np.arange(2))
     found = group_metrics(test, histories_of(users))
     assert [(row["from"], row["to"], row["users"]) for row in found["length"]] == [(1, 4, 2)]
     cold, known = found["popularity"]

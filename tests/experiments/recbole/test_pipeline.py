@@ -12,7 +12,7 @@ import torch
 from recbole.data import create_dataset, data_preparation
 from recbole.trainer import Trainer
 
-from experiments.data.batches import train_split
+from experiments.data.held_out import train_split
 from experiments.data.histories import Histories
 from experiments.evaluation.ranking import evaluate
 from experiments.recbole.config import recbole_config, write_atomic_file

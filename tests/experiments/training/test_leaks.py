@@ -3,15 +3,31 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from experiments.config.resolve import presets
-from tests.experiments.small_data import ATTRIBUTES, ITEMS, SMALL, planted, train, write_text
+from tests.experiments.small_data import (
+    ATTRIBUTES,
+    ITEMS,
+    SMALL,
+    Users,
+    planted,
+    train,
+    write_text,
+)
 
 USERS = planted()
 OTHERS = [[*items[:-2], *((item + 6) % ITEMS + 1 for item in items[-2:])] for items in USERS]
 """Other validation and test items.  Every item is in some training history either way."""
+LATER = 1000  # what comes in the last two places comes after everything else
+SPLITS = {
+    "time": ("temporal", "--split.quantile=0.8", "--split.validation_quantile=0.8"),
+    "users": ("temporal", "--split.quantile=0.7", "--split.validation=users"),
+    "last_train_item": ("temporal", "--split.quantile=0.7", "--split.validation=last_train_item"),
+    "files": ("files",),
+}
 
 
 def test_the_held_out_items_differ_and_the_catalogue_does_not() -> None:
@@ -19,21 +35,67 @@ def test_the_held_out_items_differ_and_the_catalogue_does_not() -> None:
     assert {item for items in USERS for item in items[:-2]} == set(range(1, ITEMS + 1))
 
 
+def of_both(folder: Path, *arguments: str) -> tuple[list[bytes], list[dict[str, Any]]]:
+    """Weights and metrics of the runs on the data in folder/one and folder/other."""
+    weights, metrics = [], []
+    for name in ("one", "other"):
+        (folder / name / "planted_item2attributes.json").write_text(ATTRIBUTES)
+        found = train(folder / name, folder / name / "run", "--track.mode=disabled", *arguments)
+        weights.append((folder / name / "run" / "model.safetensors").read_bytes())
+        metrics.append(found["metrics"])
+    return weights, metrics
+
+
 @pytest.mark.parametrize("model", [*presets(), "popularity"])
 def test_other_held_out_items_leave_the_same_model(model: str, tmp_path: Path) -> None:
     epochs = () if model == "popularity" else ("--epochs=1", *SMALL)
-    weights, metrics = [], []
     for name, users in (("one", USERS), ("other", OTHERS)):
         write_text(tmp_path / name, "planted", users)
-        (tmp_path / name / "planted_item2attributes.json").write_text(ATTRIBUTES)
-        found = train(
-            tmp_path / name,
-            tmp_path / name / "run",
-            f"--model={model}",
-            "--track.mode=disabled",
-            *epochs,
-        )
-        weights.append((tmp_path / name / "run" / "model.safetensors").read_bytes())
-        metrics.append(found["metrics"])
+    weights, metrics = of_both(tmp_path, f"--model={model}", *epochs)
     assert weights[0] == weights[1]
     assert metrics[0] != metrics[1]
+
+
+def rows_of(users: Users, part: slice, first: int) -> list[str]:
+    """user, item and time of those places of each history, user after user."""
+    return [
+        f"{user}\t{item}\t{first + place}\n"
+        for user, items in enumerate(users, start=1)
+        for place, item in enumerate(items[part])
+    ]
+
+
+def write_inter(path: Path, rows: list[str]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("user_id:token\titem_id:token\ttimestamp:float\n" + "".join(rows))
+
+
+def write_timed(folder: Path, users: Users) -> None:
+    """The last item of each user comes after all others, and the one before it in between."""
+    parts = {"train": slice(None, -2), "valid": slice(-2, -1), "test": slice(-1, None)}
+    rows = {
+        part: rows_of(users, places, number * LATER)
+        for number, (part, places) in enumerate(parts.items())
+    }
+    for part, of_part in rows.items():
+        write_inter(folder / "planted" / f"planted.{part}.inter", of_part)
+    write_inter(folder / "planted.inter", [row for of_part in rows.values() for row in of_part])
+
+
+@pytest.mark.parametrize("model", ["popularity", "coserec", "duorec", "iclrec", "same-user"])
+@pytest.mark.parametrize("split", SPLITS)
+def test_other_items_after_the_cut_leave_the_same_model(
+    model: str, split: str, tmp_path: Path
+) -> None:
+    """`coserec` mines correlations, `duorec` same targets, `iclrec` clusters."""
+    kind, *fields = SPLITS[split]
+    for name, users in (("one", USERS), ("other", OTHERS)):
+        write_timed(tmp_path / name, users)
+        if kind == "files":
+            (tmp_path / name / "planted.inter").unlink()
+    epochs = () if model == "popularity" else ("--epochs=1", *SMALL)
+    weights, metrics = of_both(
+        tmp_path, f"--model={model}", f"--split.kind={kind}", *fields, *epochs
+    )
+    assert weights[0] == weights[1]
+    assert metrics[0]["test"] != metrics[1]["test"]

@@ -260,7 +260,8 @@ def test_the_weights_of_the_best_epoch_are_evaluated_and_not_those_of_the_last(s
 def test_the_best_epoch_is_that_of_ndcg_at_10_with_seen_items_excluded(data, tmp_path, monkeypatch):
     """Ranks by which every other metric, and the other rule, would choose another epoch."""
     rng = np.random.default_rng(SELECTIVE)
-    made = [Evaluation(*rng.integers(1, 25, (2, 8)).astype(float), 0) for _ in range(6)]
+    drawn = [rng.integers(1, 25, (2, 8)).astype(float) for _ in range(6)]
+    made = [Evaluation(*ranks, 0, np.arange(8)) for ranks in drawn]
     scores = [one.metrics() for one in made]
     chosen = {
         (rule, name): int(np.argmax([score[rule][name] for score in scores]))

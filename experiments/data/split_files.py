@@ -1,0 +1,209 @@
+"""A data set that comes split: NAME.train.inter, NAME.valid.inter and NAME.test.inter."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from experiments.data.histories import READ, TEST, TRAIN, VALID, IntArray
+from experiments.data.ids import id_order, unusable
+from experiments.data.interactions import Interactions, StrArray, TimeArray
+from experiments.data.layout import Layout, read_layout
+from experiments.data.titles import read_titles, text_table
+from experiments.errors import UsageError
+from experiments.storage.hashing import file_sha256, json_sha256
+
+PARTS = {"train": TRAIN, "valid": VALID, "test": TEST}
+LISTS = "item_id_list"  # RecBole's benchmark files: a row is a history and the item after it
+Row = tuple[list[str], str]
+Sequence = tuple[list[str], list[int]]  # items and their parts
+
+
+def split_files(path: Path) -> dict[str, Path]:
+    """The three files of the data set that has this one.
+
+    Errors: UsageError that names the ones that are missing.
+    """
+    name = path.name.removesuffix(".train.inter") if is_part(path) else path.stem
+    files = {part: path.with_name(f"{name}.{part}.inter") for part in PARTS}
+    if missing := [file.name for file in files.values() if not os.path.isfile(file)]:
+        raise UsageError(
+            f"split.kind: files needs {', '.join(file.name for file in files.values())} in "
+            f"{path.parent}; there is no {' and no '.join(missing)}"
+        )
+    return files
+
+
+def is_part(path: Path) -> bool:
+    """Is this the training file of a data set that comes split?"""
+    return path.name.endswith(".train.inter")
+
+
+def sha256_of(path: Path, hashed: Callable[[Path], str] = file_sha256) -> str:
+    """Of all three files of the data set that has this one."""
+    return json_sha256([hashed(file) for file in split_files(path).values()])
+
+
+def read_split_files(path: Path) -> Interactions:
+    """The interactions of the three files, with the part that each file says.
+
+    Rows are user_id, item_id and timestamp, or without times in the order of the file; or
+    user_id (or session_id), item_id_list and item_id, as in RecBole's benchmark files, which tell
+    whole histories: of a user that no training row has, the first list is read only.
+    Errors: UsageError where files share interactions, where an earlier file holds what is later
+    in time, and for lists that are no history.
+    """
+    files = split_files(path)
+    layouts = {part: read_layout(file) for part, file in files.items()}
+    lists = {part for part, layout in layouts.items() if LISTS in layout.names}
+    if lists and len(lists) < len(files):
+        raise UsageError(f"{path.parent}: only the {' and '.join(sorted(lists))} file has {LISTS}")
+    timed = all("timestamp" in layout.names for layout in layouts.values())
+    if lists:
+        users, items, parts = of_lists(files, layouts)
+        times = None
+    else:
+        users, items, parts, times = of_rows(files, layouts, timed)
+    title_file = files["train"].with_name(files["train"].name.replace(".train.inter", ".item"))
+    interactions = assembled(files["train"], users, items, parts, times)
+    if times is not None:
+        check_apart(files, interactions)
+    return Interactions(
+        **{**vars(interactions), "sha256": sha256_of(path), "titles": read_titles(title_file)}
+    )
+
+
+def of_rows(
+    files: dict[str, Path], layouts: dict[str, Layout], timed: bool
+) -> tuple[StrArray, StrArray, IntArray, TimeArray | None]:
+    """[N] user and item ids, parts and times, file after file."""
+    from experiments.data.read import read_interactions
+
+    users, items, parts, times = [], [], [], []
+    for part, file in files.items():
+        if timed:
+            found = read_interactions(file)
+            assert found.times is not None
+            users.append(found.user_ids[found.users])
+            items.append(found.item_ids[found.items])
+            times.append(found.times)
+        else:
+            table = text_table(file, layouts[part])
+            user_at = layouts[part].position(file, user_column(layouts[part]), "user")
+            item_at = layouts[part].position(file, "item_id", "item")
+            users.append(table[user_at].to_numpy(dtype=str))
+            items.append(table[item_at].to_numpy(dtype=str))
+        parts.append(np.full(len(users[-1]), PARTS[part]))
+    together = np.concatenate(times) if timed else None
+    return np.concatenate(users), np.concatenate(items), np.concatenate(parts), together
+
+
+def user_column(layout: Layout) -> str:
+    return "session_id" if "session_id" in layout.names else "user_id"
+
+
+def of_lists(
+    files: dict[str, Path], layouts: dict[str, Layout]
+) -> tuple[StrArray, StrArray, IntArray]:
+    """[N] user and item ids and parts, user after user, from rows of a list and what follows."""
+    told: dict[str, Sequence] = {}
+    for part, file in files.items():
+        layout, table = layouts[part], text_table(file, layouts[part])
+        names = (user_column(layout), LISTS, "item_id")
+        columns = [table[layout.position(file, name, name)].tolist() for name in names]
+        rows: dict[str, list[Row]] = {}
+        for user, history, target in zip(*columns, strict=True):
+            rows.setdefault(user, []).append((history.split(), target))
+        for user, of_user in rows.items():
+            told[user] = continued(told.get(user), of_user, PARTS[part], f"{file}, user {user!r}")
+    lengths = [len(items) for items, _ in told.values()]
+    users = np.repeat(np.array(list(told)), lengths)
+    items = np.array([item for sequence, _ in told.values() for item in sequence])
+    parts = np.array([part for _, sequence in told.values() for part in sequence])
+    return users, items, parts
+
+
+def continued(before: Sequence | None, rows: list[Row], part: int, where: str) -> Sequence:
+    """A user's items after the rows of a file: each list has to end what is known so far.
+
+    Shorter lists come first; those that are cut to one length may come in either order.
+    Errors: UsageError with the first list that continues nothing.
+    """
+    for order in (rows, rows[::-1]):
+        items, parts = (list(before[0]), list(before[1])) if before else ([], [])
+        for history, target in sorted(order, key=lambda row: len(row[0])):
+            if not items:
+                items = list(history)
+                parts = [TRAIN if part == TRAIN else READ] * len(items)
+            if items[len(items) - len(history) :] != history:
+                break
+            items.append(target)
+            parts.append(part)
+        else:
+            return items, parts
+    raise UsageError(
+        f"{where}: the {LISTS} {' '.join(history[:5])!r} ... does not continue the user's history "
+        "of the rows before it; each list has to be the history, or its end, before the item"
+    )
+
+
+def assembled(
+    source: Path, users: StrArray, items: StrArray, parts: IntArray, times: TimeArray | None
+) -> Interactions:
+    """Numbered and sorted by user, part and time; ties and what has no time in the given order."""
+    user_ids, of_user = numbered(users, f"{source}: a user's id")
+    item_ids, of_item = numbered(items, f"{source}: an item's id")
+    keys = (parts, of_user) if times is None else (times, parts, of_user)
+    order = np.lexsort(keys)
+    return Interactions(
+        source=str(source),
+        sha256="",
+        users=of_user[order],
+        items=of_item[order],
+        user_ids=user_ids,
+        item_ids=item_ids,
+        times=None if times is None else times[order],
+        parts=parts[order].astype(np.int8),
+    )
+
+
+def numbered(ids: StrArray, where: str) -> tuple[StrArray, IntArray]:
+    """The distinct ids in `id_order`, and the number of each of [N]."""
+    distinct, number = np.unique(ids, return_inverse=True)
+    if wrong := unusable(distinct.tolist()):
+        raise UsageError(f"{where} {wrong[1]}")
+    order = id_order(distinct)
+    return distinct[order], np.argsort(order)[number]
+
+
+def check_apart(files: dict[str, Path], interactions: Interactions) -> None:
+    """Errors: UsageError for files that share interactions or overlap in a user's time."""
+    users, items, parts = interactions.users, interactions.items, interactions.parts
+    times = interactions.times
+    assert parts is not None
+    assert times is not None
+    name = {part: files[key].name for key, part in PARTS.items()}
+    by_what = np.lexsort((parts, times, items, users))
+    same = np.ones(len(users) - 1, dtype=np.bool_)
+    for column in (users, items, times):
+        same &= column[by_what][1:] == column[by_what][:-1]
+    shared = same & (parts[by_what][1:] != parts[by_what][:-1])
+    if shared.any():
+        first, second = by_what[int(np.argmax(shared)) + np.arange(2)].tolist()
+        user, item = interactions.user_ids[users[first]], interactions.item_ids[items[first]]
+        raise UsageError(
+            f"{name[int(parts[first])]} and {name[int(parts[second])]} share "
+            f"{int(shared.sum()):,} interactions, such as user {user}, item {item}: a target must "
+            "not be trained on"
+        )
+    falls = (times[1:] < times[:-1]) & (users[1:] == users[:-1])
+    if falls.any():
+        at = int(np.argmax(falls))
+        raise UsageError(
+            f"{name[int(parts[at])]} has an interaction of user "
+            f"{interactions.user_ids[users[at]]} that is later than one in "
+            f"{name[int(parts[at + 1])]}: files must follow each other in a user's time"
+        )
