@@ -53,6 +53,9 @@ ADDED: Mapping[str, Any] = {
     "evaluate.score0": False,
     "evaluate.beyond": False,
     "split": {"kind": "leave_one_out"},
+    "contrast.*.momentum": None,
+    "contrast.*.positive_weights": {},
+    "contrast.*.positive": "other_user",
 }
 """Fields that came later, by dotted name, and the value that leaves everything as it was before:
 with it, a field is no part of a hash.  `contrast.*.NAME` is a field of any task."""

@@ -22,7 +22,7 @@ from augment.correlation import CountNeighbours, counted_neighbours
 from augment.operator import moving, operator_names
 from augment.sequences import Sequences, random_below
 from augment.views import apply_chosen, either
-from models.tasks.task import Batch
+from models.tasks.step import Batch
 
 
 @dataclass(frozen=True)

@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 
 from augment import Sequences, identity_rate
 from augment.views import unchanged
-from models.tasks import Batch, Task, TaskLoss, View
+from models.one_pass import TaskStep
+from models.tasks import TaskLoss, View
 
 
 @torch.no_grad()
 def task_metrics(
-    task: Task,
-    result: TaskLoss,
-    views: Sequence[View],
-    encoded: list[Tensor],
-    batch: Batch,
-    diagnose: bool,
+    one: TaskStep, result: TaskLoss, encoded: Mapping[str, Tensor], diagnose: bool
 ) -> dict[str, Tensor]:
     """contrast/<task>/<name> for every scalar of a task; those that cost extra with `diagnose`."""
     scalars = {"loss": result.value.detach(), **result.metrics}
     if diagnose:
-        scalars["weight"] = torch.tensor(task.weight)
-        scalars |= task.diagnose(encoded, batch)
-        scalars |= identity_rates(batch.histories, views)
-    return {f"contrast/{task.name}/{name}": value for name, value in scalars.items()}
+        scalars["weight"] = torch.tensor(one.task.weight)
+        scalars |= one.task.diagnose(encoded, one.step)
+        scalars |= identity_rates(one.step.batch.histories, list(one.named().values()))
+    return {f"contrast/{one.task.name}/{name}": value for name, value in scalars.items()}
 
 
 def identity_rates(histories: Sequences, views: Sequence[View]) -> dict[str, Tensor]:

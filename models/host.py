@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Iterator
+import functools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -18,20 +19,33 @@ from models.diagnostics import task_metrics
 from models.encoders import EncoderConfig, build_encoder
 from models.encoders.passes import Request, encode_together
 from models.losses.next_item import Items, NextItemLoss, NoNextItem
+from models.momentum import MomentumCopy
 from models.one_pass import Encoded, HistoryStates, Name, TaskStep, to_encode
 from models.shard import Shard
 from models.snapshot import Pooling, Snapshot
-from models.tasks import Batch, EncodingRequest, ItemEmbeddings, Sizes, Task, View
-from models.tasks.task import refuse_equal_names
+from models.tasks import (
+    Batch,
+    EncodingRequest,
+    HistoryState,
+    ItemEmbeddings,
+    ParameterGroup,
+    Sizes,
+    Step,
+    Task,
+    View,
+)
+from models.tasks.task import check_shared_views, refuse_equal_names, second_parameters
 
 
 @dataclass(frozen=True)
 class Losses:
-    """The loss of one batch: their sum, its weighted parts, and scalars for the history."""
+    """The loss of one batch: their sum, its weighted parts, scalars for the history, and what the
+    tasks drew for it."""
 
     total: Tensor
     parts: dict[str, Tensor]
     metrics: dict[str, Tensor]
+    steps: tuple[TaskStep, ...] = ()
 
 
 class Host(nn.Module):
@@ -75,6 +89,7 @@ class Host(nn.Module):
             raise ValueError("the encoder reads the times of items, and these data have none")
         self.tasks = nn.ModuleList(copy.deepcopy(task) for task in contrast if task.weight > 0.0)
         refuse_equal_names(self.contrastive_tasks())
+        check_shared_views(self.contrastive_tasks())
         self.own = Generator(device=device)  # negatives of one of several processes
         self.mined = train
         self.next_item.fit(train)
@@ -83,12 +98,22 @@ class Host(nn.Module):
         for task in self.contrastive_tasks():
             task.prepare(sizes)
             task.fit(train)
+        momenta = dict.fromkeys(
+            m for task in self.contrastive_tasks() for m in task.momentum_copies()
+        )
+        self.copies = nn.ModuleList(
+            MomentumCopy(momentum, self.encoder, self.item_embedding) for momentum in momenta
+        )
         self.augment = AugmentedInput(augment, encoder.max_length, count_neighbours)
         self.augment.fit(train)
 
     def contrastive_tasks(self) -> list[Task]:
         """The tasks with a weight above 0, in the order of the configuration."""
         return [task for task in self.tasks if isinstance(task, Task)]
+
+    def parameter_groups(self) -> list[ParameterGroup]:
+        """Weights that tasks want trained in another way than the rest."""
+        return [group for task in self.contrastive_tasks() for group in task.parameter_groups()]
 
     def objectives(self) -> int:
         """Parts that the loss of a batch has, at most."""
@@ -107,21 +132,35 @@ class Host(nn.Module):
 
     # The loss of a batch ---------------------------------------------------------------------
 
-    def losses(self, batch: Batch, rng: Generator, diagnose: bool = False) -> Losses:
+    def losses(
+        self,
+        batch: Batch,
+        rng: Generator,
+        diagnose: bool = False,
+        steps: Sequence[TaskStep] | None = None,
+    ) -> Losses:
         """Next-item loss plus each task's weighted loss, from one pass over batch and views.
 
         rng draws views, augmented inputs and negatives, and nothing else does.  diagnose adds
         the scalars that cost extra.  A task none of whose rows is in the batch has no part.
         In training the next-item loss reads the augmented input; views are made from the
         history itself.
+        steps: of the same batch's losses, to see the same views again.
         """
-        with record_function("contrast"):
-            steps = self.task_steps(batch, rng)
+        if steps is None:
+            self.move_copies()
+            with record_function("contrast"):
+                steps = self.task_steps(batch, rng)
         predicts = not isinstance(self.next_item, NoNextItem)
         read = self.augment(batch, rng) if self.training and predicts else batch
-        requests = {name: request for step in steps for name, request in step.requests.items()}
         encoded = self.one_pass(
-            to_encode(batch, read if predicts else None, requests, self.max_length)
+            to_encode(
+                batch.histories,
+                read.histories if predicts else None,
+                batch.labels is not None,
+                steps,
+                self.max_length,
+            )
         )
         parts: dict[str, Tensor] = {}
         metrics: dict[str, Tensor] = {}
@@ -133,53 +172,90 @@ class Host(nn.Module):
                 rate = identity_rate(batch.histories, read.histories)
                 metrics["train/augment/identity_rate"] = rate
         with record_function("contrast"):
-            for step in steps:
-                task = step.task
-                states = [
-                    self.resolve_request(name, request, encoded, batch, step.rows)
-                    for name, request in step.requests.items()
-                ]
-                result = task.loss(states, step.rows)
+            for one in steps:
+                task, found = one.task, self.answers(one, encoded, batch)
+                result = task.loss(found, one.step)
                 parts[task.name] = task.weight * result.value / self.shard.count
-                views = [view for view in step.requests.values() if isinstance(view, View)]
-                metrics |= task_metrics(task, result, views, states, step.rows, diagnose)
+                metrics |= task_metrics(one, result, found, diagnose)
         total = torch.stack(list(parts.values())).sum()
-        return Losses(total, parts, {"train/loss": self.shard.sum(total), **metrics})
+        metrics = {"train/loss": self.shard.sum(total), **metrics}
+        return Losses(total, parts, metrics, tuple(steps))
+
+    def second_step(self, losses: Losses, batch: Batch) -> Tensor | None:
+        """What the second step's weights descend after the step of `losses`; None for none.
+
+        The same views, encoded anew and without gradient.
+        """
+        steps = [one for one in losses.steps if second_parameters(one.task)]
+        if not steps:
+            return None
+        with torch.no_grad():
+            requests = to_encode(batch.histories, None, False, steps, self.max_length)
+            encoded = self.one_pass(requests)
+            answers = [self.answers(one, encoded, batch) for one in steps]
+        values = [
+            one.task.second_step(found, one.step) / self.shard.count
+            for one, found in zip(steps, answers, strict=True)
+        ]
+        return torch.stack(values).sum()
+
+    def trains_again(self) -> bool:
+        """Whether a task wants one more step on every batch."""
+        return any(task.trains_again() for task in self.contrastive_tasks())
 
     def task_steps(self, batch: Batch, rng: Generator) -> list[TaskStep]:
         """Every task that has rows in the batch, with its views drawn."""
-        taking_part = [(task, task.select_rows(batch)) for task in self.contrastive_tasks()]
-        return [
-            TaskStep(
-                task,
-                rows,
-                {(task.name, place): r for place, r in enumerate(task.views(rows, rng))},
-            )
-            for task, rows in taking_part
-            if len(rows)
-        ]
+        rows = [(task, task.select_rows(batch)) for task in self.contrastive_tasks()]
+        steps = [(task, Step(taking_part, rng)) for task, taking_part in rows if len(taking_part)]
+        return [TaskStep(task, step, task.requests(step)) for task, step in steps]
 
-    def one_pass(self, requests: dict[Name, Request]) -> Encoded:
-        """Encode this process's rows of every request."""
-        requests = {
+    def move_copies(self) -> None:
+        """Let the moving averages follow the weights of the steps so far."""
+        for mine in self.momentum_copies() if self.training else ():
+            mine.follow(self.encoder, self.item_embedding)
+
+    def momentum_copies(self) -> list[MomentumCopy]:
+        return [part for part in self.copies if isinstance(part, MomentumCopy)]
+
+    def one_pass(self, requests: Mapping[Name, Request]) -> Encoded:
+        """Encode this process's rows of every request, each by the model that it names."""
+        local = {
             name: replace(request, sequences=self.shard.local(request.sequences))
             for name, request in requests.items()
         }
+        own = {name: request for name, request in local.items() if request.momentum is None}
         with record_function("encoder"), self.autocast(self.item_embedding.weight.device):
-            return Encoded(encode_together(self.encoder, self.embed, requests), requests)
+            tensors = encode_together(self.encoder, self.embed, own)
+            for mine in self.momentum_copies():
+                keys = {n: r for n, r in local.items() if r.momentum == mine.momentum}
+                embed = functools.partial(self.embed, weight=mine.weight())
+                with torch.no_grad():
+                    tensors |= encode_together(mine.encoder, embed, keys)
+        return Encoded(tensors, local)
 
-    def resolve_request(
+    def answers(self, one: TaskStep, encoded: Encoded, batch: Batch) -> dict[str, Tensor]:
+        """What a task asked for, by its names."""
+        return {
+            key: self.answer((one.task.name, key), request, encoded, batch, one.step.batch)
+            for key, request in one.requests.items()
+        }
+
+    def answer(
         self, name: Name, request: EncodingRequest, encoded: Encoded, batch: Batch, rows: Batch
     ) -> Tensor:
-        """What a task asked for: its encoded view, the batch's own states, or embeddings."""
-        if isinstance(request, View):
-            return self.shard.everyone(encoded.tensors[name], len(request.sequences))
+        """An encoded view, one that another task asked for, the batch's own states, embeddings."""
         if isinstance(request, ItemEmbeddings):
             return self.items().vectors(request.items)
-        own = encoded.histories()
-        local_states = own.last() if request.pooling == "last" else own.mean()
-        states = self.shard.everyone(local_states, len(batch))
-        return states if rows is batch or batch.final is None else states[batch.final]
+        if isinstance(request, HistoryState):
+            local_states = encoded.histories().of(request.pooling)
+            states = self.shard.everyone(local_states, len(batch))
+            return states if rows is batch or batch.final is None else states[batch.final]
+        positions = self.max_length
+        if isinstance(request, View):
+            positions, number = request.positions or positions, len(request.sequences)
+        else:
+            name, number = (request.task, request.view), len(rows)
+        return self.shard.everyone(encoded.view(name, request.pooling, positions), number)
 
     def next_item_loss(self, own: HistoryStates, batch: Batch, rng: Generator) -> Tensor:
         """This process's share of the mean over the batch's targets."""
@@ -212,10 +288,13 @@ class Host(nn.Module):
 
     # Items and scores ------------------------------------------------------------------------
 
-    def embed(self, items: Tensor) -> Tensor:
-        """Item numbers of any shape to vectors; MASK takes the last row."""
+    def embed(self, items: Tensor, weight: Tensor | None = None) -> Tensor:
+        """Item numbers of any shape to vectors; MASK takes the last row.
+
+        weight: of a moving average of the model, in the place of its own.
+        """
         rows = torch.where(items == MASK, self.num_items + 1, items)
-        weight = self.item_embedding.weight
+        weight = self.item_embedding.weight if weight is None else weight
         return F.embedding(rows, weight, padding_idx=0, sparse=self.sparse_rows)
 
     def items(self) -> Items:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,12 +10,12 @@ from torch import Tensor
 
 from augment import Sequences
 from models.encoders.encoder import at_last
-from models.encoders.passes import Request, mean_over_real
-from models.tasks import Batch, EncodingRequest, HistoryState, Task, View
+from models.encoders.passes import Request, Want, mean_over_real, pooled
+from models.tasks import HistoryState, Requests, SharedView, Step, Task, View
 
-Name = tuple[str, int] | Literal["input", "histories"]
-"""Of what a task asks for: the task's name, and the place in what its `views` gave.  input: what
-the next-item loss reads.  histories: the batch itself, where that is something else."""
+Name = tuple[str, str] | Literal["input", "histories"]
+"""Of what a task asks for: the task's name, and its name for the request.  input: what the
+next-item loss reads.  histories: the batch itself, where that is something else."""
 
 
 @dataclass(frozen=True)
@@ -31,42 +31,61 @@ class HistoryStates:
             at_last(self.states, self.histories.lengths) if self.states.dim() == 3 else self.states
         )
 
-    def mean(self) -> Tensor:
-        """[B, d]: the mean over real items."""
-        return mean_over_real(self.states, self.histories)
+    def of(self, pooling: Literal["last", "mean", "all"]) -> Tensor:
+        """[B, d], or [B, L, d] for all."""
+        if pooling == "last":
+            return self.last()
+        return self.states if pooling == "all" else mean_over_real(self.states, self.histories)
 
 
 @dataclass(frozen=True)
 class TaskStep:
-    """A task, the rows of the batch that take part in it, and what it asks for, by name."""
+    """A task, its step, and what it asks for."""
 
     task: Task
-    rows: Batch
-    requests: dict[Name, EncodingRequest]
+    step: Step
+    requests: Requests
+
+    def named(self) -> dict[Name, View]:
+        """The views that it has encoded, by their names in the pass."""
+        views = {key: one for key, one in self.requests.items() if isinstance(one, View)}
+        return {(self.task.name, key): view for key, view in views.items()}
 
 
 def to_encode(
-    batch: Batch, read: Batch | None, requested: Mapping[Name, EncodingRequest], max_length: int
+    batch: Sequences, read: Sequences | None, scored: bool, steps: Sequence[TaskStep], most: int
 ) -> dict[Name, Request]:
     """States of `read`, states of `batch` where a task wants them, and every view.
 
-    read: what the next-item loss reads; None where there is none.  Where it is the batch itself,
-          its states are the tasks' too.
+    read:   what the next-item loss reads; None where there is none.  Where it is the batch
+            itself, its states are the tasks' too.
+    scored: whether it reads the state at every position.
+    most:   items that a history may have.
     """
-    poolings = {r.pooling for r in requested.values() if isinstance(r, HistoryState)}
-    states: Literal["all", "last"] = "last"
-    if batch.labels is not None or "mean" in poolings:
-        states = "all"
+    asked = [request for one in steps for request in one.requests.values()]
+    poolings = {request.pooling for request in asked if isinstance(request, HistoryState)}
+    states: Literal["all", "last"] = "all" if scored or poolings - {"last"} else "last"
     requests: dict[Name, Request] = {}
     if read is not None:
-        requests["input"] = Request(read.histories, states)
+        requests["input"] = Request(read, states)
     if poolings and read is not batch:
-        requests["histories"] = Request(batch.histories, states)
-    for name, view in requested.items():
-        if isinstance(view, View):
-            positions = view.positions or max_length
-            requests[name] = Request(view.sequences, view.pooling, positions)
+        requests["histories"] = Request(batch, states)
+    for one in steps:
+        for name, view in one.named().items():
+            want = wanted(name, view, asked)
+            positions = view.positions or most
+            requests[name] = Request(view.sequences, want, positions, view.momentum)
     return requests
+
+
+def wanted(name: Name, view: View, asked: Sequence[object]) -> Want:
+    """One pooling, or every state where two tasks want the view in different ways."""
+    shared = {
+        request.pooling
+        for request in asked
+        if isinstance(request, SharedView) and (request.task, request.view) == name
+    }
+    return view.pooling if shared <= {view.pooling} else "all"
 
 
 @dataclass(frozen=True)
@@ -85,3 +104,10 @@ class Encoded:
         if "histories" not in self.requests:
             return self.input()
         return HistoryStates(self.tensors["histories"], self.requests["histories"].sequences)
+
+    def view(self, name: Name, want: Want, positions: int) -> Tensor:
+        """A view as it is wanted, whatever it was encoded for."""
+        request, states = self.requests[name], self.tensors[name]
+        if request.want == want:
+            return states
+        return pooled(states, request.sequences, want, positions)

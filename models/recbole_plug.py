@@ -90,6 +90,11 @@ class SASRec(Host, SequentialRecommender):  # type: ignore[misc]  # RecBole is n
             self.start_epoch(self.epoch, self.rng)
             self.train(training)
             self.in_epoch = True
+        if any(group.second_step for group in self.parameter_groups()):
+            raise ValueError(
+                "a task trains weights of its own in a second step, which RecBole's Trainer does "
+                "not take: train it by run.py"
+            )
         users = self.get_buffer("user_rows")[interaction[self.USER_ID]]
         batch = Batch(self.histories(interaction), interaction[self.POS_ITEM_ID], users)
         return self.losses(batch, self.rng).total

@@ -8,7 +8,8 @@ from typing import Literal
 
 import numpy as np
 import torch
-from torch import Tensor
+from numpy.typing import NDArray
+from torch import Generator, Tensor
 
 from augment import Sequences, TrainHistories
 from augment.sequences import cut_histories
@@ -38,19 +39,38 @@ class Snapshot:
 
         [U, max_length * d] for concat.
         """
-        device = self.items.device
         offsets = self.train.offsets.numpy()
-        lengths = np.minimum(np.diff(offsets), self.max_length)
-        starts = offsets[1:] - lengths
+        return self.of(offsets[1:], np.diff(offsets), pooling)
+
+    def prefixes(self, pooling: Pooling, most: int, rng: Generator) -> Tensor:
+        """[P, d]: of every prefix of the split that something follows, its latest max_length.
+
+        most: rng draws so many of them where there are more.
+        """
+        offsets = self.train.offsets.numpy()
+        at = np.arange(offsets[-1])
+        before = at - np.repeat(offsets[:-1], np.diff(offsets))
+        at, before = at[before > 0], before[before > 0]
+        if len(at) > most:
+            drawn = torch.rand(len(at), generator=rng, device=rng.device).argsort()[:most]
+            chosen = np.sort(drawn.cpu().numpy())
+            at, before = at[chosen], before[chosen]
+        return self.of(at, before, pooling)
+
+    def of(self, stops: NDArray[np.int64], counts: NDArray[np.int64], pooling: Pooling) -> Tensor:
+        """[N, d]: the `counts` items before each of `stops` in the split, the latest of them."""
+        device = self.items.device
+        lengths = np.minimum(counts, self.max_length)
+        starts = stops - lengths
         order = np.argsort(lengths, kind="stable")
         items = self.train.items.to(device)
         times = None if self.train.times is None else self.train.times.to(device)
         vectors = []
         for first in range(0, len(order), ROWS):
-            users = order[first : first + ROWS]
-            length = torch.from_numpy(lengths[users]).to(device)
-            start = torch.from_numpy(starts[users]).to(device)
-            rows = cut_histories(items, times, start, length, int(lengths[users[-1]]))
+            some = order[first : first + ROWS]
+            length = torch.from_numpy(lengths[some]).to(device)
+            start = torch.from_numpy(starts[some]).to(device)
+            rows = cut_histories(items, times, start, length, int(lengths[some[-1]]))
             vectors.append(self.encode(rows, pooling))
         place = torch.from_numpy(np.argsort(order, kind="stable")).to(device)
         return torch.cat(vectors)[place]

@@ -15,7 +15,16 @@ from experiments.training.loop import epoch_seeds
 from experiments.training.run import Run
 from models.diagnostics import identity_rates
 from models.recbole_plug import SASRec
-from models.tasks import Batch, EncodingRequest, HistoryState, ItemEmbeddings, Task, View
+from models.tasks import (
+    Batch,
+    EncodingRequest,
+    HistoryState,
+    ItemEmbeddings,
+    SharedView,
+    Step,
+    Task,
+    View,
+)
 
 SAMPLE = 4096  # training examples whose views are compared with their histories
 
@@ -41,12 +50,12 @@ def side_by_side(run: Run, user: str | None) -> list[str]:
     columns += [("what follows", ids(run.histories, batch.targets))]
     notes = []
     for task in model.contrastive_tasks():
-        for number, request in enumerate(task.views(batch, rng), 1):
+        for name, request in task.requests(Step(batch, rng)).items():
             if isinstance(request, View):
-                title = f"{task.name} {number}{operator(request)}"
+                title = f"{task.name} {name}{operator(request)}"
                 columns.append((title, shown(request.sequences, run.histories)))
             else:
-                notes.append(f"{task.name} {number}: {described(request)}")
+                notes.append(f"{task.name} {name}: {described(request)}")
     read = model.augment(batch, rng)
     if read is not batch:
         columns.append(("augmented input", shown(read.histories, run.histories)))
@@ -85,8 +94,10 @@ def operator(view: View) -> str:
 
 def described(request: EncodingRequest) -> str:
     if isinstance(request, HistoryState):
-        what = "last state" if request.pooling == "last" else "mean state"
+        what = {"last": "last state", "mean": "mean state", "all": "states"}[request.pooling]
         return f"the {what} of the history itself, from the pass of the next-item loss"
+    if isinstance(request, SharedView):
+        return f"view {request.view} of {request.task}"
     assert isinstance(request, ItemEmbeddings)
     return f"the embeddings of {request.items.numel()} items"
 
@@ -115,7 +126,8 @@ def rates(run: Run, model: SASRec, rng: Generator) -> list[str]:
 
 
 def rates_of(task: Task, batch: Batch, rng: Generator) -> list[str]:
-    views = [request for request in task.views(batch, rng) if isinstance(request, View)]
+    requests = task.requests(Step(batch, rng)).values()
+    views = [request for request in requests if isinstance(request, View)]
     rates = identity_rates(batch.histories, views)
     if not rates:
         return []

@@ -108,4 +108,5 @@ def assemble(
         labels = labels.masked_fill(before, 0)
     finals = int(rows.final[known].sum())
     final = torch.nonzero_static(resident.final[index], size=finals)[:, 0]
-    return Batch(histories, items[start + length], resident.user[index], labels, scored, final)
+    at = start + length
+    return Batch(histories, items[at], resident.user[index], labels, scored, final, at)

@@ -22,6 +22,9 @@ from experiments.training.optimizer import Optimizer, gradient_norms, rate_at
 from experiments.training.resume import save_epoch
 from experiments.training.run import Run
 from models.baselines import Popularity, RepeatLast
+from models.host import Losses
+from models.recbole_plug import SASRec
+from models.shard import Shard
 from models.tasks import Batch
 
 Watch = Callable[[dict[str, float]], bool]
@@ -84,6 +87,8 @@ def train_epoch(run: Run, optimizer: Optimizer) -> dict[str, float]:
         epochs_passed = progress.epoch - 1 + number / len(run.batches)
         optimizer.set_rate(rate_at(config.train, epochs_passed, config.epochs))
         norm = optimizer.descend(losses.total, run.shard)
+        if optimizer.second and isinstance(model, SASRec):
+            take_second_step(model, optimizer, losses, batch, rng, run.shard)
         if look and norm is not None:
             check_finite("gradient's norm", norm, place)
         for name, value in losses.metrics.items():
@@ -102,6 +107,18 @@ def train_epoch(run: Run, optimizer: Optimizer) -> dict[str, float]:
         "train/learning_rate": optimizer.rate,
         **{name: float(value) for name, value in means.items() if math.isfinite(value)},
     }
+
+
+def take_second_step(
+    model: SASRec, optimizer: Optimizer, losses: Losses, batch: Batch, rng: Generator, shard: Shard
+) -> None:
+    """Bi-level training: the second step's weights move, then, where asked for, the rest again."""
+    second = model.second_step(losses, batch)
+    if second is None:
+        return
+    optimizer.descend_second(second, shard)
+    if model.trains_again():
+        optimizer.descend(model.losses(batch, rng, steps=losses.steps).total, shard)
 
 
 def bar(run: Run) -> Iterable[Batch]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -14,6 +14,7 @@ from experiments.config.run_config import TrainConfig
 from experiments.errors import UsageError
 from models.recbole_plug import SASRec
 from models.shard import ALONE, Shard
+from models.tasks import ParameterGroup
 
 
 class Optimizer:
@@ -24,10 +25,17 @@ class Optimizer:
     row that is read rarely keeps the momentum of when it was last read.  That is another
     method than Adam, whose every row moves at every step, but its cost does not grow with the
     catalogue.
+
+    Weights that a task trains in a second step have an Adam of their own: `descend` leaves them
+    as they are, and `descend_second` moves nothing else.
     """
 
     def __init__(self, model: nn.Module, config: TrainConfig) -> None:
-        self.parameters = list(model.parameters())
+        groups = model.parameter_groups() if isinstance(model, SASRec) else []
+        special = {p: group for group in groups for p in group.parameters}
+        trained = [p for p in model.parameters() if p.requires_grad]
+        second = [p for p in trained if p in special and special[p].second_step]
+        self.parameters = [p for p in trained if all(p is not later for later in second)]
         lazy: list[Tensor] = []
         if config.lazy_rows and isinstance(model, SASRec):
             lazy = [model.item_embedding.weight]
@@ -35,24 +43,30 @@ class Optimizer:
         self.clip_norm = config.clip_norm
         self.rate = rate = config.learning_rate
         self.parts: list[torch.optim.Optimizer] = [
-            torch.optim.Adam(dense, lr=rate, weight_decay=config.weight_decay, fused=True)
+            torch.optim.Adam(
+                by_rate(dense, special), lr=rate, weight_decay=config.weight_decay, fused=True
+            )
         ]
         if lazy:
             self.parts.append(torch.optim.SparseAdam(lazy, lr=rate))
+        self.second_parameters = second
+        self.second: list[torch.optim.Optimizer] = []
+        if second:
+            self.second.append(torch.optim.Adam(by_rate(second, special), lr=rate, fused=True))
 
     def set_rate(self, rate: float) -> None:
         """The learning rate of the steps to come."""
         self.rate = rate
-        for part in self.parts:
+        for part in [*self.parts, *self.second]:
             for group in part.param_groups:
-                group["lr"] = rate
+                group["lr"] = rate * group.get("rate_factor", 1.0)
 
     def descend(self, loss: Tensor, shard: Shard = ALONE) -> Tensor | None:
         """One step against this loss's gradient, summed over all processes and clipped.
 
         Returns the gradient's norm before clipping, or None without clip_norm.
         """
-        for part in self.parts:
+        for part in [*self.parts, *self.second]:
             part.zero_grad(set_to_none=True)
         with record_function("backward"):
             loss.backward()  # type: ignore[no-untyped-call]
@@ -63,17 +77,43 @@ class Optimizer:
                 part.step()
         return norm
 
+    def descend_second(self, loss: Tensor, shard: Shard = ALONE) -> None:
+        """One step of the second step's weights against the gradient of their loss."""
+        for part in self.second:
+            part.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        shard.sum_gradients(self.second_parameters)
+        for part in self.second:
+            part.step()
+
     def state_dict(self) -> dict[str, Any]:
-        return {str(number): part.state_dict() for number, part in enumerate(self.parts)}
+        parts = [*self.parts, *self.second]
+        return {str(number): part.state_dict() for number, part in enumerate(parts)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        if len(state) != len(self.parts):
+        parts = [*self.parts, *self.second]
+        if len(state) != len(parts):
             raise UsageError("state.pt: its optimiser is of another kind, or of an older version")
         try:
-            for number, part in enumerate(self.parts):
+            for number, part in enumerate(parts):
                 part.load_state_dict(state[str(number)])
         except (KeyError, TypeError, ValueError) as error:
             raise UsageError(f"state.pt: its optimiser is of other weights ({error})") from None
+
+
+def by_rate(
+    parameters: Sequence[Tensor], special: Mapping[nn.Parameter, ParameterGroup]
+) -> list[dict[str, Any]]:
+    """Groups of torch's: weights of the run's learning rate, and one for every other factor."""
+    groups: dict[float, list[Tensor]] = {1.0: []}
+    for parameter in parameters:
+        group = special.get(parameter) if isinstance(parameter, nn.Parameter) else None
+        groups.setdefault(1.0 if group is None else group.rate_factor, []).append(parameter)
+    return [
+        {"params": members, **({} if factor == 1.0 else {"rate_factor": factor})}
+        for factor, members in groups.items()
+        if members
+    ]
 
 
 def rate_at(config: TrainConfig, passed: float, epochs: int) -> float:

@@ -14,9 +14,10 @@ from torch import Tensor
 
 from augment import PADDING, Sequences
 from augment.sequences import concatenated
-from models.encoders.encoder import Encoder, Layout
+from models.encoders.encoder import Encoder, Layout, at_last
 
 Name = TypeVar("Name", bound=Hashable)
+Want = Literal["last", "mean", "concat", "all", "padded"]
 GROUP_OVERHEAD = 1500
 """Padded positions whose arithmetic costs as much as running one more group (measured)."""
 
@@ -35,8 +36,9 @@ class Request:
     """
 
     sequences: Sequences
-    want: Literal["last", "mean", "concat", "all", "padded"]
+    want: Want
     max_length: int = 0  # positions of concat and padded; no history is longer
+    momentum: float | None = None  # which moving average of the model encodes it; None: itself
 
     def without_times(self) -> Request:
         """The same for an encoder that does not read them: nothing of them is copied."""
@@ -214,11 +216,18 @@ def finish(request: Request, states: Tensor) -> Tensor:
     if request.want == "padded":
         return states.flatten(1)
     states = states[:, : request.sequences.width]
-    if request.want == "all":
+    return pooled(states, request.sequences, request.want, request.max_length)
+
+
+def pooled(states: Tensor, histories: Sequences, want: Want, positions: int) -> Tensor:
+    """States at every position, [B, L, d], as they are wanted; positions: of a concat."""
+    if want == "all":
         return states
-    if request.want == "concat":
-        return side_by_side(states, request.sequences.lengths, request.max_length)
-    return mean_over_real(states, request.sequences)
+    if want == "last":
+        return at_last(states, histories.lengths)
+    if want == "concat":
+        return side_by_side(states, histories.lengths, positions)
+    return mean_over_real(states, histories)
 
 
 def mean_over_real(states: Tensor, histories: Sequences) -> Tensor:

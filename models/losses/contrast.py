@@ -1,9 +1,10 @@
 """Contrastive objectives over any positives and weighted negatives.
 
 All take logits [A, C], similarities of A anchors and C columns over the temperature; positive
-[A, C] bool, at least one a row; and weight [A, C], the logarithm of how much a column counts as a
-negative, -inf where it is none.  A column may be neither.  They return a scalar in nats: the mean
-over the anchors that have a negative, 0 when none has.
+[A, C], at least one a row: bool, or how much each counts and 0 where it is none; and weight
+[A, C], the logarithm of how much a column counts as a negative, -inf where it is none.  A column
+may be neither.  They return a scalar in nats: the mean over the anchors that have a negative, 0
+when none has.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ def multi_positive(logits: Tensor, positive: Tensor, weight: Tensor) -> Tensor:
     -1/|P| sum_p log( exp(s_p) / (sum_P exp(s) + sum_N w exp(s)) ): L_out of Khosla et al. 2020
     (arXiv:2004.11362, eq. 2); with one positive and weights of 1, InfoNCE (arXiv:1807.03748).
     """
-    every = torch.where(positive, logits, logits + weight)
+    every = torch.where(positive > 0, logits, logits + weight)
     return mean_of(every.logsumexp(dim=1) - mean_positive(logits, positive), weight)
 
 
@@ -69,8 +70,10 @@ def binary_nce(logits: Tensor, positive: Tensor, weight: Tensor) -> Tensor:
 
 
 def mean_positive(values: Tensor, positive: Tensor) -> Tensor:
-    """[A]: the mean of each row's positive columns."""
-    return torch.where(positive, values, 0.0).sum(dim=1) / positive.sum(dim=1)
+    """[A]: the mean of each row's positive columns, weighted where positive is numbers."""
+    chosen = torch.where(positive > 0, values, 0.0)
+    weighted = chosen if positive.dtype == torch.bool else chosen * positive
+    return weighted.sum(dim=1) / positive.sum(dim=1)
 
 
 def negative_log_sum(logits: Tensor, weight: Tensor) -> Tensor:

@@ -10,16 +10,17 @@ from models.tasks.item_features import FeatureTask, ItemFeatures
 from models.tasks.recent_subsequence import RecentSubsequence
 from models.tasks.same_target import SameTarget
 from models.tasks.same_user import SameUser
-from models.tasks.task import (
+from models.tasks.step import (
     Batch,
     EncodingRequest,
     HistoryState,
     ItemEmbeddings,
-    Sizes,
-    Task,
-    TaskLoss,
+    Requests,
+    SharedView,
+    Step,
     View,
 )
+from models.tasks.task import ParameterGroup, Sizes, Task, TaskLoss
 from models.tasks.user_item import UserItem
 
 TASKS: dict[str, type[Task]] = {
@@ -46,12 +47,16 @@ __all__ = [
     "Intents",
     "ItemEmbeddings",
     "ItemFeatures",
+    "ParameterGroup",
     "Pooling",
     "RecentSubsequence",
+    "Requests",
     "SameTarget",
     "SameUser",
+    "SharedView",
     "Sizes",
     "Snapshot",
+    "Step",
     "Task",
     "TaskLoss",
     "UserItem",

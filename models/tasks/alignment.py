@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,7 +14,8 @@ from augment import TrainHistories
 from models.losses.in_batch import in_batch_logits, in_batch_softmax
 from models.losses.info_nce import Similarity
 from models.tasks.item_features import FeatureTask, ItemFeatures
-from models.tasks.task import Batch, ItemEmbeddings, Sizes, TaskLoss
+from models.tasks.step import Batch, ItemEmbeddings, Requests, Step
+from models.tasks.task import Sizes, TaskLoss
 
 
 @dataclass(eq=False, repr=False)
@@ -82,10 +83,11 @@ class Alignment(FeatureTask):
         usable = occurs & self.get_buffer("known").cpu()
         self.register_buffer("usable", usable, persistent=False)
 
-    def views(self, batch: Batch, rng: Generator) -> list[ItemEmbeddings]:
+    def requests(self, step: Step) -> Requests:
         """Draws the items of this step, which `loss` and `diagnose` then compare."""
-        self.chosen, self.counted = self.choose(batch, rng)
-        return [ItemEmbeddings(self.chosen)] if self.with_features is None else []
+        chosen, step.drawn["counted"] = self.choose(step.batch, step.rng)
+        step.drawn["items"] = chosen
+        return {"items": ItemEmbeddings(chosen)} if self.with_features is None else {}
 
     def choose(self, batch: Batch, rng: Generator) -> tuple[Tensor, Tensor]:
         """Distinct item numbers [N], and which of them count: the rest only fill up to N.
@@ -104,30 +106,33 @@ class Alignment(FeatureTask):
         best = torch.where(candidate, key, -1.0)[1:].topk(count)  # item 0 is padding
         return best.indices + 1, best.values >= 0.0
 
-    def loss(self, encoded: list[Tensor], batch: Batch) -> TaskLoss:
-        logits, flipped = self.logits(encoded)
-        value = in_batch_softmax(logits, self.counted) + in_batch_softmax(flipped, self.counted)
+    def loss(self, encoded: Mapping[str, Tensor], step: Step) -> TaskLoss:
+        logits, flipped = self.logits(encoded, step)
+        counted = step.drawn["counted"]
+        value = in_batch_softmax(logits, counted) + in_batch_softmax(flipped, counted)
         return TaskLoss(value / 2)
 
-    def logits(self, encoded: list[Tensor]) -> tuple[Tensor, Tensor]:
+    def logits(self, encoded: Mapping[str, Tensor], step: Step) -> tuple[Tensor, Tensor]:
         """[N, N] twice: projected features pick their partner, and partners the features."""
+        chosen, counted = step.drawn["items"], step.drawn["counted"]
         projected = [
-            project(self.get_buffer(f"vectors_{number}")[self.chosen])
+            project(self.get_buffer(f"vectors_{number}")[chosen])
             for number, project in enumerate(self.projections)
         ]
-        first, second = (projected + encoded)[:2]  # [N, d] each
-        group = self.get_buffer("groups")[:, self.chosen]  # [sources, N]
+        first, second = (projected + list(encoded.values()))[:2]  # [N, d] each
+        group = self.get_buffer("groups")[:, chosen]  # [sources, N]
         equal = (group[:, :, None] == group[:, None, :]).any(dim=0)  # [N, N]
-        false_negatives = equal | ~self.counted
+        false_negatives = equal | ~counted
         how = (self.temperature, self.similarity, None, false_negatives)
         return in_batch_logits(first, second, *how), in_batch_logits(second, first, *how)
 
-    def diagnose(self, encoded: list[Tensor], batch: Batch) -> dict[str, Tensor]:
+    def diagnose(self, encoded: Mapping[str, Tensor], step: Step) -> dict[str, Tensor]:
         """accuracy: share of partners that are picked, in both directions; items: how many."""
-        own = torch.arange(len(self.chosen), device=self.chosen.device)
-        right = torch.stack([logits.argmax(dim=1) == own for logits in self.logits(encoded)])
-        total = self.counted.sum()
-        accuracy = (right & self.counted).sum() / (2 * total).clamp(min=1)
+        chosen, counted = step.drawn["items"], step.drawn["counted"]
+        own = torch.arange(len(chosen), device=chosen.device)
+        right = torch.stack([logits.argmax(dim=1) == own for logits in self.logits(encoded, step)])
+        total = counted.sum()
+        accuracy = (right & counted).sum() / (2 * total).clamp(min=1)
         return {"accuracy": accuracy, "items": total.float()}
 
 

@@ -22,7 +22,8 @@ from augment.operator import operator_names
 from augment.views import Draw, ShortHistories
 from models.snapshot import Snapshot
 from models.tasks.contrastive import ContrastiveTask
-from models.tasks.task import Batch, Sizes, View
+from models.tasks.step import Batch, View
+from models.tasks.task import Sizes
 
 
 @dataclass(eq=False, repr=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from models.losses.info_nce import Similarity
@@ -58,6 +58,11 @@ class ContrastFields(Task):
     queue_size / 2B steps old."""
     random_size: int = 256
     """Users drawn for a batch."""
+    momentum: float | None = None
+    """Encode the second view, the key, by a moving average of the model with this coefficient,
+    without gradient (MoCo, arXiv:1911.05722, equation 2; 0.999 there).  The first view, by the
+    model itself, then picks its key among those of the batch and of the queue, and is the only
+    anchor.  null: the model encodes both, and both are anchors."""
     hard_k: int = 0
     """Only the k negatives most similar to an anchor count; 0: all."""
     hard_beta: float = 0.0
@@ -68,6 +73,10 @@ class ContrastFields(Task):
     false_negatives_as: Literal["masked", "positives"] = "masked"
     """masked: neither negative nor positive.  positives: further positives (supervised contrast:
     L_out of Khosla et al. 2020, arXiv:2004.11362)."""
+    positive_weights: dict[str, float] = field(default_factory=dict)
+    """How much further positives count, by what they share: {user: 0.5}; 1 where nothing is said,
+    and for the row's other view.  Of two rows that share more than one, the highest.  Strong and
+    weak positives, after RCL (Wang et al., WSDM 2025)."""
     clusters: int = 256
     """Clusters of users: k-means over training histories as each epoch starts."""
 
@@ -95,6 +104,11 @@ class ContrastFields(Task):
                 raise ValueError(f"{name} must be at least {least}, got {count}")
         if not 0.0 <= self.hard_beta < float("inf"):
             raise ValueError(f"hard_beta must be at least 0, got {self.hard_beta}")
+        if self.momentum is not None and not 0.0 <= self.momentum < 1.0:
+            raise ValueError(f"momentum must lie in [0, 1), got {self.momentum}")
+        for label, weight in self.positive_weights.items():
+            if not 0.0 < weight < float("inf"):
+                raise ValueError(f"positive_weights: {label} must be positive, got {weight}")
         if not 0.0 <= self.tau_plus < 1.0:
             raise ValueError(f"tau_plus must lie in [0, 1), got {self.tau_plus}")
 
@@ -105,6 +119,14 @@ class ContrastFields(Task):
             raise ValueError(
                 "false_negatives_as: positives needs false_negatives to name which rows"
             )
+        unnamed = [label for label in self.positive_weights if label not in self.false_negatives]
+        if unnamed or (self.positive_weights and self.false_negatives_as != "positives"):
+            raise ValueError(
+                "positive_weights needs false_negatives_as: positives, and false_negatives to name "
+                + (", ".join(unnamed) or "which rows")
+            )
+        if self.positive_weights and self.correction == "debiased":
+            raise ValueError("positive_weights: debiased knows one positive a row")
         if self.temperature_mode == "learnable" and not low <= self.temperature <= high:
             raise ValueError(
                 f"temperature must lie in [{low}, {high:g}] to be learnable, got {self.temperature}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -17,7 +17,8 @@ from models.snapshot import Snapshot
 from models.tasks.contrast_fields import ContrastFields
 from models.tasks.head import projection_head
 from models.tasks.queue import KeyQueue
-from models.tasks.task import Batch, EncodingRequest, Sizes, TaskLoss, View
+from models.tasks.step import Batch, EncodingRequest, HistoryState, Requests, Step, View
+from models.tasks.task import Sizes, TaskLoss
 from models.tasks.temperature import Temperature
 from models.tasks.users import UserClusters, UserHistories
 
@@ -31,12 +32,14 @@ class ExtraNegatives:
     same:    [B, K] bool; pairs that agree in what `false_negatives` names.
     own:     [B, K] bool; a row and a view of its own user: no negative, and a positive only where
              `same` makes it one.
+    labels:  [K, n]; what `same` compares.
     """
 
     vectors: Tensor
     present: Tensor
     same: Tensor
     own: Tensor
+    labels: Tensor
 
 
 @dataclass(eq=False, repr=False)
@@ -83,35 +86,52 @@ class ContrastiveTask(ContrastFields):
         """A view of a drawn user's history: the history itself, unless a subclass changes it."""
         return View(histories, self.pooling, made_from=histories)
 
-    def views(self, batch: Batch, rng: Generator) -> Sequence[EncodingRequest]:
-        requests = list(self.make_views(batch, rng))
+    def requests(self, step: Step) -> Requests:
+        """a and b, the views of `make_views`; negatives: of drawn users, where fields ask so."""
+        first, second = self.make_views(step.batch, step.rng)
+        requests = {"a": first, "b": self.as_key(second, step.batch)}
         if self.negatives == "random":
-            self.drawn_users, histories = self.user_histories.draw(self.random_size, rng)
-            requests.append(self.augment_negatives(histories, rng))
+            step.drawn["users"], histories = self.user_histories.draw(self.random_size, step.rng)
+            negatives = self.augment_negatives(histories, step.rng)
+            requests["negatives"] = self.as_key(negatives, step.batch)
         if self.pooling != "concat" or self.head != "none" or self.queue is not None:
             return requests
         # Columns that are zero in every view take no part in a similarity: leave them out.
-        views = [request for request in requests if isinstance(request, View)]
-        longest = max(view.sequences.width for view in views)
-        return [replace(view, positions=longest) for view in views]
+        views = {name: view for name, view in requests.items() if isinstance(view, View)}
+        longest = max(view.sequences.width for view in views.values())
+        return requests | {name: replace(v, positions=longest) for name, v in views.items()}
 
-    def extra_negatives(self, drawn: list[Tensor], batch: Batch) -> ExtraNegatives | None:
+    def as_key(self, request: EncodingRequest, batch: Batch) -> EncodingRequest:
+        """The request, for the moving average of the model where the keys are its."""
+        if self.momentum is None:
+            return request
+        if isinstance(request, HistoryState):
+            request = View(batch.histories, request.pooling)
+        if not isinstance(request, View):
+            raise ValueError("momentum: the second of `make_views` must be histories to encode")
+        return replace(request, momentum=self.momentum)
+
+    def momentum_copies(self) -> Sequence[float]:
+        return () if self.momentum is None else (self.momentum,)
+
+    def extra_negatives(self, drawn: Tensor | None, step: Step) -> ExtraNegatives | None:
         """The queue's keys or the drawn users' views; None where the batch is all there is."""
+        batch = step.batch
         labels = self.labels(batch.targets, batch.users)
         if self.queue is not None:
-            same = agree(labels, self.queue.labels)
-            return ExtraNegatives(
-                self.queue.keys, self.queue.filled(), same, torch.zeros_like(same)
-            )
+            theirs, present = self.queue.labels, self.queue.filled()
+            same = agree(labels, theirs)
+            own = torch.zeros_like(same)
+            return ExtraNegatives(self.queue.keys, present, same, own, theirs)
         if self.negatives != "random":
             return None
-        if not drawn:
+        if drawn is None:
             raise ValueError("negatives: random needs a task that says its views in `make_views`")
-        users = self.drawn_users
-        their_labels = self.labels(torch.zeros_like(users), users)  # 0: no row's target
+        users = step.drawn["users"]
+        theirs = self.labels(torch.zeros_like(users), users)  # 0: no row's target
         own = agree(batch.users[:, None], users[:, None])
         present = torch.ones_like(users, dtype=torch.bool)
-        return ExtraNegatives(drawn[0], present, agree(labels, their_labels), own)
+        return ExtraNegatives(drawn, present, agree(labels, theirs), own, theirs)
 
     # Who is whose negative -------------------------------------------------------------------
 
@@ -140,17 +160,37 @@ class ContrastiveTask(ContrastFields):
         together = agree(clusters, clusters)
         return together if self.negatives == "same_cluster" else ~together
 
-    def masks(self, batch: Batch, extra: ExtraNegatives | None) -> tuple[Tensor, Tensor]:
-        """Which columns are an anchor's positives and which its negatives: [2B, 2B + K] each."""
+    def masks(
+        self, batch: Batch, extra: ExtraNegatives | None, same: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Which columns are an anchor's positives and which its negatives: [2B, 2B + K] each.
+
+        Positives are numbers, how much each counts, where `positive_weights` says so.
+        """
         supervised = self.false_negatives_as == "positives"
-        same, allowed = self.same(batch), self.allowed(batch)
+        same = self.same(batch) if same is None else same
+        allowed = self.allowed(batch)
         positive, negative = in_batch(len(batch), same, allowed, supervised, batch.users.device)
-        if extra is None:
-            return positive, negative
-        alike = (extra.same & extra.present).repeat(2, 1)  # [2B, K]
-        others = (~extra.same & ~extra.own & extra.present).repeat(2, 1)
-        positives = alike if supervised else torch.zeros_like(alike)
-        return torch.cat([positive, positives], dim=1), torch.cat([negative, others], dim=1)
+        if extra is not None:
+            alike = (extra.same & extra.present).repeat(2, 1)  # [2B, K]
+            others = (~extra.same & ~extra.own & extra.present).repeat(2, 1)
+            positives = alike if supervised else torch.zeros_like(alike)
+            positive = torch.cat([positive, positives], dim=1)
+            negative = torch.cat([negative, others], dim=1)
+        if self.positive_weights:
+            positive = positive * self.weights_of_positives(batch, extra)
+        return positive, negative
+
+    def weights_of_positives(self, batch: Batch, extra: ExtraNegatives | None) -> Tensor:
+        """[2B, 2B + K]: of any two rows the highest weight of a label they share; 1 of a pair."""
+        rows = self.labels(batch.targets, batch.users)  # [B, n]
+        columns = rows.repeat(2, 1) if extra is None else torch.cat([rows, rows, extra.labels])
+        weights = [self.positive_weights.get(label, 1.0) for label in self.false_negatives]
+        equal = rows[:, None, :] == columns[None, :, :]  # [B, 2B + K, n]
+        shared = (equal * equal.new_tensor(weights, dtype=torch.float32)).amax(dim=2)
+        own = torch.eye(len(batch), dtype=torch.bool, device=shared.device).repeat(1, 2)
+        shared[:, : 2 * len(batch)] = shared[:, : 2 * len(batch)].masked_fill(own, 1.0)
+        return shared.repeat(2, 1)
 
     # The objective ---------------------------------------------------------------------------
 
@@ -160,24 +200,56 @@ class ContrastiveTask(ContrastFields):
             self.objective == "info_nce"
             and self.correction == "none"
             and self.negatives == "in_batch"
+            and self.momentum is None
             and self.hard_k == self.hard_beta == 0
             and (self.false_negatives_as == "masked" or not self.false_negatives)
         )
 
-    def loss(self, encoded: list[Tensor], batch: Batch) -> TaskLoss:
-        view_a, view_b, *drawn = [self.projection(view) for view in encoded]
+    def loss(self, encoded: Mapping[str, Tensor], step: Step) -> TaskLoss:
+        view_a, view_b = self.projected(encoded, "a"), self.projected(encoded, "b")
+        drawn = self.projected(encoded, "negatives") if "negatives" in encoded else None
+        value = self.contrast(view_a, view_b, step, drawn)
+        if self.queue is not None and self.training:
+            labels = self.labels(step.batch.targets, step.batch.users)
+            keys = [view_b] if self.momentum is not None else [view_a, view_b]
+            self.queue.push(torch.cat(keys), labels.repeat(len(keys), 1))
+        return TaskLoss(value)
+
+    def projected(self, encoded: Mapping[str, Tensor], name: str) -> Tensor:
+        """A view as it is compared; of the moving average's views, without gradient."""
+        vectors: Tensor = self.projection(encoded[name])
+        return vectors if self.momentum is None or name == "a" else vectors.detach()
+
+    def contrast(
+        self,
+        view_a: Tensor,
+        view_b: Tensor,
+        step: Step,
+        drawn: Tensor | None = None,
+        same: Tensor | None = None,
+    ) -> Tensor:
+        """The contrast of two views of the step's rows, by the fields: a scalar in nats.
+
+        view_a, view_b: [B, d]; row i of each is of the i-th row of the batch.
+        drawn: [random_size, d] views of users drawn as negatives.
+        same:  [B, B] bool, symmetric; rows that are no negatives of each other, in the place of
+               those that `false_negatives` names.
+        A task may call it for any number of pairs; nothing is changed by it.
+        """
         temperature = self.temperature_now()
         if self.is_plain():
-            same = self.same(batch)
-            return TaskLoss(info_nce(view_a, view_b, temperature, self.similarity, same))
-        views = torch.cat([view_a, view_b])  # [2B, d]
-        extra = self.extra_negatives(drawn, batch)
-        columns = views if extra is None else torch.cat([views, extra.vectors])
-        logits = similarities(views, columns, self.similarity) / temperature  # [2B, 2B + K]
-        value = self.compare(logits, *self.masks(batch, extra), temperature)
-        if self.queue is not None and self.training:
-            self.queue.push(views, self.labels(batch.targets, batch.users).repeat(2, 1))
-        return TaskLoss(value)
+            same = self.same(step.batch) if same is None else same
+            return info_nce(view_a, view_b, temperature, self.similarity, same)
+        extra = self.extra_negatives(drawn, step)
+        positive, negative = self.masks(step.batch, extra, same)
+        anchors = columns = torch.cat([view_a, view_b])  # [2B, d]
+        if self.momentum is not None:  # the model's own views pick among the keys
+            anchors, columns, rows = view_a, view_b, len(view_a)
+            positive, negative = positive[:rows, rows:], negative[:rows, rows:]
+        if extra is not None:
+            columns = torch.cat([columns, extra.vectors])
+        logits = similarities(anchors, columns, self.similarity) / temperature  # [2B, 2B + K]
+        return self.compare(logits, positive, negative, temperature)
 
     def compare(
         self, logits: Tensor, positive: Tensor, negative: Tensor, temperature: float | Tensor
@@ -196,14 +268,14 @@ class ContrastiveTask(ContrastFields):
             return decoupled(logits, positive, weight)
         return multi_positive(logits, positive, weight)
 
-    def diagnose(self, encoded: list[Tensor], batch: Batch) -> dict[str, Tensor]:
+    def diagnose(self, encoded: Mapping[str, Tensor], step: Step) -> dict[str, Tensor]:
         """How well the contrast is solved (accuracy) and what it does to the space.
 
         Always among the rows of the batch alone, and similarities are cosines, whatever the
         objective uses, so runs can be compared.
         """
-        view_a, view_b = (self.projection(view) for view in encoded[:2])
-        same = self.same(batch)
+        view_a, view_b = self.projected(encoded, "a"), self.projected(encoded, "b")
+        same = self.same(step.batch)
         logits = contrast_logits(view_a, view_b, 1.0, self.similarity, same)
         partner = partner_index(len(view_a), logits.device)
         cosine = contrast_logits(view_a, view_b, 1.0, "cosine", same)

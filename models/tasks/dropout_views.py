@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from torch import Generator
 
 from models.tasks.contrastive import ContrastiveTask
-from models.tasks.task import Batch, EncodingRequest, HistoryState, View
+from models.tasks.step import Batch, EncodingRequest, HistoryState, View
 
 
 @dataclass(eq=False, repr=False)

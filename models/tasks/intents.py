@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,7 +13,8 @@ from torch import Generator, Tensor, nn
 from models.kmeans import kmeans, squared_distances
 from models.losses.info_nce import Similarity, similarities
 from models.snapshot import Pooling, Snapshot
-from models.tasks.task import Batch, EncodingRequest, HistoryState, Sizes, Task, TaskLoss, View
+from models.tasks.step import Batch, HistoryState, Requests, Step, View
+from models.tasks.task import Sizes, Task, TaskLoss
 
 
 @dataclass(eq=False, repr=False)
@@ -62,13 +64,14 @@ class Intents(Task):
         for prototypes in self.centroids():
             prototypes.mine(histories, rng)
 
-    def views(self, batch: Batch, rng: Generator) -> list[EncodingRequest]:
+    def requests(self, step: Step) -> Requests:
         if self.pooling == "concat":
-            return [View(batch.histories, self.pooling)]
-        return [HistoryState(self.pooling)]
+            return {"histories": View(step.batch.histories, self.pooling)}
+        return {"histories": HistoryState(self.pooling)}
 
-    def loss(self, encoded: list[Tensor], batch: Batch) -> TaskLoss:
-        losses = [F.cross_entropy(*compared) for compared in self.compare(encoded[0], batch)]
+    def loss(self, encoded: Mapping[str, Tensor], step: Step) -> TaskLoss:
+        compared = self.compare(encoded["histories"], step.batch)
+        losses = [F.cross_entropy(*one) for one in compared]
         return TaskLoss(torch.stack(losses).mean())
 
     def compare(self, states: Tensor, batch: Batch) -> list[tuple[Tensor, Tensor]]:
@@ -85,9 +88,9 @@ class Intents(Task):
             return logits, prototypes.of_user[batch.users]
         return logits, prototypes.nearest(states.detach())
 
-    def diagnose(self, encoded: list[Tensor], batch: Batch) -> dict[str, Tensor]:
+    def diagnose(self, encoded: Mapping[str, Tensor], step: Step) -> dict[str, Tensor]:
         """accuracy: rows most similar to their own centroid; intents: how many a batch holds."""
-        compared = self.compare(encoded[0], batch)
+        compared = self.compare(encoded["histories"], step.batch)
         right = [(logits.argmax(dim=1) == own).float().mean() for logits, own in compared]
         held = [torch.zeros_like(logits[0]).scatter(0, own, 1.0).sum() for logits, own in compared]
         return {"accuracy": torch.stack(right).mean(), "intents": torch.stack(held).mean()}

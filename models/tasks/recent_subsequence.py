@@ -9,7 +9,7 @@ from torch import Generator
 from augment import Sequences
 from augment.sequences import gathered, positions, window_size
 from models.tasks.contrastive import ContrastiveTask
-from models.tasks.task import Batch, EncodingRequest, HistoryState, View
+from models.tasks.step import Batch, EncodingRequest, HistoryState, View
 
 
 @dataclass(eq=False, repr=False)

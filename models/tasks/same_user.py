@@ -11,7 +11,7 @@ from augment import TrainHistories
 from augment.sequences import random_below
 from models.tasks.contrast_fields import Label
 from models.tasks.contrastive import ContrastiveTask
-from models.tasks.task import Batch, View
+from models.tasks.step import Batch, View
 from models.tasks.users import TrainItems
 
 

@@ -2,97 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import inspect
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
-import numpy as np
-from numpy.typing import NDArray
-from torch import Generator, Tensor
+from torch import Generator, Tensor, nn
 
-from augment import Sequences, TrainHistories
+from augment import TrainHistories
 from augment.correlation import CountNeighbours, counted_neighbours
 from models.configured import ConfiguredModule
 from models.snapshot import Pooling, Snapshot
+from models.tasks.step import Batch, Requests, Step
 
 
 @dataclass(frozen=True)
-class Batch:
-    """Training examples: histories and what follows them.
+class ParameterGroup:
+    """Weights of a task that are not trained as all others are.
 
-    histories: [B, L] input items, with their times where the data have any.
-    targets:   [B] the item that follows each history.
-    users:     [B] user numbers.
-    labels:    [B, L] the item that follows each position, 0 where none is scored; None when
-               only the last position is trained (then it is `targets`).
-    scored:    [B] on the host: how many labels of each row are not 0; None when not counted.
-    final:     rows that end their user's training history; None when nobody has looked.
+    rate_factor: of the run's learning rate.
+    second_step: moved by the gradient of `Task.second_step` only, after the other weights.
     """
 
-    histories: Sequences
-    targets: Tensor
-    users: Tensor
-    labels: Tensor | None = None
-    scored: NDArray[np.int64] | None = None
-    final: Tensor | None = None
-
-    def __len__(self) -> int:
-        return len(self.histories)
-
-    def label_counts(self) -> NDArray[np.int64]:
-        """[B] on the host: how many positions of each row are scored."""
-        if self.labels is None:
-            return np.ones(len(self), np.int64)
-        if self.scored is not None:
-            return self.scored
-        counts: NDArray[np.int64] = (self.labels > 0).sum(dim=1).cpu().numpy()
-        return counts
-
-    def of(self, rows: Tensor) -> Batch:
-        """The given rows alone, as the contrast sees them: without labels."""
-        return Batch(self.histories.rows(rows), self.targets[rows], self.users[rows])
-
-
-@dataclass(frozen=True)
-class View:
-    """Histories for the encoder, one for each row of the batch unless `made_from` is given.
-
-    pooling:   which representation the task wants back: the last real position's state or
-               the mean over real positions, [B, d]; or all states side by side, [B, L * d].
-    operators: names, and for each row the index of the one that made it: only for the history.
-    made_from: the histories that the view changes, where they are not the batch's; there may be
-               any number of them.
-    positions: of a concatenation, its L; None: as many as the longest history of any batch.
-    """
-
-    sequences: Sequences
-    pooling: Pooling = "last"
-    operators: tuple[str, ...] = ()
-    drawn: Tensor | None = None
-    made_from: Sequences | None = None
-    positions: int | None = None
-
-
-@dataclass(frozen=True)
-class HistoryState:
-    """The state of each history as it is: [B, d].
-
-    The next-item loss has encoded it, so no further pass is needed, unless the input is augmented.
-
-    pooling: the state at the last item, which the loss reads too, or the mean over real items.
-    """
-
-    pooling: Literal["last", "mean"] = "last"
-
-
-@dataclass(frozen=True)
-class ItemEmbeddings:
-    """The embeddings of some items.  items: item numbers [N] -> [N, d]."""
-
-    items: Tensor
-
-
-EncodingRequest = View | HistoryState | ItemEmbeddings
+    parameters: tuple[nn.Parameter, ...]
+    rate_factor: float = 1.0
+    second_step: bool = False
 
 
 @dataclass(frozen=True)
@@ -137,6 +71,21 @@ class Task(ConfiguredModule):
     """all: every row of a batch takes part.  one_per_user: only the row that ends its user's
     training history, so that views are drawn once a user in an epoch, not once a prefix."""
 
+    def __init_subclass__(cls) -> None:
+        """TypeError for a class that was written for the first contract, with lists of views."""
+        super().__init_subclass__()
+        arguments = {
+            name: list(inspect.signature(vars(cls)[name]).parameters)
+            for name in ("views", "loss", "diagnose")
+            if inspect.isfunction(vars(cls).get(name))
+        }
+        if "views" in arguments or any("batch" in names for names in arguments.values()):
+            raise TypeError(
+                f"{cls.__name__} is written for an earlier version: views(batch, rng) is "
+                "requests(step) now, and loss and diagnose get (encoded, step), with encoded a "
+                "mapping by the names of the requests (experiments/docs/extending.md)"
+            )
+
     def __post_init__(self) -> None:
         if not 0.0 <= self.weight < float("inf"):
             raise ValueError(f"weight must be at least 0, got {self.weight}")
@@ -158,18 +107,49 @@ class Task(ConfiguredModule):
             raise ValueError("anchors: one_per_user needs batches that know each user's last row")
         return batch.of(batch.final)
 
-    def views(self, batch: Batch, rng: Generator) -> Sequence[EncodingRequest]:
-        """What to encode or look up; a View has one row for every row of the batch,
+    def requests(self, step: Step) -> Requests:
+        """What to encode or look up, by name; a View has one row for every row of the batch,
         or for every history that it says it was made from."""
         raise NotImplementedError
 
-    def loss(self, encoded: list[Tensor], batch: Batch) -> TaskLoss:
-        """The objective, from what `views` asked for, in its order: [B, d] each, or [N, d]."""
+    def loss(self, encoded: Mapping[str, Tensor], step: Step) -> TaskLoss:
+        """The objective, from what `requests` asked for, by its names: [B, d] each, or [N, d]."""
         raise NotImplementedError
 
-    def diagnose(self, encoded: list[Tensor], batch: Batch) -> dict[str, Tensor]:
+    def diagnose(self, encoded: Mapping[str, Tensor], step: Step) -> dict[str, Tensor]:
         """Further scalars for the history, computed without gradient on some batches only."""
         return {}
+
+    def reads_views_of(self) -> Sequence[str]:
+        """Names of the tasks of which it asks a SharedView."""
+        return ()
+
+    def momentum_copies(self) -> Sequence[float]:
+        """Coefficients of the moving averages of the model that its views are encoded by."""
+        return ()
+
+    # Training in two steps --------------------------------------------------------------------
+
+    def parameter_groups(self) -> Sequence[ParameterGroup]:
+        """Weights of this task that are trained in another way than the model's."""
+        return ()
+
+    def second_step(self, encoded: Mapping[str, Tensor], step: Step) -> Tensor:
+        """What the parameters of the second step descend, once the other weights have moved.
+
+        The views of the same step, encoded anew and without gradient: the model stands still.
+        """
+        raise NotImplementedError
+
+    def trains_again(self) -> bool:
+        """Whether the other weights take one more step on the batch, after the second step."""
+        return False
+
+
+def second_parameters(task: Task) -> list[nn.Parameter]:
+    """The weights that a task's second step moves."""
+    groups = [group for group in task.parameter_groups() if group.second_step]
+    return [parameter for group in groups for parameter in group.parameters]
 
 
 def refuse_equal_names(tasks: Sequence[Task]) -> None:
@@ -178,3 +158,19 @@ def refuse_equal_names(tasks: Sequence[Task]) -> None:
     for name in names:
         if names.count(name) > 1:
             raise ValueError(f"contrast: two tasks are named {name!r}; give each its own `name`")
+
+
+def check_shared_views(tasks: Sequence[Task]) -> None:
+    """ValueError for a task that reads views of a task that is not there, or of other rows."""
+    known = {task.name: task for task in tasks}
+    for task in tasks:
+        for other in task.reads_views_of():
+            if other not in known:
+                raise ValueError(
+                    f"contrast: {task.name} reads the views of {other!r}, and no task of weight "
+                    f"above 0 has that name; there are {', '.join(known)}"
+                )
+            if known[other].anchors != task.anchors:
+                raise ValueError(
+                    f"contrast: {task.name} reads the views of {other}: give both the same anchors"
+                )

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from torch import Generator, Tensor
+from torch import Tensor
 
 from augment import TrainHistories
 from models.losses.class_weight import target_counts
 from models.losses.in_batch import in_batch_logits, in_batch_softmax
 from models.losses.info_nce import Similarity
-from models.tasks.task import Batch, EncodingRequest, HistoryState, ItemEmbeddings, Task, TaskLoss
+from models.tasks.step import HistoryState, ItemEmbeddings, Requests, Step
+from models.tasks.task import Task, TaskLoss
 
 
 @dataclass(eq=False, repr=False)
@@ -46,24 +48,25 @@ class UserItem(Task):
     def fit(self, train: TrainHistories) -> None:
         self.register_buffer("log_q", log_target_share(train), persistent=False)
 
-    def views(self, batch: Batch, rng: Generator) -> list[EncodingRequest]:
-        return [HistoryState(), ItemEmbeddings(batch.targets)]
+    def requests(self, step: Step) -> Requests:
+        return {"users": HistoryState(), "items": ItemEmbeddings(step.batch.targets)}
 
-    def loss(self, encoded: list[Tensor], batch: Batch) -> TaskLoss:
-        return TaskLoss(in_batch_softmax(self.logits(encoded, batch)))
+    def loss(self, encoded: Mapping[str, Tensor], step: Step) -> TaskLoss:
+        return TaskLoss(in_batch_softmax(self.logits(encoded, step)))
 
-    def logits(self, encoded: list[Tensor], batch: Batch) -> Tensor:
+    def logits(self, encoded: Mapping[str, Tensor], step: Step) -> Tensor:
         """[B, B]; row i's own target is on the diagonal."""
-        states, items = encoded
-        targets = batch.targets
+        states, items = encoded["users"], encoded["items"]
+        targets = step.batch.targets
         log_q = self.get_buffer("log_q")[targets] if self.correction == "log_q" else None
         same = targets[:, None] == targets  # [B, B]
         return in_batch_logits(states, items, self.temperature, self.similarity, log_q, same)
 
-    def diagnose(self, encoded: list[Tensor], batch: Batch) -> dict[str, Tensor]:
+    def diagnose(self, encoded: Mapping[str, Tensor], step: Step) -> dict[str, Tensor]:
         """accuracy: share of rows whose own target has the highest logit in the batch."""
-        own = torch.arange(len(batch), device=batch.targets.device)
-        return {"accuracy": (self.logits(encoded, batch).argmax(dim=1) == own).float().mean()}
+        logits = self.logits(encoded, step)
+        own = torch.arange(len(logits), device=logits.device)
+        return {"accuracy": (logits.argmax(dim=1) == own).float().mean()}
 
 
 def log_target_share(train: TrainHistories) -> Tensor:

@@ -13,10 +13,18 @@ from torch import Tensor
 from augment import MASK, TrainHistories
 from models.losses.info_nce import Similarity
 from models.losses.next_item import NoNextItem
-from models.tasks import Alignment, Batch, ItemEmbeddings, ItemFeatures, Sizes
+from models.tasks import Alignment, Batch, ItemEmbeddings, ItemFeatures, Sizes, Step
 from models.tasks.alignment import equal_rows
 from tests.histories import could_be_uniform, generator, padded
-from tests.models.tiny import build_model, cyclic_histories, encoder_config, train_steps
+from tests.models.tiny import (
+    build_model,
+    cyclic_histories,
+    diagnosis_of,
+    encoder_config,
+    loss_of,
+    train_steps,
+    views_of,
+)
 
 ITEMS = 9
 TRAIN = TrainHistories(torch.tensor([1, 2, 3, 4, 5, 6, 7, 8]), torch.tensor([0, 4, 8]), ITEMS)
@@ -37,9 +45,15 @@ def ready(task: Alignment, *given: ItemFeatures) -> Alignment:
     return task
 
 
+def step_of(task: Alignment, seed: int = 0) -> tuple[Tensor, dict[str, Any]]:
+    """The items that count, and all that a step drew."""
+    step = Step(BATCH, generator(seed))
+    task.requests(step)
+    return step.drawn["items"][step.drawn["counted"]], step.drawn
+
+
 def chosen(task: Alignment, seed: int = 0) -> list[int]:
-    task.views(BATCH, generator(seed))
-    return task.chosen[task.counted].tolist()
+    return step_of(task, seed)[0].tolist()
 
 
 def test_the_items_of_a_batch_are_distinct_known_and_of_the_training_split() -> None:
@@ -89,9 +103,9 @@ def test_its_loss_is_the_plain_loop_in_both_directions(similarity: Similarity) -
     given.vectors[5] = given.vectors[1]
     task = ready(Alignment(temperature=0.3, similarity=similarity), given)
     table = torch.randn(ITEMS + 1, 6, generator=generator(3))
-    (wanted,) = task.views(BATCH, generator(0))
+    (wanted,) = views_of(task, BATCH, generator(0))
     assert isinstance(wanted, ItemEmbeddings)
-    found = task.loss([table[wanted.items]], BATCH).value
+    found = loss_of(task, [table[wanted.items]], BATCH, step_of(task)[1]).value
     projected = task.projections[0](given.vectors[[1, 3, 5]])
     expected = plain_loss(projected, table[[1, 3, 5]], [0, 1, 0], 0.3, similarity)
     assert found.item() == pytest.approx(expected, rel=1e-5)
@@ -102,12 +116,14 @@ def test_two_kinds_of_features_are_matched_without_embeddings() -> None:
     text, image = features_of(2, seed=1), features_of(3, width=7, seed=2)
     text.vectors[4] = text.vectors[1]
     task = ready(Alignment(items="uniform", with_features="image.npy"), text, image)
-    assert task.views(BATCH, generator(0)) == []
+    assert views_of(task, BATCH, generator(0)) == []
     items = [1, 4, 5, 6, 7, 8]  # known in both
     one = task.projections[0](text.vectors[items])
     other = task.projections[1](image.vectors[items])
     expected = plain_loss(one, other, [1, 1, 5, 6, 7, 8], task.temperature)
-    assert task.loss([], BATCH).value.item() == pytest.approx(expected, rel=1e-5)
+    assert loss_of(task, [], BATCH, step_of(task)[1]).value.item() == pytest.approx(
+        expected, rel=1e-5
+    )
 
 
 def test_accuracy_is_the_share_of_partners_that_are_picked() -> None:
@@ -116,21 +132,22 @@ def test_accuracy_is_the_share_of_partners_that_are_picked() -> None:
         (project,) = task.projections
         project.weight.copy_(torch.eye(6))
         project.bias.zero_()
-    task.views(BATCH, generator(0))
-    right = task.get_buffer("vectors_0")[task.chosen]
-    assert task.diagnose([right], BATCH) == {"accuracy": 1.0, "items": 3.0}
+    _, drawn = step_of(task)
+    right = task.get_buffer("vectors_0")[drawn["items"]]
+    assert diagnosis_of(task, [right], BATCH, drawn) == {"accuracy": 1.0, "items": 3.0}
     wrong = right.clone()
-    wrong[task.counted] = right[task.counted].roll(1, dims=0)
-    assert task.diagnose([wrong], BATCH)["accuracy"] == 0.0
+    wrong[drawn["counted"]] = right[drawn["counted"]].roll(1, dims=0)
+    assert diagnosis_of(task, [wrong], BATCH, drawn)["accuracy"] == 0.0
 
 
 def test_a_batch_without_known_items_costs_nothing() -> None:
     task = ready(Alignment(), features_of(1, 2, 3, 5))
-    (wanted,) = task.views(BATCH, generator(0))
+    (wanted,) = views_of(task, BATCH, generator(0))
     assert isinstance(wanted, ItemEmbeddings)
     encoded = [torch.ones(len(wanted.items), 6)]
-    assert task.loss(encoded, BATCH).value == 0
-    assert task.diagnose(encoded, BATCH) == {"accuracy": 0, "items": 0}
+    _, drawn = step_of(task)
+    assert loss_of(task, encoded, BATCH, drawn).value == 0
+    assert diagnosis_of(task, encoded, BATCH, drawn) == {"accuracy": 0, "items": 0}
 
 
 def test_features_are_frozen_and_not_saved() -> None:

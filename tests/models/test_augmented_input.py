@@ -169,8 +169,8 @@ def test_the_next_item_loss_reads_the_changed_history_in_training_alone(
 class Remembering(AugmentedViews):
     """Keeps the views it asked for."""
 
-    def views(self, batch: Batch, rng: Generator) -> list[View]:
-        self.asked = super().views(batch, rng)
+    def make_views(self, batch: Batch, rng: Generator) -> list[View]:
+        self.asked = super().make_views(batch, rng)
         return self.asked
 
 

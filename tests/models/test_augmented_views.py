@@ -30,10 +30,13 @@ from tests.models.tiny import (
     Examples,
     build_model,
     cyclic_histories,
+    diagnosis_of,
     encoder_config,
+    loss_of,
     random_batch,
     train_steps,
     training_rows,
+    views_of,
 )
 
 THREE = (Crop(), Mask(), Reorder())
@@ -58,7 +61,9 @@ def batch_of(lengths: list[int]) -> Batch:
 @pytest.mark.parametrize("pooling", ["last", "mean"])
 def test_its_views_are_two_drawn_views(draw: Draw, pooling: Pooling) -> None:
     batch = batch_of([5, 1, 9])
-    views = AugmentedViews(operators=THREE, draw=draw, pooling=pooling).views(batch, generator(3))
+    views = views_of(
+        AugmentedViews(operators=THREE, draw=draw, pooling=pooling), batch, generator(3)
+    )
     drawn = draw_two_views(batch.histories, THREE, draw, generator(3))
     assert len(views) == 2
     for view, expected in zip(views, drawn, strict=True):
@@ -77,12 +82,12 @@ def test_its_loss_is_info_nce_with_its_fields(false_negatives: tuple[Any, ...]) 
     labels = {(): None, ("target",): batch.targets, ("user",): batch.users}[false_negatives]
     same = None if labels is None else labels[:, None] == labels
     expected = info_nce(a, b, 0.2, "cosine", same)
-    torch.testing.assert_close(task.loss([a, b], batch).value, expected)
+    torch.testing.assert_close(loss_of(task, [a, b], batch).value, expected)
 
 
 def test_perfect_views_are_recognised_without_error() -> None:
     eye = torch.eye(4)
-    found = AugmentedViews().diagnose([eye, eye], batch_of([1, 2, 3, 4]))
+    found = diagnosis_of(AugmentedViews(), [eye, eye], batch_of([1, 2, 3, 4]))
     assert {name: value.item() for name, value in found.items()} == pytest.approx(
         {
             "accuracy": 1.0,
@@ -97,7 +102,7 @@ def test_perfect_views_are_recognised_without_error() -> None:
 
 def test_mistaken_views_are_never_recognised() -> None:
     eye = torch.eye(4)
-    found = AugmentedViews().diagnose([eye, eye.roll(1, 0)], batch_of([1, 2, 3, 4]))
+    found = diagnosis_of(AugmentedViews(), [eye, eye.roll(1, 0)], batch_of([1, 2, 3, 4]))
     assert found["accuracy"] == 0.0
     assert found["positive_similarity"] == 0.0
     assert found["negative_similarity"].item() == pytest.approx(1 / 6)  # 1 of 6 negatives
@@ -107,8 +112,10 @@ def test_false_negatives_are_no_mistakes_and_no_negatives() -> None:
     """Rows 0 and 1 have the same target and the same direction."""
     views = torch.tensor([[1.0, 0.0], [2.0, 0.0], [0.0, 1.0]])
     batch = Batch(counting([1, 2, 3]), targets=torch.tensor([7, 7, 8]), users=torch.arange(3))
-    counted = AugmentedViews().diagnose([views, views], batch)
-    false_negatives = AugmentedViews(false_negatives=("target",)).diagnose([views, views], batch)
+    counted = diagnosis_of(AugmentedViews(), [views, views], batch)
+    false_negatives = diagnosis_of(
+        AugmentedViews(false_negatives=("target",)), [views, views], batch
+    )
     assert counted["accuracy"].item() == pytest.approx(4 / 6)  # row 0 takes row 1 for itself
     assert false_negatives["accuracy"].item() == 1.0
     assert counted["negative_similarity"].item() == pytest.approx(8 / 24)
@@ -119,12 +126,12 @@ def test_operators_are_recorded_by_their_names_in_the_catalogue(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(OPERATORS, "no_change", Same)
-    for view in AugmentedViews(operators=(Mask(), Same())).views(batch_of([4]), generator(0)):
+    for view in views_of(AugmentedViews(operators=(Mask(), Same())), batch_of([4]), generator(0)):
         assert view.operators == ("mask", "no_change")
 
 
 def test_an_operator_need_not_be_in_the_catalogue() -> None:
-    views = AugmentedViews(operators=(Mask(), Same())).views(batch_of([4]), generator(0))
+    views = views_of(AugmentedViews(operators=(Mask(), Same())), batch_of([4]), generator(0))
     assert all(len(view.operators) == 2 for view in views)
 
 
@@ -132,7 +139,7 @@ def test_two_operators_of_one_kind_are_both_in_the_identity_rates() -> None:
     """One view of each history went through either: half of the views are unchanged."""
     task = AugmentedViews(operators=(Mask(0.0), Mask(1.0)))
     batch = batch_of([3] * 8)
-    rates = identity_rates(batch.histories, task.views(batch, generator(0)))
+    rates = identity_rates(batch.histories, views_of(task, batch, generator(0)))
     each = [rate.item() for name, rate in rates.items() if name.startswith("identity_rate/")]
     assert rates["identity_rate"] == 0.5
     assert sum(each) / len(each) == 0.5
@@ -167,7 +174,9 @@ def test_a_field_out_of_range_is_named(fields: dict[str, Any], told: str) -> Non
 
 @pytest.mark.parametrize("draw", ["with_replacement", "chained"])
 def test_one_operator_is_enough_for_the_other_draws(draw: Draw) -> None:
-    assert len(AugmentedViews(operators=(Mask(),), draw=draw).views(batch_of([4]), generator(0)))
+    assert len(
+        views_of(AugmentedViews(operators=(Mask(),), draw=draw), batch_of([4]), generator(0))
+    )
 
 
 # Correlated operators ------------------------------------------------------------------------
@@ -181,7 +190,7 @@ def coserec(**fields: Any) -> AugmentedViews:
 def test_its_views_never_get_longer_than_the_encoder_reads(examples: Examples) -> None:
     task = build_model(encoder_config("gru"), [coserec()], TRAIN).contrastive_tasks()[0]
     batch = random_batch(TRAIN, training_rows(TRAIN, examples), 20, seed=0)
-    for view in task.views(batch, generator(0)):
+    for view in views_of(task, batch, generator(0)):
         assert isinstance(view, View)
         assert view.sequences.width <= encoder_config("gru").max_length
         assert view.operators == ("crop", "mask", "reorder", "insert", "substitute")
@@ -212,7 +221,7 @@ def test_a_model_s_embeddings_are_its_neighbours_after_the_warm_up() -> None:
     found = []
     for epoch in (1, 2):
         model.start_epoch(epoch, generator(0))
-        view = model.contrastive_tasks()[0].views(batch, generator(0))[0]
+        view = views_of(model.contrastive_tasks()[0], batch, generator(0))[0]
         assert isinstance(view, View)
         found.append(real_items(view.sequences))
     assert found[0] != [[7], [7]]
@@ -223,7 +232,7 @@ def test_short_histories_are_neither_cropped_nor_reordered() -> None:
     model = build_model(encoder_config("gru"), [coserec(short_max_length=4)], TRAIN)
     batch = batch_of([1, 2, 3, 4, 5] * 40)
     short = batch.histories.lengths <= 4
-    for view in model.contrastive_tasks()[0].views(batch, generator(0)):
+    for view in views_of(model.contrastive_tasks()[0], batch, generator(0)):
         assert isinstance(view, View)
         assert view.drawn is not None
         assert set(view.drawn[short].tolist()) == {1, 3, 4}
@@ -232,4 +241,4 @@ def test_short_histories_are_neither_cropped_nor_reordered() -> None:
 
 def test_correlated_operators_of_a_task_that_was_not_fitted_say_what_they_need() -> None:
     with pytest.raises(ValueError, match="needs the neighbours of items"):
-        coserec().views(batch_of([4]), generator(0))
+        views_of(coserec(), batch_of([4]), generator(0))

@@ -25,11 +25,19 @@ from models.tasks import (
     SameTarget,
     SameUser,
     Sizes,
+    Step,
     View,
 )
 from tests.histories import could_be_uniform, counting, generator
 from tests.models.test_contrast import in_loops
-from tests.models.tiny import build_model, cyclic_histories, encoder_config
+from tests.models.tiny import (
+    build_model,
+    cyclic_histories,
+    diagnosis_of,
+    encoder_config,
+    loss_of,
+    views_of,
+)
 
 TRAIN = cyclic_histories(users=30, num_items=12, longest=14)
 SIZES = Sizes(dim=2, max_length=4, num_items=12, num_users=30)
@@ -126,7 +134,7 @@ def test_rows_are_compared_as_the_fields_say(
         temperature=0.7,
     )
     a, b = drawn(4, 0), drawn(4, 1)
-    loss = task.loss([a, b], BATCH).value.item()
+    loss = loss_of(task, [a, b], BATCH).value.item()
     rows = BATCH.targets.tolist(), BATCH.users.tolist()
     assert loss == pytest.approx(reference(a.tolist(), b.tolist(), *rows, [], [], task), rel=1e-5)
 
@@ -140,7 +148,7 @@ def test_users_of_one_cluster_may_be_the_same(negatives: str, false_negatives_as
     a, b = drawn(4, 0), drawn(4, 1)
     rows = BATCH.targets.tolist(), BATCH.users.tolist()
     expected = reference(a.tolist(), b.tolist(), *rows, [], [], task)
-    assert task.loss([a, b], BATCH).value.item() == pytest.approx(expected, rel=1e-5)
+    assert loss_of(task, [a, b], BATCH).value.item() == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -156,10 +164,10 @@ def test_drawn_users_are_the_only_negatives_and_never_one_self(
         false_negatives_as=false_negatives_as,
         false_negatives=false_negatives,
     )
-    task.drawn_users = torch.tensor([3, 4, 8, 20, 3])
+    users = torch.tensor([3, 4, 8, 20, 3])
     a, b, theirs = drawn(4, 0), drawn(4, 1), drawn(5, 2)
-    loss = task.loss([a, b, theirs], BATCH).value.item()
-    labels = [(0, user) for user in task.drawn_users.tolist()]
+    loss = loss_of(task, [a, b, theirs], BATCH, {"users": users}).value.item()
+    labels = [(0, user) for user in users.tolist()]
     rows = BATCH.targets.tolist(), BATCH.users.tolist()
     expected = reference(a.tolist(), b.tolist(), *rows, theirs.tolist(), labels, task)
     assert loss == pytest.approx(expected, rel=1e-5)
@@ -182,7 +190,7 @@ def test_the_queue_holds_the_latest_views(
     key_labels: list[tuple[int, int]] = []
     for step in range(4):
         a, b = drawn(4, 2 * step), drawn(4, 2 * step + 1)
-        loss = task.loss([a, b], BATCH).value.item()
+        loss = loss_of(task, [a, b], BATCH).value.item()
         expected = reference(a.tolist(), b.tolist(), *rows, keys, key_labels, task)
         assert loss == pytest.approx(expected, rel=1e-5)
         keys = (keys + a.tolist() + b.tolist())[-size:]
@@ -195,12 +203,12 @@ def test_the_queue_holds_the_latest_views(
 def test_a_queue_is_not_changed_by_evaluation_and_has_no_gradient() -> None:
     task = task_of(negatives="queue", queue_size=8)
     a = drawn(4).requires_grad_()
-    task.loss([a, a], BATCH)
+    loss_of(task, [a, a], BATCH)
     assert task.queue is not None
     before = task.queue.keys.clone()
     assert before.abs().sum() > 0
     assert not task.queue.keys.requires_grad
-    task.eval().loss([a, a], BATCH)
+    loss_of(task.eval(), [a, a], BATCH)
     assert torch.equal(task.queue.keys, before)
 
 
@@ -208,7 +216,7 @@ def test_a_queue_s_memory_may_be_overwritten_before_the_backward_pass() -> None:
     task = task_of(negatives="queue", queue_size=8)
     for seed in range(3):
         a, b = (drawn(4, seed + k).requires_grad_() for k in (0, 1))
-        task.loss([a, b], BATCH).value.backward()  # type: ignore[no-untyped-call]
+        loss_of(task, [a, b], BATCH).value.backward()  # type: ignore[no-untyped-call]
         assert a.grad is not None
         assert a.grad.isfinite().all()
 
@@ -241,17 +249,19 @@ def test_users_are_drawn_uniformly_with_their_latest_items() -> None:
     )
     task.prepare(SIZES)
     task.fit(train)
-    view = task.views(BATCH, generator(0))[2]
-    assert could_be_uniform(torch.bincount(task.drawn_users, minlength=4))
+    step = Step(BATCH, generator(0))
+    view, users = task.requests(step)["negatives"], step.drawn["users"]
+    assert isinstance(view, View)
+    assert could_be_uniform(torch.bincount(users, minlength=4))
     latest = torch.tensor([[1, 0, 0, 0], [2, 3, 0, 0], [4, 5, 6, 0], [12, 13, 14, 15]])
-    assert torch.equal(view.sequences.items, latest[task.drawn_users])
-    assert torch.equal(view.sequences.lengths, torch.tensor([1, 2, 3, 4])[task.drawn_users])
+    assert torch.equal(view.sequences.items, latest[users])
+    assert torch.equal(view.sequences.lengths, torch.tensor([1, 2, 3, 4])[users])
 
 
 def test_a_task_that_does_not_ask_for_drawn_users_is_told() -> None:
     task = task_of(negatives="random")
     with pytest.raises(ValueError, match=r"^negatives: random needs a task"):
-        task.loss([drawn(4), drawn(4, 1)], BATCH)
+        loss_of(task, [drawn(4), drawn(4, 1)], BATCH)
 
 
 @pytest.mark.parametrize(
@@ -282,7 +292,7 @@ def test_every_field_of_the_objective_reaches_the_loss(kind: str, fields: dict[s
         task.tau_plus,
         0.7,
     )
-    assert task.loss([a, b], BATCH).value.item() == pytest.approx(expected, rel=1e-5)
+    assert loss_of(task, [a, b], BATCH).value.item() == pytest.approx(expected, rel=1e-5)
 
 
 def test_the_identity_rate_of_a_drawn_user_s_view_is_its_own() -> None:
@@ -296,7 +306,7 @@ def test_the_identity_rate_of_a_drawn_user_s_view_is_its_own() -> None:
 
 def test_a_drawn_user_s_view_is_made_as_the_rows_views_are() -> None:
     task = task_of(negatives="random", random_size=9, operators=(Mask(1.0),), draw="chained")
-    view = task.views(BATCH, generator(0))[-1]
+    view = views_of(task, BATCH, generator(0))[-1]
     assert isinstance(view, View)
     assert view.made_from is not None
     assert (view.sequences.items[view.made_from.real()] == MASK).all()
@@ -359,7 +369,7 @@ def test_the_cosine_schedule_goes_half_a_wave_and_stays() -> None:
 def test_a_learned_temperature_moves_against_its_gradient_and_starts_as_given() -> None:
     task = AugmentedViews(temperature=0.5, temperature_mode="learnable")
     a, b = drawn(4, 0), drawn(4, 1)
-    loss = task.loss([a, b], BATCH).value
+    loss = loss_of(task, [a, b], BATCH).value
     torch.testing.assert_close(loss, info_nce(a, b, 0.5))
     loss.backward()  # type: ignore[no-untyped-call]
     grad = task.temperature_now.log.grad
@@ -384,7 +394,7 @@ def test_a_learned_temperature_is_clamped_and_can_come_back(log: float, bound: f
 def test_a_fixed_temperature_is_no_weight_and_not_recorded() -> None:
     task = AugmentedViews(temperature=0.5)
     assert not list(task.parameters())
-    assert "temperature" not in task.diagnose([drawn(4), drawn(4, 1)], BATCH)
+    assert "temperature" not in diagnosis_of(task, [drawn(4), drawn(4, 1)], BATCH)
 
 
 # Heads -------------------------------------------------------------------------------------------
@@ -397,7 +407,7 @@ def test_a_head_projects_before_the_contrast(pooling: Pooling, width: int, head:
     a, b = torch.randn(2, 4, width, generator=generator(0))
     assert task.projection(a).shape == (4, 5)
     torch.testing.assert_close(
-        task.loss([a, b], BATCH).value, info_nce(task.projection(a), task.projection(b), 1.0)
+        loss_of(task, [a, b], BATCH).value, info_nce(task.projection(a), task.projection(b), 1.0)
     )
 
 
@@ -407,11 +417,11 @@ def test_side_by_side_states_of_the_longest_view_are_all_there() -> None:
     model = build_model(encoder_config("gru", dropout=0.0, init_std=1.0), [task], TRAIN)
     (mine,) = model.contrastive_tasks()
     assert isinstance(mine, ContrastiveTask)
-    views = [one for one in mine.views(BATCH, generator(0)) if isinstance(one, View)]
+    views = [one for one in views_of(mine, BATCH, generator(0)) if isinstance(one, View)]
     assert len({view.sequences.width for view in views}) == 2
     whole = [model.encode(view.sequences, "concat") for view in views]
     found = model.losses(BATCH, generator(0)).parts["it"]
-    torch.testing.assert_close(found, mine.weight * mine.loss(whole, BATCH).value)
+    torch.testing.assert_close(found, mine.weight * loss_of(mine, whole, BATCH).value)
 
 
 @pytest.mark.parametrize("mode", ["learnable", "cosine"])
@@ -420,7 +430,7 @@ def test_a_temperature_that_moves_is_recorded_as_it_is(mode: str) -> None:
     task.temperature_now.start_epoch(3)
     if mode == "learnable":
         task.temperature_now.log.data.fill_(math.log(0.3))
-    found = task.diagnose([drawn(4, 0), drawn(4, 1)], BATCH)["temperature"].item()
+    found = diagnosis_of(task, [drawn(4, 0), drawn(4, 1)], BATCH)["temperature"].item()
     assert found == pytest.approx(float(task.temperature_now()))
     assert found < 0.9
 
@@ -432,7 +442,7 @@ def test_what_is_diagnosed_is_what_is_contrasted() -> None:
         for name, weight in task.projection.named_parameters():
             weight.copy_(torch.tensor([[1.0, 0.0]]) if name.endswith("weight") else 0.0 * weight)
     one, other = a[:, :1], b[:, :1]
-    found = task.diagnose([a, b], BATCH)
+    found = diagnosis_of(task, [a, b], BATCH)
     signs = (one.sign() == other.sign()).float().mean() * 2 - 1
     torch.testing.assert_close(found["positive_similarity"], signs)
     torch.testing.assert_close(found["uniformity"], (uniformity(one) + uniformity(other)) / 2)

@@ -20,8 +20,10 @@ from tests.models.tiny import (
     build_model,
     cyclic_histories,
     encoder_config,
+    loss_of,
     random_batch,
     training_rows,
+    views_of,
 )
 
 TRAIN = cyclic_histories(users=40, num_items=13, longest=14)
@@ -69,9 +71,9 @@ def plain_loss(model: SASRec, batch: Batch, rng: torch.Generator) -> Tensor:
     scores = states @ model.item_embedding.weight[1 : model.num_items + 1].T
     loss = F.cross_entropy(scores, targets - 1, ignore_index=-1)
     for task in model.contrastive_tasks():
-        views = [view for view in task.views(batch, rng) if isinstance(view, View)]
+        views = [view for view in views_of(task, batch, rng) if isinstance(view, View)]
         encoded = [plain_last(model, view.sequences) for view in views]
-        loss = loss + task.weight * task.loss(encoded, batch).value
+        loss = loss + task.weight * loss_of(task, encoded, batch).value
     return loss
 
 

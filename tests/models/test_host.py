@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Generator, Tensor
+from torch import Tensor
 
 from augment import MASK, Crop, Mask, Reorder
 from models.augmented_input import AugmentConfig
@@ -25,8 +26,9 @@ from models.tasks import (
     AugmentedViews,
     Batch,
     DropoutViews,
-    EncodingRequest,
     HistoryState,
+    Requests,
+    Step,
     Task,
     TaskLoss,
 )
@@ -39,9 +41,11 @@ from tests.models.tiny import (
     cycles_understood,
     cyclic_histories,
     encoder_config,
+    loss_of,
     random_batch,
     train_steps,
     training_rows,
+    views_of,
 )
 
 TRAIN = cyclic_histories(users=30, num_items=12, longest=14)
@@ -187,9 +191,9 @@ def test_the_loss_is_next_item_plus_weighted_tasks(kind: str, examples: Examples
     losses = model.losses(batch, generator(4))
     rng, expected = generator(4), []
     for task in model.contrastive_tasks():
-        views = [Request(v.sequences, v.pooling) for v in task.views(batch, rng)]
+        views = [Request(v.sequences, v.pooling) for v in views_of(task, batch, rng)]
         encoded = list(encode_together(model.encoder, model.embed, dict(enumerate(views))).values())
-        expected.append(task.weight * task.loss(encoded, batch).value.item())
+        expected.append(task.weight * loss_of(task, encoded, batch).value.item())
     assert [losses.parts[name].item() for name in "ab"] == pytest.approx(expected, rel=1e-4)
     total = losses.parts["next_item"].item() + sum(expected)
     assert losses.total.item() == pytest.approx(total, rel=1e-5)
@@ -256,12 +260,12 @@ class Given(Task):
 
     pooling: Literal["last", "mean"] = "last"
 
-    def views(self, batch: Batch, rng: Generator) -> list[EncodingRequest]:
-        return [HistoryState(self.pooling)]
+    def requests(self, step: Step) -> Requests:
+        return {"own": HistoryState(self.pooling)}
 
-    def loss(self, encoded: list[Tensor], batch: Batch) -> TaskLoss:
-        self.states = encoded[0].detach()
-        return TaskLoss(encoded[0].square().mean())
+    def loss(self, encoded: Mapping[str, Tensor], step: Step) -> TaskLoss:
+        self.states = encoded["own"].detach()
+        return TaskLoss(encoded["own"].square().mean())
 
 
 @encoders_and_examples

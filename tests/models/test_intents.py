@@ -13,7 +13,14 @@ from models.recbole_plug import SASRec
 from models.tasks import Batch, Intents, Sizes
 from models.tasks.intents import Prototypes
 from tests.histories import counting, generator, padded
-from tests.models.tiny import build_model, cyclic_histories, encoder_config, train_steps
+from tests.models.tiny import (
+    build_model,
+    cyclic_histories,
+    diagnosis_of,
+    encoder_config,
+    loss_of,
+    train_steps,
+)
 
 TRAIN = cyclic_histories(users=30, num_items=12, longest=14)
 BATCH = Batch(counting([2, 3, 1]), torch.tensor([4, 5, 6]), torch.arange(3))
@@ -52,16 +59,16 @@ def test_the_loss_is_the_formula(similarity: Similarity) -> None:
             logits.append(dot / (1 if similarity == "dot" else math.hypot(*state)) / 0.7)
         total = sum(math.exp(logit) for logit in logits)
         losses.append(-math.log(math.exp(logits[own]) / total))
-    loss = task.loss([torch.tensor(states)], BATCH).value.item()
+    loss = loss_of(task, [torch.tensor(states)], BATCH).value.item()
     assert loss == pytest.approx(sum(losses) / 3, rel=1e-5)
 
 
 def test_accuracy_and_the_number_of_intents_are_those_of_the_batch() -> None:
     task = placed([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]], used=3)
     own = torch.tensor([[1.0, 0.1], [0.9, 0.0], [0.0, 1.0]])
-    assert task.diagnose([own], BATCH) == {"accuracy": 1.0, "intents": 2.0}
+    assert diagnosis_of(task, [own], BATCH) == {"accuracy": 1.0, "intents": 2.0}
     other = placed([[1.0, 0.0], [3.0, 0.0], [-9.0, 9.0]], used=3)  # nearest is not most similar
-    assert other.diagnose([torch.tensor([[0.0, 1.0]] * 3)], BATCH)["accuracy"] == 0.0
+    assert diagnosis_of(other, [torch.tensor([[0.0, 1.0]] * 3)], BATCH)["accuracy"] == 0.0
 
 
 def test_several_clusterings_are_averaged() -> None:
@@ -70,14 +77,14 @@ def test_several_clusterings_are_averaged() -> None:
     single = [placed(table, used=len(table)) for table in tables]
     both = Intents(clusters=(2, 3))
     both.prototypes.extend(task.prototypes[0] for task in single)
-    expected = sum(task.loss([states], BATCH).value for task in single) / 2
-    torch.testing.assert_close(both.loss([states], BATCH).value, expected)
+    expected = sum(loss_of(task, [states], BATCH).value for task in single) / 2
+    torch.testing.assert_close(loss_of(both, [states], BATCH).value, expected)
 
 
 def test_the_gradient_reaches_the_states_and_not_the_centroids() -> None:
     task = placed([[1.0, 0.0], [0.0, 1.0]], used=2)
     states = torch.randn(3, 2, generator=generator(0), requires_grad=True)
-    task.loss([states], BATCH).value.backward()  # type: ignore[no-untyped-call]
+    loss_of(task, [states], BATCH).value.backward()  # type: ignore[no-untyped-call]
     assert states.grad is not None
     assert states.grad.abs().max() > 0
     assert not list(task.parameters())
@@ -86,7 +93,7 @@ def test_the_gradient_reaches_the_states_and_not_the_centroids() -> None:
 def test_users_of_one_centroid_have_nothing_to_tell_apart() -> None:
     task = placed([[1.0, 0.0], [0.0, 1.0]], used=1)
     states = torch.randn(3, 2, generator=generator(0), requires_grad=True)
-    loss = task.loss([states], BATCH).value
+    loss = loss_of(task, [states], BATCH).value
     (grad,) = torch.autograd.grad(loss, states)
     assert loss.item() == 0.0
     assert grad.abs().max() == 0.0
@@ -157,5 +164,5 @@ def test_the_intent_may_be_that_of_the_user_s_whole_history() -> None:
     assert own.tolist() == [int(one.of_user[2]), int(one.of_user[0])]
     assert own[0] != own[1]
     expected = torch.nn.functional.cross_entropy(logits, own)
-    torch.testing.assert_close(task.loss([states], rows).value, expected)
+    torch.testing.assert_close(loss_of(task, [states], rows).value, expected)
     assert expected > torch.nn.functional.cross_entropy(logits, one.nearest(states))

@@ -11,6 +11,7 @@ from torch import Tensor
 from augment import Sequences, TrainHistories
 from models.tasks import Batch, DropoutViews, HistoryState, SameTarget, Sizes, View
 from tests.histories import Rows, could_be_uniform, generator, padded, real_items, seeds
+from tests.models.tiny import views_of
 
 users = st.lists(st.lists(st.integers(1, 4), min_size=1, max_size=6), min_size=1, max_size=6)
 
@@ -82,11 +83,11 @@ def test_the_anchor_is_a_twin_or_the_state_itself() -> None:
     rows = [[1, 2, 3], [2, 1]]
     batch = batch_of([[1, 2], [2]], [3, 1], [0, 1])
     task = fitted(rows)
-    twin, positive = task.views(batch, generator(0))
+    twin, positive = views_of(task, batch, generator(0))
     assert isinstance(twin, View)
     assert twin.sequences is batch.histories
     task.anchor = "own"
-    own, same = task.views(batch, generator(0))
+    own, same = views_of(task, batch, generator(0))
     assert isinstance(own, HistoryState)
     assert items_of(positive).equal(items_of(same))
 

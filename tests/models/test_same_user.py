@@ -14,7 +14,7 @@ from models.losses.next_item import NoNextItem
 from models.recbole_plug import SASRec
 from models.tasks import Batch, SameUser, Sizes
 from tests.histories import Rows, could_be_uniform, counting, generator, real_items, seeds
-from tests.models.tiny import build_model, train_steps
+from tests.models.tiny import build_model, loss_of, train_steps, views_of
 
 
 def histories(rows: Rows) -> TrainHistories:
@@ -33,7 +33,7 @@ def fitted(rows: Rows, max_length: int = 10) -> SameUser:
 def segments(rows: Rows, users: list[int], seed: int = 0, max_length: int = 10) -> list[Rows]:
     """The items of both views, for batch rows of these users."""
     batch = Batch(counting([1] * len(users)), torch.ones(len(users)), torch.tensor(users))
-    views = fitted(rows, max_length).views(batch, generator(seed))
+    views = views_of(fitted(rows, max_length), batch, generator(seed))
     return [real_items(view.sequences) for view in views]
 
 
@@ -71,10 +71,10 @@ def test_pairs_of_one_user_are_left_out() -> None:
     batch = Batch(counting([1, 2, 3]), torch.tensor([7, 8, 9]), torch.tensor([4, 4, 5]))
     one, other = torch.randn(2, 3, 4, generator=generator(0))
     same = torch.tensor([[1, 1, 0], [1, 1, 0], [0, 0, 1]], dtype=torch.bool)
-    found = SameUser().loss([one, other], batch).value
+    found = loss_of(SameUser(), [one, other], batch).value
     torch.testing.assert_close(found, info_nce(one, other, 1.0, "dot", same))
     alone = Batch(batch.histories, batch.targets, torch.zeros(3, dtype=torch.int64))
-    assert SameUser().loss([one, other], alone).value == 0
+    assert loss_of(SameUser(), [one, other], alone).value == 0
 
 
 def planted() -> TrainHistories:

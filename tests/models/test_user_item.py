@@ -15,7 +15,7 @@ from models.losses.next_item import NoNextItem
 from models.tasks import Batch, UserItem
 from models.tasks.user_item import log_target_share
 from tests.histories import counting, generator, padded
-from tests.models.tiny import build_model, cyclic_histories, train_steps
+from tests.models.tiny import build_model, cyclic_histories, diagnosis_of, loss_of, train_steps
 
 TRAIN = TrainHistories(torch.tensor([1, 2, 3, 4, 2, 2, 3, 5]), torch.tensor([0, 3, 4, 8]), 6)
 TARGETS = [2, 3, 2, 3, 5]  # all but the first item of each user
@@ -60,14 +60,14 @@ def test_its_loss_is_the_plain_loop(correction: str, similarity: str) -> None:
             q = counted[target] / len(TARGETS) if correction == "log_q" else 1.0
             scores[j] = score / 0.5 - math.log(q)
         total -= scores[i] - math.log(sum(math.exp(score) for score in scores.values()))
-    found = task.loss([states, items], batch_of(targets)).value
+    found = loss_of(task, [states, items], batch_of(targets)).value
     assert found.item() == pytest.approx(total / 4, rel=1e-6)
 
 
 def test_its_accuracy_is_the_share_of_rows_that_find_their_target() -> None:
     task = UserItem(correction="none")
     eye = torch.eye(4)
-    found = task.diagnose([eye, eye[[0, 1, 3, 2]]], batch_of([1, 2, 3, 4]))
+    found = diagnosis_of(task, [eye, eye[[0, 1, 3, 2]]], batch_of([1, 2, 3, 4]))
     assert found["accuracy"] == 0.5
 
 
@@ -111,6 +111,6 @@ def learned_bias(task: UserItem, popularity: Tensor) -> Tensor:
         targets = torch.multinomial(popularity, 32, replacement=True, generator=pick)
         encoded = [torch.ones(32, 1), bias[targets][:, None]]
         optimizer.zero_grad()
-        task.loss(encoded, batch_of((targets + 1).tolist())).value.backward()  # type: ignore[no-untyped-call]
+        loss_of(task, encoded, batch_of((targets + 1).tolist())).value.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
     return bias.detach()

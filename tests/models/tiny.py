@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 from collections.abc import Sequence as ListOf
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -19,7 +19,18 @@ from models.augmented_input import AugmentConfig
 from models.encoders import ENCODERS, EncoderConfig
 from models.losses.next_item import CrossEntropy, NextItemLoss
 from models.recbole_plug import Catalogue, SASRec
-from models.tasks import Batch, FeatureTask, ItemFeatures, Task
+from models.tasks import (
+    Alignment,
+    Batch,
+    EncodingRequest,
+    FeatureTask,
+    Intents,
+    ItemFeatures,
+    Step,
+    Task,
+    TaskLoss,
+    UserItem,
+)
 from tests.histories import generator, padded
 
 CPU = torch.device("cpu")
@@ -90,6 +101,30 @@ def cyclic_histories(users: int, num_items: int, longest: int, seed: int = 0) ->
     return TrainHistories(
         torch.from_numpy(np.concatenate(rows)), torch.from_numpy(offsets), num_items
     )
+
+
+def views_of(task: Task, batch: Batch, rng: torch.Generator) -> list[EncodingRequest]:
+    """What a task asks for, in its order."""
+    return list(task.requests(Step(batch, rng)).values())
+
+
+def by_name(task: Task, encoded: ListOf[Tensor]) -> dict[str, Tensor]:
+    """Tensors under the names by which a task asks for them, in its order."""
+    names = {Intents: ("histories",), UserItem: ("users", "items"), Alignment: ("items",)}
+    return dict(zip(names.get(type(task), ("a", "b", "negatives")), encoded, strict=False))
+
+
+def loss_of(
+    task: Task, encoded: ListOf[Tensor], batch: Batch, drawn: dict[str, Any] | None = None
+) -> TaskLoss:
+    """A task's loss of these tensors, in the order in which it asks for them."""
+    return task.loss(by_name(task, encoded), Step(batch, generator(0), drawn or {}))
+
+
+def diagnosis_of(
+    task: Task, encoded: ListOf[Tensor], batch: Batch, drawn: dict[str, Any] | None = None
+) -> dict[str, Tensor]:
+    return task.diagnose(by_name(task, encoded), Step(batch, generator(0), drawn or {}))
 
 
 def training_rows(train: TrainHistories, examples: Examples, max_length: int = 10) -> Rows:

@@ -38,7 +38,7 @@ def test_a_view_is_shown_under_its_task_and_operator(
 ) -> None:
     fields = ("--model=cl4srec", "--contrast.0.operators=[{operator: mask, ratio: 1.0}]")
     lines = inspected(tmp_path, capsys, *fields, "--contrast.0.draw=with_replacement")
-    assert "augmented_views 1 mask" in lines[1]
+    assert "augmented_views a mask" in lines[1]
     assert lines[2].split() == ["1", "4", "[mask]", "[mask]"]
     assert lines[-1].split() == ["augmented_views", "all", "views", "0.000", "mask", "0.000"]
 
@@ -55,8 +55,8 @@ def test_a_state_that_needs_no_view_is_described(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     lines = inspected(tmp_path, capsys, "--model=two-tower")
-    assert "user_item 1: the last state of the history itself" in "\n".join(lines)
-    assert "user_item 2: the embeddings of 1 items" in "\n".join(lines)
+    assert "user_item users: the last state of the history itself" in "\n".join(lines)
+    assert "user_item items: the embeddings of 1 items" in "\n".join(lines)
 
 
 @pytest.mark.parametrize("preset", presets())

@@ -240,11 +240,11 @@ class Own(Task):
     short: int = 3
     same_as: str = "left_out"
 
-    def views(self, batch, rng):
-        return [OwnState()]
+    def requests(self, step):
+        return {"own": OwnState()}
 
-    def loss(self, encoded, batch):
-        return TaskLoss(encoded[0].square().mean() * self.short)
+    def loss(self, encoded, step):
+        return TaskLoss(encoded["own"].square().mean() * self.short)
 
 TASKS = {"own": Own}
 """

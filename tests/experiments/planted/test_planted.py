@@ -110,8 +110,9 @@ def test_the_table_has_a_row_a_task() -> None:
     ]
 
 
-def test_every_task_has_its_case_and_every_world_its_task() -> None:
-    assert set(CASES) == set(TASKS)
+def test_a_case_is_of_a_task_and_every_world_has_one() -> None:
+    """A task claims to find what is planted by its case; a published method may have none."""
+    assert set(CASES) <= set(TASKS)
     assert {case.world for case in CASES.values()} == set(WORLDS)
 
 

@@ -1,0 +1,133 @@
+"""One training step as a task sees it: the batch, and what may be asked of the model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Generator, Tensor
+
+from augment import Sequences
+from models.snapshot import Pooling
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Training examples: histories and what follows them.
+
+    histories: [B, L] input items, with their times where the data have any.
+    targets:   [B] the item that follows each history.
+    users:     [B] user numbers.
+    labels:    [B, L] the item that follows each position, 0 where none is scored; None when
+               only the last position is trained (then it is `targets`).
+    scored:    [B] on the host: how many labels of each row are not 0; None when not counted.
+    final:     rows that end their user's training history; None when nobody has looked.
+    target_at: [B] where each target stands among the items of the training split, which says
+               which of its prefixes a row is; None when nobody has looked.
+    """
+
+    histories: Sequences
+    targets: Tensor
+    users: Tensor
+    labels: Tensor | None = None
+    scored: NDArray[np.int64] | None = None
+    final: Tensor | None = None
+    target_at: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.histories)
+
+    def label_counts(self) -> NDArray[np.int64]:
+        """[B] on the host: how many positions of each row are scored."""
+        if self.labels is None:
+            return np.ones(len(self), np.int64)
+        if self.scored is not None:
+            return self.scored
+        counts: NDArray[np.int64] = (self.labels > 0).sum(dim=1).cpu().numpy()
+        return counts
+
+    def of(self, rows: Tensor) -> Batch:
+        """The given rows alone, as the contrast sees them: without labels."""
+        places = None if self.target_at is None else self.target_at[rows]
+        histories = self.histories.rows(rows)
+        return Batch(histories, self.targets[rows], self.users[rows], target_at=places)
+
+
+@dataclass(frozen=True)
+class View:
+    """Histories for the encoder, one for each row of the batch unless `made_from` is given.
+
+    pooling:   which representation the task wants back: the last real position's state or
+               the mean over real positions, [B, d]; all states side by side, [B, L * d]; or all,
+               the state at every position, [B, L, d], meaningless at padding.
+    operators: names, and for each row the index of the one that made it: only for the history.
+    made_from: the histories that the view changes, where they are not the batch's; there may be
+               any number of them.
+    positions: of a concatenation, its L; None: as many as the longest history of any batch.
+    momentum:  encode by the moving average of the model with this coefficient, without gradient;
+               one of those that the task's `momentum_copies` names.  None: by the model itself.
+    """
+
+    sequences: Sequences
+    pooling: Pooling | Literal["all"] = "last"
+    operators: tuple[str, ...] = ()
+    drawn: Tensor | None = None
+    made_from: Sequences | None = None
+    positions: int | None = None
+    momentum: float | None = None
+
+
+@dataclass(frozen=True)
+class SharedView:
+    """A view that another task has asked for, which is encoded once for both.
+
+    task:    the other task's name, which `reads_views_of` names too.
+    view:    the name of the view in its requests.
+    pooling: may differ from the one that the other task wants.
+    """
+
+    task: str
+    view: str
+    pooling: Pooling | Literal["all"] = "last"
+
+
+@dataclass(frozen=True)
+class HistoryState:
+    """The state of each history as it is: [B, d], or [B, L, d] for all.
+
+    The next-item loss has encoded it, so no further pass is needed, unless the input is augmented.
+
+    pooling: the state at the last item, which the loss reads too, the mean over real items, or
+             the state at every position, meaningless at padding.
+    """
+
+    pooling: Literal["last", "mean", "all"] = "last"
+
+
+@dataclass(frozen=True)
+class ItemEmbeddings:
+    """The embeddings of some items.  items: item numbers [N] -> [N, d]."""
+
+    items: Tensor
+
+
+EncodingRequest = View | SharedView | HistoryState | ItemEmbeddings
+Requests = Mapping[str, EncodingRequest]
+"""What a task asks for, under names of its own."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One training step as a task sees it.
+
+    batch: the rows that take part.
+    rng:   draws what `requests` draws, and nothing else does.
+    drawn: what `requests` drew and `loss` or `diagnose` must know again, by any names.
+    """
+
+    batch: Batch
+    rng: Generator
+    drawn: dict[str, Any] = field(default_factory=dict)
