@@ -11,12 +11,12 @@ from typing import Any
 
 from experiments.bench.bound import matmul_rate
 from experiments.bench.compare import (
-    SUBJECTS,
     in_process,
     measure_all,
     middle,
     ratios,
     seconds_per_target,
+    subjects_here,
 )
 from experiments.bench.measure import Measured
 from experiments.bench.presets import multiples, preset_subjects, preset_table
@@ -37,6 +37,8 @@ MEANING = {
     "duorec_step_prefixes": "DuoRec's step over SASRec's",
     "peak_memory": "ours over RecBole's, net of imports",
     "of_bound": "seconds of the epoch's matrix products at the measured rate over ours, prefixes",
+    "of_shaped_bound": "seconds of a step's products alone, in their shapes, over ours, prefixes",
+    "wide_bfloat16": "float32's step over bfloat16's, width 256, one row a window",
 }
 
 
@@ -59,7 +61,7 @@ def bench(
     check_counts(steps, rounds)
     made(folder)
     locate(dataset, Path(data_dir) if data_dir else None)  # a mistake is told before the wait
-    subjects = dict(SUBJECTS)
+    subjects = subjects_here()
     if trace is not None:
         with writing(trace):
             trace.parent.mkdir(parents=True, exist_ok=True)
@@ -72,6 +74,8 @@ def bench(
     print(figure_table(figures))
     print("\nshare of a step (profiled):")
     print(share_table(figures))
+    print("\nmatrix products of a step, as they are made: GFLOP/s in the step, and alone:")
+    print(rate_table(figures))
     ours = figures["SASRec prefixes"]
     print(
         f"\nbound: a square float32 product runs at {rate / 1e9:.0f} GFLOP/s here, so the "
@@ -81,7 +85,8 @@ def bench(
     found_ratios = ratios(by_name, rate)
     print()
     for name, value in found_ratios.items():
-        print(f"{name:<24}{value:8.2f}  {MEANING[name]}")
+        shown = f"{'-':>8}" if value is None else f"{value:8.2f}"
+        print(f"{name:<24}{shown}  {MEANING[name]}")
     measured = {name: vars(figure) for name, figure in figures.items()}
     record = {"dataset": dataset, "rounds": rounds, "ratios": found_ratios, "gflops": rate / 1e9}
     write({**record, "measured": measured, **machine()}, folder / "side_by_side.json", as_json)
@@ -171,16 +176,29 @@ def progress(line: str) -> None:
 def figure_table(figures: dict[str, Measured]) -> str:
     """A row a subject: step, epoch, targets a second, evaluation, preparation, memory."""
     lines = [
-        f"{'':<28}{'step ms':>9}{'epoch s':>9}{'targets/s':>11}{'evaluate s':>12}"
+        f"{'':<36}{'step ms':>9}{'epoch s':>9}{'targets/s':>11}{'evaluate s':>12}"
         f"{'prepare s':>11}{'peak MB':>9}"
     ]
     for name, m in figures.items():
         evaluate = "-" if m.evaluate_seconds is None else f"{m.evaluate_seconds:.1f}"
         lines.append(
-            f"{name:<28}{m.step_seconds * 1e3:9.1f}{m.step_seconds * m.steps:9.1f}"
+            f"{name:<36}{m.step_seconds * 1e3:9.1f}{m.step_seconds * m.steps:9.1f}"
             f"{1 / seconds_per_target(m):11.0f}{evaluate:>12}{m.prepare_seconds:11.1f}"
             f"{m.peak_mb:9.0f}"
         )
+    return "\n".join(lines)
+
+
+def rate_table(figures: dict[str, Measured]) -> str:
+    """A row for each of our subjects: what its products reach, and could reach."""
+    lines = [f"{'':<36}{'in the step':>12}{'alone':>9}{'share of step':>15}"]
+    for name, m in figures.items():
+        if m.product_seconds:
+            reached, alone = (
+                m.product_flops / s / 1e9 for s in (m.step_seconds, m.product_seconds)
+            )
+            share = m.product_seconds / m.step_seconds
+            lines.append(f"{name:<36}{reached:12.0f}{alone:9.0f}{share:15.0%}")
     return "\n".join(lines)
 
 
@@ -188,7 +206,7 @@ def share_table(figures: dict[str, Measured]) -> str:
     """A row for each of our subjects: where a step's time goes."""
     ours = {name: m for name, m in figures.items() if m.shares}
     parts = list(next(iter(ours.values())).shares)
-    lines = [f"{'':<28}" + "".join(f"{part:>14}" for part in parts)]
+    lines = [f"{'':<36}" + "".join(f"{part:>14}" for part in parts)]
     for name, m in ours.items():
-        lines.append(f"{name:<28}" + "".join(f"{m.shares[part]:14.0%}" for part in parts))
+        lines.append(f"{name:<36}" + "".join(f"{m.shares[part]:14.0%}" for part in parts))
     return "\n".join(lines)

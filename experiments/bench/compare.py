@@ -14,6 +14,7 @@ from experiments.bench.measure import Measured, Subject
 from experiments.errors import RunFailed
 from experiments.storage.files import REPOSITORY
 
+WIDE = {"encoder.dim": 256}
 SUBJECTS: dict[str, Subject] = {
     "RecBole SASRec, as shipped": Subject("SASRec", recbole=True, anomaly=True, evaluate=False),
     "RecBole SASRec": Subject("SASRec", recbole=True),
@@ -22,7 +23,20 @@ SUBJECTS: dict[str, Subject] = {
     "DuoRec prefixes": Subject("duorec", evaluate=False),
     "SASRec windows": Subject("sasrec", "windows", evaluate=False),
     "CL4SRec windows": Subject("cl4srec", "windows", evaluate=False),
+    "SASRec windows, width 256": Subject("sasrec", "windows", evaluate=False, fields=WIDE),
+    "SASRec windows, width 256, bfloat16": Subject(
+        "sasrec", "windows", evaluate=False, fields={**WIDE, "train.precision": "bfloat16"}
+    ),
 }
+BFLOAT16 = "SASRec windows, width 256, bfloat16"
+
+
+def subjects_here() -> dict[str, Subject]:
+    """SUBJECTS, without bfloat16 where the processor has no products in it."""
+    import torch
+
+    has_units = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return {name: s for name, s in SUBJECTS.items() if has_units or name != BFLOAT16}
 
 
 def measure_all(
@@ -82,6 +96,8 @@ def middle(measured: list[Measured]) -> Measured:
         prepare_mb=median("prepare_mb"),
         shares=first.shares,
         matmul_flops=first.matmul_flops,
+        product_flops=median("product_flops"),
+        product_seconds=median("product_seconds"),
     )
 
 
@@ -97,8 +113,11 @@ def ratio_of_medians(
     return float(statistics.median(figure(a) / figure(b) for a, b in pairs))
 
 
-def ratios(measured: dict[str, list[Measured]], rate: float) -> dict[str, float]:
-    """RecBole's cost over ours (train, evaluate); ours over ours or RecBole's (the rest)."""
+def ratios(measured: dict[str, list[Measured]], rate: float) -> dict[str, float | None]:
+    """RecBole's cost over ours (train, evaluate); ours over ours or RecBole's (the rest).
+
+    None for bfloat16 where it was not measured.
+    """
 
     def over(above: str, below: str, figure: Callable[[Measured], Any]) -> float:
         return round(ratio_of_medians(measured, above, below, figure), 3)
@@ -119,4 +138,8 @@ def ratios(measured: dict[str, list[Measured]], rate: float) -> dict[str, float]
         ),
         "peak_memory": over("SASRec prefixes", "RecBole SASRec", lambda m: m.peak_mb),
         "of_bound": round(ours.matmul_flops / rate / (ours.step_seconds * ours.steps), 3),
+        "of_shaped_bound": round(ours.product_seconds / ours.step_seconds, 3),
+        "wide_bfloat16": over("SASRec windows, width 256", BFLOAT16, lambda m: m.step_seconds)
+        if BFLOAT16 in measured
+        else None,
     }

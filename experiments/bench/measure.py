@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 WARM_UP = 5  # steps that are not counted
+RECORDED = 20  # steps, at most, whose products are timed alone
 SIZES = {  # RecBole's own for its SASRec: whatever suits the data, both sides do the same work
     "train.batch_size": 256, "encoder.dim": 64, "encoder.layers": 2, "encoder.heads": 2,
     "encoder.inner": 256, "encoder.dropout": 0.5, "encoder.attention_dropout": 0.5,
@@ -49,6 +50,8 @@ class Measured:
     prepare_mb: float = 0.0  # highest while preparing, net of imports
     shares: dict[str, float] = field(default_factory=dict)
     matmul_flops: float = 0.0  # of an epoch, real positions only
+    product_flops: float = 0.0  # of a step's matrix products as they are made, padding included
+    product_seconds: float = 0.0  # of the same products alone
 
 
 def memory_mb(which: str) -> float:
@@ -79,6 +82,7 @@ def measure_ours(subject: Subject, dataset: str, data_dir: str | None, steps: in
     from torch import Generator
 
     from experiments.bench.bound import epoch_flops
+    from experiments.bench.products import flops, products_of, seconds_alone
     from experiments.config.resolve import resolve
     from experiments.training.optimizer import Optimizer
     from experiments.training.run import prepare
@@ -113,6 +117,9 @@ def measure_ours(subject: Subject, dataset: str, data_dir: str | None, steps: in
         run.evaluate("test")
         evaluate_seconds = time.perf_counter() - started
     peak = memory_mb("VmHWM") - imported
+    model.train()
+    recorded = min(steps, RECORDED)
+    products = products_of(step, recorded)
     return Measured(
         step_seconds=seconds,
         steps=len(run.batches),
@@ -124,6 +131,8 @@ def measure_ours(subject: Subject, dataset: str, data_dir: str | None, steps: in
         prepare_mb=prepare_mb,
         shares=shares(model, step, max(3, steps // 4), subject.trace),
         matmul_flops=epoch_flops(config, run.batches.rows, run.histories.num_items),
+        product_flops=flops(products) / recorded,
+        product_seconds=seconds_alone(products) / recorded,
     )
 
 

@@ -36,7 +36,7 @@ def sentences(record: Json) -> list[str]:
     ratios, ours = record["ratios"], record["measured"]["SASRec prefixes"]
     seconds = ours["step_seconds"] * ours["steps"]
     products = ours["matmul_flops"] / 1e9 / record["gflops"]
-    return [
+    said = [
         f"SASRec trains {ratios['train_prefixes']:.1f} times as many targets a second as RecBole's "
         f"on the same rows, {ratios['train_windows']:.1f} times as many with a row a window, and "
         f"is evaluated {ratios['evaluate']:.1f} times as fast, for both seen-item rules at once.",
@@ -47,6 +47,17 @@ def sentences(record: Json) -> list[str]:
         f"product ({record['gflops']:.0f} GFLOP/s): {ratios['of_bound']:.0%} of the "
         f"{seconds:.1f} s it takes. {shares(ours['shares'])}",
     ]
+    if ratios.get("of_shaped_bound") is not None:
+        said.append(
+            "The same products alone, in their shapes and with their padding, take "
+            f"{ratios['of_shaped_bound']:.0%} of a step."
+        )
+    if ratios.get("wide_bfloat16") is not None:
+        said.append(
+            f"At width 256 a step with products in bfloat16 is {ratios['wide_bfloat16']:.2f} times "
+            "as quick as one in float32, with a row a window."
+        )
+    return said
 
 
 def shares(of_step: dict[str, float]) -> str:

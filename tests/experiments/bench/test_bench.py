@@ -12,7 +12,7 @@ import pytest
 
 from augment.examples import Rows
 from experiments.bench.bound import epoch_flops
-from experiments.bench.compare import SUBJECTS, ratios, seconds_per_target
+from experiments.bench.compare import SUBJECTS, ratios, seconds_per_target, subjects_here
 from experiments.bench.measure import WARM_UP, Measured, Subject, time_steps
 from experiments.bench.presets import multiples, preset_subjects, preset_table
 from experiments.bench.scale import Case, cases, growth_table, plot, scale, write_random
@@ -26,7 +26,7 @@ from tests.experiments.small_data import planted, write_text
 def figures(
     step: float, targets: int = 100, evaluate: float = 1.0, peak: float = 100.0
 ) -> Measured:
-    return Measured(step, 10, targets, 0.0, evaluate, peak, matmul_flops=1e9)
+    return Measured(step, 10, targets, 0.0, evaluate, peak, matmul_flops=1e9, product_seconds=0.15)
 
 
 def test_ratios_compare_seconds_a_target_pair_by_pair_and_take_the_median_round() -> None:
@@ -38,6 +38,8 @@ def test_ratios_compare_seconds_a_target_pair_by_pair_and_take_the_median_round(
         "DuoRec prefixes": [figures(0.5), figures(0.25), figures(0.8)],
         "SASRec windows": [figures(1.0, targets=1000)] * 3,
         "CL4SRec windows": [figures(1.5, targets=1000)] * 3,
+        "SASRec windows, width 256": [figures(4.0)] * 3,
+        "SASRec windows, width 256, bfloat16": [figures(1.6)] * 3,
     }
     assert ratios(found, rate=1e9) == {
         "train_prefixes": 10.0,
@@ -48,8 +50,15 @@ def test_ratios_compare_seconds_a_target_pair_by_pair_and_take_the_median_round(
         "duorec_step_prefixes": 2.5,
         "peak_memory": 0.25,
         "of_bound": 0.5,
+        "of_shaped_bound": 0.75,
+        "wide_bfloat16": 2.5,
     }
     assert found.keys() == SUBJECTS.keys()
+
+
+def test_bfloat16_has_no_ratio_where_the_processor_has_no_products_in_it() -> None:
+    found = {name: [figures(1.0)] for name in SUBJECTS if "bfloat16" not in name}
+    assert ratios(found, rate=1e9)["wide_bfloat16"] is None
 
 
 def test_seconds_a_target_are_an_epochs_seconds_over_its_targets() -> None:
@@ -139,7 +148,7 @@ def test_a_bench_prints_its_table_and_its_ratios(
     printed = capsys.readouterr().out
     record: dict[str, Any] = json.loads(printed.splitlines()[-1])
     assert all(value > 0 for value in record["ratios"].values())
-    assert all(name in printed for name in SUBJECTS)
+    assert all(name in printed for name in subjects_here())
     assert sum(record["measured"]["SASRec prefixes"]["shares"].values()) == pytest.approx(1)
     assert "output layer" in trace.read_text()
     assert json.loads((tmp_path / "side_by_side.json").read_text()) == record
