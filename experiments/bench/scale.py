@@ -87,7 +87,7 @@ def write_random(path: Path, case: Case, seed: int = 0) -> None:
     rng.shuffle(drawn)
     users = drawn[: len(drawn) // LENGTH * LENGTH].reshape(-1, LENGTH)
     numbered = np.column_stack([np.arange(1, len(users) + 1), users])
-    with path.open("w") as file:
+    with path.open("w", encoding="utf-8") as file:
         for part in np.array_split(numbered, max(1, len(numbered) // 100_000)):
             file.writelines(" ".join(map(str, row)) + "\n" for row in part.tolist())
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Collection
 from typing import Any
 
 from experiments.aliases import current
@@ -31,6 +32,29 @@ def check_text(argv: list[str]) -> None:
             raise UsageError(f"argument {argument!r}: is not UTF-8 text") from None
 
 
+def joined(argv: list[str], options: Collection[str], fields: bool | tuple[str, ...]) -> list[str]:
+    """The arguments with every `--field value` as `--field=value`; others as they are.
+
+    options: what the command knows itself, which argparse reads.
+    """
+    result: list[str] = []
+    waiting = iter(range(len(argv)))
+    for place in waiting:
+        word, after = argv[place], argv[place + 1 : place + 2]
+        name = word.removeprefix("--")
+        field = word.startswith("--") and "=" not in word and word not in options
+        if field and name and takes(fields, name) and after and not is_option(after[0]):
+            next(waiting)
+            word = f"{word}={after[0]}"
+        result.append(word)
+    return result
+
+
+def is_option(word: str) -> bool:
+    """False for a negative number, too."""
+    return word.startswith("-") and not word[1:2].isdigit() and word[1:2] != "."
+
+
 def overrides(arguments: argparse.Namespace, rest: list[str]) -> list[tuple[str, Any]]:
     """The fields that were set, in order: top-level ones first, then --dotted.key=value."""
     from experiments.storage.yaml_file import plain
@@ -50,7 +74,7 @@ def overrides(arguments: argparse.Namespace, rest: list[str]) -> list[tuple[str,
         if not takes(arguments.fields, key) or not argument.startswith("--"):
             raise UsageError(f"unknown argument {argument!r}; see `run.py COMMAND --help`")
         if not equals:
-            raise UsageError(f"--{key} needs a value: write --{key}=VALUE")
+            raise UsageError(f"--{key} needs a value: write --{key}=VALUE or --{key} VALUE")
         set_fields.append((key, text if key in TEXTS else plain(text, key)))
     named = [told_current(key, value) for key, value in set_fields]
     check_given_once([key for key, _ in set_fields], [key for key, _ in named])

@@ -7,7 +7,7 @@ import contextlib
 import sys
 from collections.abc import Callable
 
-from experiments.cli.fields import check_text, overrides
+from experiments.cli.fields import check_text, joined, overrides
 from experiments.cli.parser import parser
 from experiments.errors import RunFailed, UsageError, one_line
 from experiments.storage.atomic import NOT_ALLOWED
@@ -18,7 +18,7 @@ def main(argv: list[str]) -> int:
     """Run a command.  0: success; 2: a user's mistake; 1: a failure; 130, 143, 129: stopped."""
     try:
         check_text(argv)
-        arguments, rest = parser().parse_known_args(argv or ["train"])
+        arguments, rest = parsed(argv or ["train"])
         arguments.overrides = overrides(arguments, rest)
         command: Callable[[argparse.Namespace], None] = arguments.command
         command(arguments)
@@ -49,6 +49,14 @@ def main(argv: list[str]) -> int:
         print("interrupted", file=sys.stderr)
         return 130
     return 0
+
+
+def parsed(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
+    """What the command knows, and the rest: fields of the configuration."""
+    top = parser()
+    if command := top.commands.get(argv[0]):
+        argv = joined(argv, command.options(), command.get_default("fields"))
+    return top.parse_known_args(argv)
 
 
 def entry() -> int:

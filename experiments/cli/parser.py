@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NoReturn
 
 from experiments.cli import commands as run
@@ -12,7 +13,7 @@ from experiments.cli.study import study
 from experiments.errors import UsageError
 
 FIELDS_HELP = """
-any field of the configuration is set by --dotted.key=value, such as
+any field of the configuration is set by --dotted.key=value or --dotted.key value, such as
   --train.learning_rate=0.002  --encoder.dim=128  --contrast.0.temperature=0.2
 """
 
@@ -34,8 +35,14 @@ LONGEST_NAME, LONGEST_PATH = 255, 4095  # bytes; what file systems take
 class Parser(argparse.ArgumentParser):
     """Reports a mistake as one line instead of a page of usage."""
 
+    commands: Mapping[str, Parser] = MappingProxyType({})  # by name, of the whole
+
     def error(self, message: str) -> NoReturn:
         raise UsageError(f"{message}; see `{self.prog} --help`")
+
+    def options(self) -> set[str]:
+        """--out, -k and the like, as it knows them."""
+        return {option for action in self._actions for option in action.option_strings}
 
 
 def parser() -> Parser:
@@ -56,6 +63,7 @@ def parser() -> Parser:
     add_bench(commands)
     add_inspect(commands)
     add_list(commands)
+    top.commands = commands.choices
     return top
 
 

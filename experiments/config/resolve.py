@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from experiments.aliases import current, current_tree, old_kind
-from experiments.config.run_config import Config, config_from_tree
+from experiments.config.run_config import Config, config_from_tree, config_tree
+from experiments.config.suggest import UnknownField, told
 from experiments.config.typed import TAGS
 from experiments.data.catalogue import DatasetSpec, locate
 from experiments.errors import UsageError, unknown
 from experiments.storage.files import REPOSITORY, plain_name
 from experiments.storage.yaml_file import read_tree
+from experiments.tracking.tracker import flattened
 from models.baselines import BASELINES
 from models.encoders import ENCODERS
 from models.losses.next_item import NEXT_ITEM_LOSSES
@@ -48,10 +50,22 @@ def resolve(file: Path | None, overrides: list[tuple[str, Any]]) -> tuple[Config
     tree = base or merged(dataset_tree(spec, str(model)), preset_tree(str(model)))
     check_model_name(str(model))
     refuse_idle_fields(str(model), overrides)
-    config = config_from_tree(with_batches(with_overrides(tree, overrides)))
+    try:
+        config = config_from_tree(with_batches(with_overrides(tree, overrides)))
+    except UnknownField as error:
+        contrasting = fields_of(preset_tree("cl4srec"))
+        raise told(error, fields_of(tree) or fields_of({}), contrasting) from None
     if file:
         check_whole(file, base)
     return config, spec
+
+
+def fields_of(tree: dict[str, Any]) -> list[str]:
+    """The dotted names of all fields of a configuration; none of one that is not valid."""
+    try:
+        return [key for key, _ in flattened(config_tree(config_from_tree(tree)))]
+    except UsageError:
+        return []
 
 
 def check_whole(file: Path, tree: dict[str, Any]) -> None:
@@ -229,7 +243,7 @@ def entry_index(entries: list[Any], segment: str, path: str) -> int:
     matches = [index for index, entry in enumerate(names) if segment in entry]
     if len(matches) != 1:
         known = [name for entry in names for name in entry]
-        raise UsageError(f"{path}: {unknown(segment, known)}")
+        raise UnknownField(path, f"{path}: {unknown(segment, known)}")
     return matches[0]
 
 

@@ -57,7 +57,7 @@ class TrainConfig:
     """Let a step update only the item embeddings it has read: for large catalogues, with a loss
     that samples.  Adam's moments of the other rows stand still."""
     device: str = "auto"
-    """auto (a GPU when there is one), cpu, cuda or cuda:N."""
+    """auto (an NVIDIA GPU when there is one, else the CPU), cpu, cuda, cuda:N or mps."""
     clip_norm: float | None = None
     """Scale a step's gradient down to this L2 norm, taken over all weights, if it is longer."""
 

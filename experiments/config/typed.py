@@ -9,6 +9,7 @@ import typing
 from typing import Any, Literal, Union, get_args, get_origin
 
 from augment import OPERATORS, Operator
+from experiments.config.suggest import UnknownField
 from experiments.data.split import SPLITS, SplitConfig
 from experiments.errors import UsageError, unknown
 from models.encoders import ENCODERS, EncoderConfig
@@ -49,7 +50,8 @@ def build(hint: Any, value: Any, path: str) -> Any:
         return build(next(a for a in arguments if a is not type(None)), value, path)
     if origin is tuple:
         if not isinstance(value, list):
-            raise UsageError(f"{path}: expected a list, got {value!r}")
+            one = f": write [{value}]" if isinstance(value, (str, int, float)) else ""
+            raise UsageError(f"{path}: expected a list, got {value!r}{one}")
         return tuple(build(arguments[0], item, f"{path}.{i}") for i, item in enumerate(value))
     if origin is dict:
         if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
@@ -101,7 +103,8 @@ def build_dataclass(cls: Any, value: Any, path: str) -> Any:
     prefix = f"{path}." if path else ""
     for key in value:
         if key not in names:
-            raise UsageError(f"{prefix}{key}: {unknown(key, names)}")
+            dotted = f"{prefix}{key}"
+            raise UnknownField(dotted, f"{dotted}: {unknown(key, names)}")
     missing = [name for name in required(cls) if name not in value]
     if missing:
         raise UsageError(f"{path or 'configuration'}: {', '.join(missing)} must be given")

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from experiments.data.histories import Histories
     from experiments.data.interactions import Ties
 
+PAGE = "experiments/docs/data.md says where to get it, or how to convert a file"
 FOLDER = Path(__file__).parent.parent / "datasets"
 
 
@@ -171,7 +172,9 @@ def _embedded(name: str, file: str) -> Path:
 
 def _existing(name: str, data_dir: Path | None, needs: str, hint: str = "") -> Path:
     if data_dir is None:
-        raise UsageError(f"data set {name!r} is not embedded{hint}: give --data-dir DIR{needs}")
+        raise UsageError(
+            f"data set {name!r} is not embedded{hint}: give --data-dir DIR{needs} ({PAGE})"
+        )
     if not os.path.isdir(data_dir):
         raise UsageError(f"--data-dir {data_dir}: there is no such folder")
     return data_dir
@@ -183,7 +186,7 @@ def _known_file(name: str, file: str, folder: Path) -> Path:
             return path
     raise UsageError(
         f"data set {name!r} needs the file {file} in {folder}, which has neither {file} nor "
-        f"{Path(file).stem}/{file}"
+        f"{Path(file).stem}/{file} ({PAGE})"
     )
 
 
@@ -200,5 +203,5 @@ def _unregistered_file(name: str, folder: Path) -> Path:
     raise UsageError(
         f"unknown data set {name!r}{did_you_mean(name, [*known(), *sorted(there)])}: not one of "
         f"{', '.join(known())}, and {folder} has no {name}.txt, {inter}, {name}/{inter} or "
-        f"{name}/{name}.yaml"
+        f"{name}/{name}.yaml ({PAGE})"
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,9 +20,17 @@ NOT_ALLOWED = (
 FULL_OR_FAILING = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
 
 
+WINDOWS = sys.platform == "win32"
+
+
 def to_disk(path: Path) -> None:
-    """Wait until a file, or a folder's list of files, would survive a loss of power."""
-    handle = os.open(path, os.O_RDONLY)
+    """Wait until a file, or a folder's list of files, would survive a loss of power.
+
+    Windows opens no folder, and flushes only files that are open for writing.
+    """
+    if WINDOWS and path.is_dir():
+        return
+    handle = os.open(path, os.O_RDWR if WINDOWS else os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -68,7 +68,8 @@ def sole_writer(folder: Path) -> Iterator[None]:
         try:
             yield
         finally:
-            (folder / NAME).unlink(missing_ok=True)
+            with suppress(PermissionError):  # Windows removes no open file; it stays, unlocked
+                (folder / NAME).unlink(missing_ok=True)
 
 
 def lock_of(results: Path) -> Path:

@@ -37,7 +37,7 @@ def again(lines: Iterable[Values], trial: str, options: list[str], threads: int)
     with tempfile.TemporaryDirectory() as folder:
         run = RunFolder(Path(folder) / "run")
         file = Path(folder) / "config.yaml"
-        file.write_text(as_yaml(line["config"]))
+        file.write_text(as_yaml(line["config"]), encoding="utf-8")
         train(["--config", str(file), "--out", str(run.path), *options], threads)
         new = finished_line(run, {})
     different = differences(line, new)

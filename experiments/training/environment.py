@@ -6,7 +6,6 @@ import contextlib
 import ctypes
 import os
 import platform
-import resource
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -71,19 +70,22 @@ def versions() -> dict[str, str]:
 
 
 def choose_device(name: str) -> torch.device:
-    """auto is a GPU when there is one, the process's own under torchrun; UsageError for a device
-    that is not there."""
+    """auto is an NVIDIA GPU when there is one, the process's own under torchrun, else the CPU;
+    UsageError for a device that is not there."""
     if name == "auto" and not torch.cuda.is_available():
         return torch.device("cpu")
     if name in ("auto", "cuda") and torch.cuda.is_available():
         own = int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count()
         return torch.device("cuda", own)
+    known = "auto, cpu, cuda, cuda:N or mps"
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise UsageError(f"train.device: {name!r} is not auto, cpu, cuda or cuda:N") from None
-    if device.type not in ("cpu", "cuda"):
-        raise UsageError(f"train.device: {name!r} is not auto, cpu, cuda or cuda:N")
+        raise UsageError(f"train.device: {name!r} is not {known}") from None
+    if device.type not in ("cpu", "cuda", "mps"):
+        raise UsageError(f"train.device: {name!r} is not {known}")
+    if device.type == "mps" and not torch.backends.mps.is_available():
+        raise UsageError("train.device: 'mps' is not there: this torch sees no Apple GPU")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise UsageError(
             f"train.device: {name!r} is not there; {torch.cuda.device_count()} GPUs are"
@@ -122,7 +124,7 @@ def products_in(name: str) -> Iterator[None]:
 def cpu_name() -> str:
     """The processor's name as the system tells it."""
     info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
+    lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor() or platform.machine()
 
@@ -140,6 +142,10 @@ def device_name(device: torch.device) -> str:
 
 
 def peak_rss_mb() -> float:
-    """Most memory this process has held, in MiB."""
+    """Most memory this process has held, in MiB; 0 where the system does not tell (Windows)."""
+    try:
+        import resource
+    except ImportError:
+        return 0.0
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return round(peak / (1024 * 1024 if sys.platform == "darwin" else 1024), 1)

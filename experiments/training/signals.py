@@ -13,7 +13,9 @@ from typing import NoReturn
 
 from experiments.errors import RunFailed
 
-ASKED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+ASKED = tuple(  # Windows has no SIGHUP
+    signal.Signals[name] for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+)
 
 
 class Stopped(KeyboardInterrupt):

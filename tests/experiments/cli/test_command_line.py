@@ -14,7 +14,8 @@ import yaml
 
 import experiments.storage.run_folder as run_folder
 from augment import OPERATORS
-from experiments.cli.main import main
+from experiments.cli.fields import overrides
+from experiments.cli.main import main, parsed
 from experiments.config.resolve import presets
 from experiments.data.catalogue import known
 from models.baselines import BASELINES
@@ -83,9 +84,21 @@ def modules_after(*arguments: str) -> tuple[str, set[str]]:
         (["--dataset", "plantd"], "(did you mean 'planted'?)"),
         (["--dataset", "../planted"], "cannot name a data set"),
         (["--dataset", "beauty"], "needs the file Beauty.txt"),
-        (["--train.batch_sise=3"], "(did you mean 'batch_size'?)"),
-        (["--modle", "sasrec"], "--modle needs a value: write --modle=VALUE"),
-        (["--modle=sasrec"], "(did you mean 'model'?)"),
+        (["--dataset", "beauty"], "experiments/docs/data.md"),
+        (["--train.batch_sise=3"], "(did you mean train.batch_size?)"),
+        (["--modle", "sasrec"], "modle: unknown field (did you mean model?)"),
+        (["--modle=sasrec"], "(did you mean model?)"),
+        (["--encoder.dim"], "--encoder.dim needs a value: write --encoder.dim=VALUE"),
+        (["--lr", "0.001"], "lr: unknown field (did you mean train.learning_rate?)"),
+        (["--batch_size=64"], "(did you mean train.batch_size?)"),
+        (["--temperature=0.2"], "(did you mean contrast.0.temperature or next_item.temperature?)"),
+        (["--contrast.0.tau=0.2"], "(did you mean contrast.0.temperature?)"),
+        (["--left_out=target"], "(did you mean contrast.0.false_negatives?)"),
+        (["--encoder.hidden_size", "8"], "(did you mean encoder.dim?)"),
+        (["--next_item.loss=ce"], "(did you mean 'cross_entropy'?)"),
+        (["--contrast.0.false_negatives=target"], "expected a list, got 'target': write [target]"),
+        (["--model=sasrec", "--queue_size=9"], "or add one: --contrast='[augmented_views]'"),
+        (["--model=sasrec", "--contrast.0.weight=1"], "this model has no contrast"),
         (["sasrec"], "unknown argument 'sasrec'"),
         (["-x"], "unknown argument '-x'"),
         (["--model"], "argument --model: expected one argument"),
@@ -95,7 +108,7 @@ def modules_after(*arguments: str) -> tuple[str, set[str]]:
         (["--examples", "prefixs"], "(did you mean 'prefixes'?)"),
         (["--train.learning_rate=fast"], "expected a number, got 'fast'"),
         (["--train.learning_rate="], "train.learning_rate: expected a number"),
-        (["--train.device=tpu"], "'tpu' is not auto, cpu, cuda or cuda:N"),
+        (["--train.device=tpu"], "'tpu' is not auto, cpu, cuda, cuda:N or mps"),
         (["--train.device=cuda:99"], "'cuda:99' is not there"),
         (["--contrast.0.temperature=0"], "contrast.0.temperature must be positive, got 0"),
         (["--contrast.0.temperature=-1"], "contrast.0.temperature must be positive, got -1"),
@@ -121,6 +134,28 @@ def test_a_mistake_is_told_in_one_line_and_leaves_nothing(arguments, told, data,
     line = error(capsys, "train", *place, "--track.mode=disabled", *arguments)
     assert told in line
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "fields"),
+    [
+        (["--encoder.dim", "8"], [("encoder.dim", 8)]),
+        (["--encoder.dim=8"], [("encoder.dim", 8)]),
+        (["--train.weight_decay", "-0.5"], [("train.weight_decay", -0.5)]),
+        (["--epochs", "3", "--contrast", "[dropout_views]"], [("contrast", ["dropout_views"])]),
+        (["--json", "--encoder.dim", "8", "--resume"], [("encoder.dim", 8)]),
+        (["--out", "a b", "--encoder.kind", "gru"], [("encoder.kind", "gru")]),
+    ],
+)
+def test_a_fields_value_may_follow_it_as_a_word_of_its_own(words, fields):
+    arguments, rest = parsed(["train", *words])
+    assert [field for field in overrides(arguments, rest) if field[0] != "epochs"] == fields
+
+
+def test_a_study_takes_its_file_after_a_field(tmp_path):
+    arguments, rest = parsed(["study", "--track.mode", "disabled", "a.yaml", "--workers", "1"])
+    assert arguments.file == Path("a.yaml")
+    assert overrides(arguments, rest) == [("track.mode", "disabled")]
 
 
 @pytest.mark.parametrize("name", BAD_FILES)
