@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -40,11 +41,20 @@ def own_neighbours(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 def no_plug_in_stays() -> Iterator[None]:
     """What a test registers is gone after it."""
     from augment import OPERATORS
+    from experiments.config.loaded_plugins import LOADED
+    from experiments.config.resolve import ADDED_PRESETS
+    from experiments.data.catalogue import ADDED
+    from models.encoders import ENCODERS
+    from models.losses.next_item import NEXT_ITEM_LOSSES
     from models.tasks import TASKS
 
-    before = dict(OPERATORS), dict(TASKS)
+    catalogues: list[dict[Any, Any]] = [
+        *(OPERATORS, TASKS, ENCODERS, NEXT_ITEM_LOSSES),
+        *(ADDED_PRESETS, ADDED, LOADED),
+    ]
+    before = [dict(catalogue) for catalogue in catalogues]
     yield
-    for catalogue, entries in zip((OPERATORS, TASKS), before, strict=True):
+    for catalogue, entries in zip(catalogues, before, strict=True):
         catalogue.clear()
         catalogue.update(entries)
 
@@ -52,13 +62,13 @@ def no_plug_in_stays() -> Iterator[None]:
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--plugin", action="append", default=[], metavar="FILE.py|MODULE",
-        help="run the contract tests on its operators and tasks too",
+        help="run the contract tests on what it declares, too",
     )  # fmt: skip
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Before collection: the contract tests are parametrised over the catalogues."""
-    for name in config.getoption("--plugin"):
-        from experiments.config.plugin import load_plugin
+    if config.getoption("--plugin"):
+        from experiments.config.plugin import load_plugins
 
-        load_plugin(name)
+        load_plugins(config.getoption("--plugin"))

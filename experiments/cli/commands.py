@@ -72,6 +72,7 @@ def resumed(
 
     With the result of a run that is finished and is not asked for more epochs.
     """
+    from experiments.config.loaded_plugins import check_plugins
     from experiments.config.resolve import resolve
     from experiments.storage.run_folder import existing_run
     from experiments.training.integrity import finished_result
@@ -82,6 +83,7 @@ def resumed(
         if key not in ("epochs", "data_dir"):
             raise UsageError(f"--{key}: a run is resumed as it was; only --epochs may be raised")
     folder = existing_run(arguments.out)
+    check_plugins(folder, unchanged=True)
     moved = [(key, value) for key, value in arguments.overrides if key != "epochs"]
     before = resolve(folder.config, moved)[0].epochs
     config, spec = resolve(folder.config, arguments.overrides)
@@ -225,9 +227,23 @@ def check_bench(arguments: argparse.Namespace) -> None:
 
 def show_list(arguments: argparse.Namespace) -> None:
     """Everything that has a name, one line each."""
+    if arguments.all_fields:
+        load_plugins(arguments.plugin)
+        from experiments.cli.explain import field_lines
+
+        print("\n".join(field_lines()))
+        return
     from experiments.cli.listing import listing
 
     print("\n".join(listing(arguments.plugin)))
+
+
+def explain(arguments: argparse.Namespace) -> None:
+    """What a field or a kind is."""
+    load_plugins(arguments.plugin)
+    from experiments.cli.explain import explain as explained
+
+    print("\n".join(explained(arguments.field)))
 
 
 def inspect(arguments: argparse.Namespace) -> None:
@@ -242,9 +258,8 @@ def inspect(arguments: argparse.Namespace) -> None:
 
 
 def load_plugins(names: list[str]) -> None:
-    """Register the operators and tasks of files or modules outside the repository."""
+    """Register what files or modules outside the repository declare."""
     if names:
-        from experiments.config.plugin import load_plugin
+        from experiments.config.plugin import load_plugins as load
 
-        for name in names:
-            load_plugin(name)
+        load(names)

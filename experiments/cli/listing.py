@@ -22,6 +22,14 @@ CATALOGUES = {  # heading: the file that holds a catalogue, and the catalogue's 
     "baselines": ("models/baselines.py", "BASELINES"),
     "splits": ("experiments/data/split.py", "SPLITS"),
 }
+PLUGIN = {  # heading: what a plug-in calls its dict
+    "operators": "OPERATORS",
+    "tasks": "TASKS",
+    "next-item losses": "LOSSES",
+    "encoders": "ENCODERS",
+    "presets": "PRESETS",
+    "data sets": "DATASETS",
+}
 YAMLS = {"presets": "presets", "data sets": "datasets", "studies": "studies"}
 
 
@@ -61,15 +69,19 @@ def listing(plugins: list[str]) -> list[str]:
     lines = []
     for heading, (file, catalogue) in CATALOGUES.items():
         entries = list(catalogue_entries(ROOT / file, catalogue))
-        for plugin in plugins:
-            entries += list(catalogue_entries(plugin_file(plugin), catalogue))
+        for plugin in plugins if heading in PLUGIN else ():
+            entries += list(catalogue_entries(plugin_file(plugin), PLUGIN[heading]))
         entries += [
             class_entry(name, class_definition(parse(ROOT / place), cls))
             for name, place, cls in SHARED.get(heading, [])
         ]
         lines += section(heading, entries)
     for heading in YAMLS:
-        lines += section(heading, described(heading))
+        entries = described(heading)
+        for plugin in plugins if heading in PLUGIN else ():
+            tree = parse(plugin_file(plugin))
+            entries += [Entry(name, f"of {plugin}") for name in keys(tree, PLUGIN[heading])]
+        lines += section(heading, entries)
     return lines
 
 
@@ -121,6 +133,18 @@ def parse(file: Path) -> ast.Module:
 
 def dict_literal(tree: ast.Module, name: str) -> Iterator[tuple[str, str]]:
     """(key, class name) pairs of `NAME: ... = {"key": Class}`."""
+    for key, value in items(tree, name):
+        if isinstance(value, ast.Name):
+            yield key, value.id
+
+
+def keys(tree: ast.Module, name: str) -> list[str]:
+    """The keys of `NAME: ... = {"key": ...}`."""
+    return [key for key, _ in items(tree, name)]
+
+
+def items(tree: ast.Module, name: str) -> Iterator[tuple[str, ast.expr]]:
+    """(key, expression) pairs of `NAME: ... = {"key": ...}`."""
     for node in tree.body:
         targets = node.targets if isinstance(node, ast.Assign) else []
         targets = [node.target] if isinstance(node, ast.AnnAssign) else targets
@@ -128,8 +152,8 @@ def dict_literal(tree: ast.Module, name: str) -> Iterator[tuple[str, str]]:
         value = node.value if isinstance(node, (ast.Assign, ast.AnnAssign)) else None
         if named and isinstance(value, ast.Dict):
             for key, item in zip(value.keys, value.values, strict=True):
-                if isinstance(key, ast.Constant) and isinstance(item, ast.Name):
-                    yield str(key.value), item.id
+                if isinstance(key, ast.Constant):
+                    yield str(key.value), item
 
 
 def class_definition(tree: ast.Module, name: str) -> ast.ClassDef | None:

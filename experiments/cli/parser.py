@@ -62,6 +62,7 @@ def parser() -> Parser:
     add_report(commands)
     add_bench(commands)
     add_inspect(commands)
+    add_explain(commands)
     add_list(commands)
     top.commands = commands.choices
     return top
@@ -217,9 +218,20 @@ def add_inspect(commands: Any) -> None:
     add_plugin(made)
 
 
+def add_explain(commands: Any) -> None:
+    about = "what a field means: its values, default and source"
+    made = add(commands, "explain", run.explain, about)
+    made.add_argument(
+        "field", metavar="FIELD",
+        help="train.clip_norm, contrast.0.temperature, temperature, or a kind such as bsarec",
+    )  # fmt: skip
+    add_plugin(made)
+
+
 def add_list(commands: Any) -> None:
     about = "operators, tasks, losses, encoders, presets, data sets, studies"
     made = add(commands, "list", run.show_list, about)
+    made.add_argument("--fields", action="store_true", dest="all_fields", help="all fields instead")
     add_plugin(made)
 
 
@@ -232,7 +244,7 @@ def add_moved(made: Parser) -> None:
 def add_plugin(made: Parser) -> None:
     made.add_argument(
         "--plugin", action="append", default=[], metavar="FILE.py|MODULE",
-        help="a Python file with OPERATORS or TASKS of its own",
+        help="a Python file with OPERATORS, TASKS, ENCODERS, LOSSES, PRESETS or DATASETS",
     )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Operators and tasks from outside the repository: a file, or an installed package."""
+"""What a plug-in adds to the catalogues: a file, or an installed package, from outside."""
 
 from __future__ import annotations
 
@@ -15,33 +15,97 @@ from pathlib import Path
 from typing import Any
 
 from experiments.aliases import CLASSES, FIELDS, METHODS
+from experiments.config.loaded_plugins import note_loaded
 from experiments.errors import UsageError
+
+KINDS = ("OPERATORS", "TASKS", "ENCODERS", "LOSSES", "PRESETS", "DATASETS")
+"""Dicts by name: of classes, then of what a preset's and a data set's YAML would hold."""
+
+
+def load_plugins(names: Iterable[str]) -> None:
+    """Load each; a preset may name what a later one adds.  UsageError as for `load_plugin`."""
+    from experiments.config.resolve import check_added_presets
+
+    for name in names:
+        load_plugin(name)
+    check_added_presets()
 
 
 def load_plugin(name: str) -> None:
-    """Run a Python file or import a module and add its OPERATORS and TASKS to the catalogues.
+    """Run a Python file or import a module and add what it declares (KINDS) to the catalogues.
 
     name: FILE.py, or the dotted name of a module that can be imported.
     It runs with your rights: name only what you trust.  UsageError when it does not load,
     declares nothing, or takes a name that is taken.
     """
-    from augment import OPERATORS
-    from models.tasks import TASKS
-
-    catalogues: dict[str, dict[str, Any]] = {"OPERATORS": OPERATORS, "TASKS": TASKS}
     with old_names():
         module = load_module(name)
-    declared = {key: getattr(module, key) for key in catalogues if hasattr(module, key)}
+    declared = {key: getattr(module, key) for key in KINDS if hasattr(module, key)}
     if not declared:
-        raise UsageError(f"--plugin {name}: declares neither OPERATORS nor TASKS")
+        raise UsageError(f"--plugin {name}: declares none of {', '.join(KINDS)}")
     for key, entries in declared.items():
-        check_entries(name, key, entries)
+        if not (isinstance(entries, dict) and all(isinstance(entry, str) for entry in entries)):
+            what = "fields" if key in ("PRESETS", "DATASETS") else "classes"
+            raise UsageError(f"--plugin {name}: {key} must be a dict of names and {what}")
+    for key, (catalogue, base) in class_catalogues().items():
+        entries = declared.get(key, {})
+        check_entries(name, key, entries, base)
         take_old_names(name, module, entries.values())
         for entry, cls in entries.items():
-            taken = catalogues[key].setdefault(entry, cls)
-            if taken is not cls and taken.__module__ != cls.__module__:
+            taken = catalogue.setdefault(entry, cls)
+            loaded_again = taken.__module__ == cls.__module__ == module.__name__
+            if taken is not cls and not loaded_again:
                 raise UsageError(f"--plugin {name}: {key} has a {entry!r} already")
-            catalogues[key][entry] = cls
+            catalogue[entry] = cls
+    path = plugin_file(name)
+    add_presets(name, path, declared.get("PRESETS", {}))
+    add_datasets(name, path, declared.get("DATASETS", {}))
+    classes = [cls for key in class_catalogues() for cls in declared.get(key, {}).values()]
+    note_loaded(name, path, classes, declared.get("DATASETS", {}))
+
+
+def class_catalogues() -> dict[str, tuple[dict[str, Any], type]]:
+    """The catalogue that each kind of class goes to, and what all of them inherit."""
+    from augment import OPERATORS
+    from models.encoders import ENCODERS, EncoderConfig
+    from models.losses.next_item import NEXT_ITEM_LOSSES, NextItemLoss
+    from models.tasks import TASKS, Task
+
+    return {
+        "OPERATORS": (OPERATORS, object),
+        "TASKS": (TASKS, Task),
+        "ENCODERS": (ENCODERS, EncoderConfig),
+        "LOSSES": (NEXT_ITEM_LOSSES, NextItemLoss),
+    }
+
+
+def add_presets(name: str, path: Path, entries: dict[str, Any]) -> None:
+    """Let `--model` know them.  UsageError for a name that is taken, or for no mapping."""
+    from experiments.config.resolve import ADDED_PRESETS, AddedPreset, check_model_name, models
+    from experiments.storage.yaml_file import check_tree
+
+    for entry, tree in entries.items():
+        known = ADDED_PRESETS.get(entry)
+        if entry in models() and (known is None or known.path != path):
+            raise UsageError(f"--plugin {name}: PRESETS has a {entry!r} already")
+        check_model_name(entry)
+        where = f"--plugin {name}: PRESETS[{entry!r}]"
+        ADDED_PRESETS[entry] = AddedPreset(path, where, check_tree(tree, where))
+
+
+def add_datasets(name: str, path: Path, entries: dict[str, Any]) -> None:
+    """Let `--dataset` know them.  UsageError for a name that is taken, or what no YAML may say."""
+    from experiments.data.catalogue import ADDED, check_name, known
+    from experiments.data.declaration import declaration_of
+    from experiments.storage.yaml_file import check_tree
+
+    for entry, tree in entries.items():
+        where = f"--plugin {name}: DATASETS[{entry!r}]"
+        made = declaration_of(check_tree(tree, where), where)
+        check_name(entry)
+        if entry in known() and ADDED.get(entry, (None, None))[0] != path:
+            raise UsageError(f"--plugin {name}: DATASETS has a {entry!r} already")
+        ADDED[entry] = (path, made)
 
 
 @contextmanager
@@ -86,15 +150,15 @@ def take_old_names(name: str, module: Any, classes: Iterable[Any]) -> None:
         print(f"note: --plugin {name}: {note} now", file=sys.stderr)
 
 
-def check_entries(name: str, key: str, entries: Any) -> None:
-    """UsageError for anything but a dict of names and dataclasses that can be configured."""
+def check_entries(name: str, key: str, entries: dict[str, Any], base: type) -> None:
+    """UsageError for anything but dataclasses of this kind that can be configured."""
     from experiments.config.typed import hints_of, readable
 
-    if not isinstance(entries, dict):
-        raise UsageError(f"--plugin {name}: {key} must be a dict of names and classes")
     for entry, cls in entries.items():
         if not (isinstance(cls, type) and dataclasses.is_dataclass(cls)):
             raise UsageError(f"--plugin {name}: {key}[{entry!r}] is no dataclass")
+        if not issubclass(cls, base):
+            raise UsageError(f"--plugin {name}: {key}[{entry!r}] is no {base.__name__}")
         try:
             hints = hints_of(cls)
         except NameError as error:

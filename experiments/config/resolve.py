@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +30,35 @@ COMMON_FIELDS = ("model", "dataset", "seed", "data_dir", "ties", "split", "evalu
 KINDS: dict[str, dict[str, Any]] = {"encoder": ENCODERS, "next_item": NEXT_ITEM_LOSSES}
 
 
+@dataclass(frozen=True)
+class AddedPreset:
+    """A preset of a plug-in: the plug-in's file, what to call it in messages, and its fields."""
+
+    path: Path
+    where: str
+    tree: dict[str, Any]
+
+
+ADDED_PRESETS: dict[str, AddedPreset] = {}
+
+
 def presets() -> list[str]:
-    """Names of the YAML presets."""
-    return sorted(path.stem for path in PRESETS.glob("*.yaml"))
+    """Names of the presets: the YAML files, and those of plug-ins."""
+    return sorted([*(path.stem for path in PRESETS.glob("*.yaml")), *ADDED_PRESETS])
+
+
+def models() -> list[str]:
+    """All that --model takes, but for RecBole's."""
+    return [*presets(), *BASELINES]
+
+
+def check_added_presets() -> None:
+    """UsageError for a plug-in's preset that names an unknown part or field."""
+    for preset in ADDED_PRESETS.values():
+        try:
+            config_from_tree(current_tree(preset.tree))
+        except UsageError as error:
+            raise UsageError(f"{preset.where}: {error}") from None
 
 
 def resolve(file: Path | None, overrides: list[tuple[str, Any]]) -> tuple[Config, DatasetSpec]:
@@ -104,8 +131,9 @@ def preset_tree(model: str) -> dict[str, Any]:
     if model in BASELINES or model.startswith(RECBOLE):
         return {}
     if model not in presets():
-        known = [*presets(), *BASELINES, "recbole:SASRec"]
-        raise UsageError(f"model: {unknown(model, known)}")
+        raise UsageError(f"model: {unknown(model, [*models(), 'recbole:SASRec'])}")
+    if model in ADDED_PRESETS:
+        return current_tree(ADDED_PRESETS[model].tree)
     return current_tree(read_tree(PRESETS / f"{model}.yaml"))
 
 

@@ -45,14 +45,18 @@ class DatasetSpec:
     defaults: dict[str, Any] = field(default_factory=dict)
 
 
+ADDED: dict[str, tuple[Path, Declaration]] = {}
+"""Data sets that a plug-in declares, and the plug-in's file."""
+
+
 def known() -> list[str]:
-    """The names of the data sets declared in experiments/datasets, sorted."""
-    return sorted(path.stem for path in FOLDER.glob("*.yaml"))
+    """The names of the data sets declared in experiments/datasets, or by a plug-in, sorted."""
+    return sorted([*(path.stem for path in FOLDER.glob("*.yaml")), *ADDED])
 
 
 def declared(name: str) -> Declaration:
     """The declaration of a known data set."""
-    return read_declaration(FOLDER / f"{name}.yaml")
+    return ADDED[name][1] if name in ADDED else read_declaration(FOLDER / f"{name}.yaml")
 
 
 def check_name(name: str) -> None:

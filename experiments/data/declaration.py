@@ -38,7 +38,15 @@ def read_declaration(path: Path) -> Declaration:
     Errors: UsageError for a file that cannot be read, an unknown or missing field (names its
     nearest neighbour), and a value of a wrong type.
     """
-    values = current_tree(read_tree(path))
+    return declaration_of(read_tree(path), str(path))
+
+
+def declaration_of(tree: dict[str, Any], path: str) -> Declaration:
+    """The declaration that nested plain values make.
+
+    path: what to call them in messages.  Errors: as `read_declaration`.
+    """
+    values = current_tree(tree)
     for name, value in values.items():
         if name not in _FIELDS:
             raise UsageError(f"{path}: unknown field {name!r}{did_you_mean(str(name), _FIELDS)}")

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from augment import Sequences
-from experiments.config.plugin import load_plugin
+from experiments.config.plugin import load_plugins
 from experiments.config.run_config import Config
 from experiments.data.held_out import Read
 from experiments.data.histories import IntArray
@@ -253,8 +253,7 @@ def load_run(
     Errors: UsageError for a folder without a model, and where configuration, data or weights are
     not those that the run was trained with.
     """
-    for name in plugins:
-        load_plugin(name)
+    load_plugins(plugins)
     folder = existing_run(Path(path))
     run = reload(folder.path, None if data_dir is None else Path(data_dir), device)
     return TrainedRun(folder, run)

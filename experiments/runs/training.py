@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from experiments.config.plugin import load_plugin
+from experiments.config.plugin import load_plugins
 from experiments.config.resolve import resolve
 from experiments.config.run_config import Config
 from experiments.data.catalogue import locate
@@ -39,8 +39,7 @@ def train(
     verbose: print what `run.py train` prints.
     Errors: UsageError, as on the command line.
     """
-    for name in plugins:
-        load_plugin(name)
+    load_plugins(plugins)
     if isinstance(config, Config):
         if fields:
             raise TypeError("a whole Config takes no fields beside it: use dataclasses.replace")

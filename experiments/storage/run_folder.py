@@ -19,6 +19,8 @@ from experiments.storage.hashing import content_sha256, file_sha256
 from experiments.storage.lock import NAME as LOCK
 from experiments.storage.yaml_file import read_tree
 
+PLUGIN_FIELDS = ("name", "path", "sha256")
+
 
 @dataclass(frozen=True)
 class RunFolder:
@@ -50,6 +52,10 @@ class RunFolder:
     def ranks(self) -> Path:
         return self.path / "ranks.npz"
 
+    @property
+    def plugins(self) -> Path:
+        return self.path / "plugins.json"
+
     def check_free(self) -> None:
         """UsageError when something is already there, but for what a killed start leaves."""
         if self.path.exists() and (not self.path.is_dir() or any(map(counts, self.path.iterdir()))):
@@ -72,6 +78,23 @@ class RunFolder:
 
     def write_config(self, tree: dict[str, Any]) -> None:
         write_bytes(self.config, as_yaml(tree).encode())
+
+    def write_plugins(self, records: list[dict[str, str]]) -> None:
+        """Name, path and sha256 of each plug-in that the configuration needs; none, no file."""
+        if records:
+            write_bytes(self.plugins, (json.dumps(records, indent=1) + "\n").encode())
+
+    def read_plugins(self) -> list[dict[str, str]]:
+        """What was written.  Errors: UsageError for a file that holds something else."""
+        if not self.plugins.is_file():
+            return []
+        try:
+            records: list[dict[str, str]] = json.loads(self.plugins.read_bytes())
+            if all(isinstance(one[key], str) for one in records for key in PLUGIN_FIELDS):
+                return records
+        except (ValueError, RecursionError, TypeError, KeyError):
+            pass
+        raise UsageError(f"{self.plugins}: damaged: not a list of plug-ins")
 
     def append_history(self, record: dict[str, Any]) -> None:
         """Add an epoch's line, and have it on disk before a state says that the epoch is done."""

@@ -37,6 +37,20 @@ def read_tree(path: Path) -> dict[str, Any]:
     return tree
 
 
+def check_tree(tree: Any, where: str) -> dict[str, Any]:
+    """Keys and values that were written in Python, as `read_tree` would give them.
+
+    Errors: UsageError that begins with `where` for anything that no YAML file can hold.
+    """
+    if not isinstance(tree, dict):
+        raise UsageError(f"{where}: expected keys and values, got {type(tree).__name__}")
+    try:
+        read: dict[str, Any] = parse(yaml.safe_dump(tree, sort_keys=False), where)
+    except yaml.YAMLError as error:
+        raise UsageError(f"{where}: holds what no YAML can ({error.args[-1]!r})") from None
+    return read
+
+
 @lru_cache(maxsize=64)
 def parsed(raw: bytes, where: str) -> Any:
     """As `parse`; a thousand trials read the same few presets."""

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from experiments.config.loaded_plugins import check_plugins
 from experiments.config.resolve import resolve
 from experiments.errors import UsageError
 from experiments.storage.checkpoint import load_weights
@@ -32,6 +33,7 @@ def reload(
     folder = existing_run(path)
     if not folder.weights.is_file():
         raise UsageError(f"{path}: no model yet (there is no {folder.weights.name})")
+    check_plugins(folder, unchanged=False)
     moved: list[tuple[str, Any]] = [("data_dir", str(data_dir.absolute()))] if data_dir else []
     config, spec = resolve(folder.config, [*moved, *fields])
     file, record = record_of(folder)

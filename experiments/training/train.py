@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from experiments.config.loaded_plugins import used_by
 from experiments.config.run_config import Config, config_tree, tree_sha256
 from experiments.data.catalogue import DatasetSpec
 from experiments.data.splitting import described
@@ -53,6 +54,7 @@ def train_prepared(
         folder.write_config(run.tree)
     else:
         folder.claim(tree)
+        folder.write_plugins(used_by(config))
     announce(run, folder)
     head, dirty = commit()
     identity = Identity(

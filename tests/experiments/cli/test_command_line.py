@@ -455,7 +455,7 @@ def test_what_may_not_be_read_is_told_in_one_line(monkeypatch, capsys):
         ("OPERATORS = {'same': lambda seqs, rng: seqs}", "OPERATORS['same'] is no dataclass"),
         ("raise SystemExit(0)", "SystemExit: 0"),
         ("1 / 0", "ZeroDivisionError: division by zero"),
-        ("x = 1", "declares neither OPERATORS nor TASKS"),
+        ("x = 1", "declares none of OPERATORS, TASKS, ENCODERS, LOSSES, PRESETS"),
     ],
 )
 def test_a_plugin_that_is_wrong_is_told_in_one_line(source, told, tmp_path, capsys):
