@@ -37,6 +37,14 @@ def own_neighbours(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_curves() -> Iterator[None]:
+    """Hundreds of runs are trained, and nobody looks at their drawings, which take longer."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("experiments.report.run_curves.write_curves", lambda folder: None)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def no_plug_in_stays() -> Iterator[None]:
     """What a test registers is gone after it."""

@@ -29,8 +29,11 @@ def train(arguments: argparse.Namespace) -> None:
         config, spec, folder, finished = resumed(arguments)
     else:
         config, spec = resolve(arguments.config, arguments.overrides)
-        out = arguments.out or default_folder(config.dataset, config.model, config.seed)
-        folder = RunFolder(out)
+        config = named(config, arguments.name)
+        folder = RunFolder(
+            arguments.out
+            or default_folder(config.dataset, config.model, config.seed, arguments.name)
+        )
         if leads():
             folder.check_free()
     if finished is None:
@@ -38,7 +41,19 @@ def train(arguments: argparse.Namespace) -> None:
         with resumable(folder.config, command, leads()):
             finished = run_training(config, spec, folder, arguments.resume)
     if leads():
+        from experiments.report import run_curves
+
+        run_curves.write_curves(folder)
         report(finished, folder.path, arguments.json)
+
+
+def named(config: Config, name: str | None) -> Config:
+    """With the name that it is tracked under, where it has none of its own."""
+    from dataclasses import replace
+
+    if name is None or config.track.name is not None:
+        return config
+    return replace(config, track=replace(config.track, name=name))
 
 
 def run_training(
@@ -74,11 +89,15 @@ def resumed(
     """
     from experiments.config.loaded_plugins import check_plugins
     from experiments.config.resolve import resolve
-    from experiments.storage.run_folder import existing_run
+    from experiments.storage.run_folder import default_folder, existing_run
     from experiments.training.integrity import finished_result
 
+    if arguments.name is not None and arguments.out is None:
+        arguments.out = default_folder("", "", 0, arguments.name)
     if arguments.out is None or arguments.config is not None:
-        raise UsageError("--resume needs --out DIR, the folder of the run, and no --config")
+        raise UsageError(
+            "--resume needs --out DIR, the folder of the run, or its --name, and no --config"
+        )
     for key, _ in arguments.overrides:
         if key not in ("epochs", "data_dir"):
             raise UsageError(f"--{key}: a run is resumed as it was; only --epochs may be raised")

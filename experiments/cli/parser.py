@@ -93,6 +93,9 @@ def add_train(commands: Any) -> None:
     made.add_argument("--protocol", help=argparse.SUPPRESS)  # what --examples was called before
     made.add_argument("--config", type=path, metavar="FILE", help="a run's config.yaml to repeat")
     made.add_argument("--out", type=path, metavar="DIR", help="the run's folder [runs/...]")
+    made.add_argument(
+        "--name", metavar="NAME", help="its folder is runs/NAME; also its name at W&B"
+    )
     made.add_argument("--resume", action="store_true", help="continue the run in --out DIR")
     add_plugin(made)
     add_json(made)

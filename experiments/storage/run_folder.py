@@ -14,7 +14,7 @@ import yaml
 
 from experiments.errors import UsageError
 from experiments.storage.atomic import write_bytes, writing
-from experiments.storage.files import REPOSITORY
+from experiments.storage.files import REPOSITORY, plain_name
 from experiments.storage.hashing import content_sha256, file_sha256
 from experiments.storage.lock import NAME as LOCK
 from experiments.storage.yaml_file import read_tree
@@ -24,7 +24,8 @@ PLUGIN_FIELDS = ("name", "path", "sha256")
 
 @dataclass(frozen=True)
 class RunFolder:
-    """A folder that holds one run: config, history, result, weights, state, ranks, wandb."""
+    """A folder that holds one run: config, history, result, weights, state, ranks, curves,
+    wandb."""
 
     path: Path
 
@@ -56,12 +57,16 @@ class RunFolder:
     def plugins(self) -> Path:
         return self.path / "plugins.json"
 
+    @property
+    def curves(self) -> Path:
+        return self.path / "curves.svg"
+
     def check_free(self) -> None:
         """UsageError when something is already there, but for what a killed start leaves."""
         if self.path.exists() and (not self.path.is_dir() or any(map(counts, self.path.iterdir()))):
             raise UsageError(
-                f"--out {self.path}: is not empty; choose another folder, or add --resume to "
-                "continue the run in it"
+                f"--out {self.path}: is not empty; choose another folder or name, or add --resume "
+                "to continue the run in it"
             )
 
     def claim(self, tree: dict[str, Any]) -> None:
@@ -163,8 +168,15 @@ def as_yaml(tree: dict[str, Any]) -> str:
     return yaml.safe_dump(tree, sort_keys=False, allow_unicode=True)
 
 
-def default_folder(dataset: str, model: str, seed: int) -> Path:
-    """runs/<dataset>-<model>-seed<seed>-<time>, next to run.py and ignored by git."""
+def default_folder(dataset: str, model: str, seed: int, name: str | None = None) -> Path:
+    """runs/NAME, or runs/<dataset>-<model>-seed<seed>-<time>, next to run.py and ignored by git.
+
+    Errors: UsageError for a name that is no plain name of a folder.
+    """
+    if name is not None:
+        if not plain_name(name):
+            raise UsageError(f"--name {name!r}: use a plain name, without folders")
+        return REPOSITORY / "runs" / name
     stamp = time.strftime("%Y%m%d-%H%M%S")
     stem = f"{dataset}-{model.replace(':', '-')}-seed{seed}-{stamp}"
     folder = REPOSITORY / "runs" / stem

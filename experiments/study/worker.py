@@ -15,6 +15,7 @@ from experiments.errors import RunFailed, UsageError
 from experiments.metric_names import TEST_NDCG10, VALID_NDCG10
 from experiments.record.from_run import failed_line, finished_line, pruned_line
 from experiments.record.line import Values
+from experiments.report import run_curves
 from experiments.storage.atomic import FULL_OR_FAILING, NotWritable, cannot_write, writing
 from experiments.storage.hashing import cached_file_sha256
 from experiments.storage.lock import Busy
@@ -131,6 +132,7 @@ class Worker:
 
         run = self.folder.run(trial.id)
         train(config, spec, run, resume=run.config.exists(), watch=watch)
+        run_curves.write_curves(run)
 
     def config_of(self, trial: Trial) -> tuple[Config, DatasetSpec]:
         """The trial's configuration, tracked as one of its study."""

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.cli.main import main
+from experiments.report import run_curves
 from tests.experiments.small_data import FAST, RUN_FILES
 
 FIELDS = ("--model=cl4srec", "--epochs=3", "--contrast.0.operators=[crop, mask]", *FAST)
@@ -87,9 +88,15 @@ def called(path: str) -> str:
 def run(data: Path, out: Path) -> int:
     """Begin a training, or continue the one that is there; its exit code."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    no_curves()
     place = ["--dataset", "planted", "--data-dir", str(data), "--out", str(out), *FIELDS]
     resume = (out / "config.yaml").exists()
     return main(["train", "--out", str(out), "--resume"] if resume else ["train", *place])
+
+
+def no_curves() -> None:
+    """They are drawn when the run is finished, which takes longer than all before."""
+    run_curves.write_curves = lambda folder: None
 
 
 def import_all(data: Path) -> None:

@@ -1,0 +1,97 @@
+"""curves.svg of a run: its losses, its validation and its representations, epoch by epoch."""
+
+from __future__ import annotations
+
+import io
+import re
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
+
+from experiments.errors import one_line
+from experiments.metric_names import VALID_NDCG10
+from experiments.report.style import COLOURS, MARKERS, panels, styled
+from experiments.storage.atomic import write_bytes
+from experiments.storage.run_folder import RunFolder
+
+Records = list[dict[str, float]]
+LOSS = re.compile(r"train/(?:loss|next_item)|contrast/.+/loss")
+SHAPE = re.compile(r"contrast/.+/(?:alignment|uniformity)")
+
+
+def write_curves(folder: RunFolder) -> None:
+    """Draw the history of a run into its folder; nothing for a run without epochs.
+
+    A drawing that fails is one line on stderr: the run itself is finished.
+    """
+    try:
+        records = folder.read_history()
+        if records:
+            write_bytes(folder.curves, run_curves(records).encode())
+    except Exception as error:
+        reason = one_line(f"{type(error).__name__}: {error}")
+        print(f"{folder.curves.name} could not be drawn ({reason})", file=sys.stderr)
+
+
+def run_curves(records: Records) -> str:
+    """An SVG with a panel for losses, one for validation NDCG@10, and one for alignment and
+    uniformity where a task records them."""
+    names = list(dict.fromkeys(name for record in records for name in record))
+    drawn: list[tuple[list[str], str, Callable[[str], str]]] = [
+        (list(filter(LOSS.fullmatch, names)), "training loss, in nats", loss_label),
+        ([name for name in names if name == VALID_NDCG10], "validation", valid_label),
+        (list(filter(SHAPE.fullmatch, names)), "alignment and uniformity", shape_label),
+    ]
+    drawn = [part for part in drawn if part[0]]
+    with styled():
+        figure, axes = panels(len(drawn), width=4.2)
+        for panel, (lines, title, label) in zip(axes, drawn, strict=True):
+            for number, name in enumerate(lines):
+                draw_line(panel, records, name, label(name), number)
+            if lines == [VALID_NDCG10]:
+                mark_best(panel, records)
+            panel.set(xlabel="epoch", title=title)
+            panel.xaxis.set_major_locator(MaxNLocator(integer=True))
+            panel.legend(fontsize=8)
+        svg = io.StringIO()
+        figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
+    return svg.getvalue()
+
+
+def draw_line(panel: Axes, records: Records, name: str, label: str, number: int) -> None:
+    points = [(record["epoch"], record[name]) for record in records if name in record]
+    few = {"marker": MARKERS[0], "markersize": 3.0} if len(points) < 30 else {}
+    style: dict[str, Any] = {"color": COLOURS[number % len(COLOURS)], **few}
+    panel.plot(*zip(*points, strict=True), label=label, linewidth=1.2, **style)
+
+
+def mark_best(panel: Axes, records: Records) -> None:
+    """The epoch whose weights the run keeps."""
+    best = max(
+        (record for record in records if VALID_NDCG10 in record),
+        key=lambda record: record[VALID_NDCG10],
+    )
+    label = f"epoch {best['epoch']:.0f}: {best[VALID_NDCG10]:.4f}"
+    panel.plot([best["epoch"]], [best[VALID_NDCG10]], label=label,
+               marker="*", markersize=11, color=COLOURS[1], linestyle="none")  # fmt: skip
+
+
+def loss_label(name: str) -> str:
+    """`contrast/augmented_views/loss` as "augmented_views (before its weight)"."""
+    if name == "train/loss":
+        return "sum"
+    if name == "train/next_item":
+        return "next item"
+    return f"{name.split('/')[1]}, before its weight"
+
+
+def valid_label(name: str) -> str:
+    return "NDCG@10, seen items excluded"
+
+
+def shape_label(name: str) -> str:
+    _, task, what = name.split("/")
+    return f"{what} of {task}"
