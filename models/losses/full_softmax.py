@@ -9,6 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import Function, once_differentiable
 
+from models.losses.item_blocks import gradients_over_item_blocks
+
 BLOCK = 800_000
 """Scores held at once, at most: 3 MB in float32.  Measured on two cores with 12,101 items, the
 three matrix products of a block that stays in the cache run at 110 to 165 GFLOP/s, those of
@@ -25,6 +27,9 @@ core with matrix units for it: products of 66 rows take twice as long a row as t
 GPU_BLOCK = 2**25
 """The same on a GPU: 128 MB.  There every product of a block has to be launched, and what is to be
 avoided is many small ones."""
+
+FEWEST_ROWS = 16
+"""Where a block would hold fewer rows of the whole catalogue, it holds a part of it."""
 
 ALL = slice(None)
 
@@ -126,11 +131,16 @@ def gradients_in_blocks(
     grad_items: Tensor,
 ) -> Tensor:
     """Fill d cost / d states and the shares' sum of d cost / d items; returns the costs [T]."""
-    on_cpu, exact = states.device.type == "cpu", states.dtype == grad_states.dtype
-    if on_cpu and not exact:
+    exact = states.dtype == grad_states.dtype
+    rounds = states.device.type == "cpu" and not exact
+    held = LOW_BLOCK if rounds else scores_held(states)
+    if held // len(items) < min(FEWEST_ROWS, len(targets)):
+        return gradients_over_item_blocks(
+            states, items, shares, targets, grad_states, grad_items, held
+        )
+    if rounds:
         return gradients_in_low_precision(states, items, shares, targets, grad_states, grad_items)
     cost = grad_states.new_empty(len(targets))
-    held = (BLOCK if states.shape[1] <= 128 else WIDE_BLOCK) if on_cpu else GPU_BLOCK
     rows = max(1, min(len(targets), held // len(items)))
     buffer = states.new_empty(rows, len(items))
     for start in range(0, len(targets), rows):
@@ -148,6 +158,13 @@ def gradients_in_blocks(
             product = torch.mm(error.T, shares[block])
             grad_items.copy_(product) if start == 0 else grad_items.add_(product)
     return cost
+
+
+def scores_held(states: Tensor) -> int:
+    """Scores of one block, by the device and the width of the embeddings."""
+    if states.device.type != "cpu":
+        return GPU_BLOCK
+    return BLOCK if states.shape[1] <= 128 else WIDE_BLOCK
 
 
 def gradients_in_low_precision(

@@ -19,7 +19,15 @@ from tests.histories import generator, padded
 from tests.models.tiny import build_model, cyclic_histories, encoder_config
 
 BOTH = [torch.float32, torch.float64]
-BLOCKS = [1, 11, 22, 10**9]  # scores held at once: 1, 1, 2 or all rows of 11 items
+WHOLE_ROWS = [(1, 0), (11, 0), (22, 0), (10**9, 0)]  # 1, 1, 2 or all rows of 11 items
+PARTS_OF_ROWS = [(1, 16), (10, 16), (22, 16)]  # 1, 2 or 4 of the items at a time
+BLOCKS = WHOLE_ROWS + PARTS_OF_ROWS
+"""Scores held at once, and how many rows of them are too few."""
+
+
+def hold(monkeypatch: pytest.MonkeyPatch, block: tuple[int, int]) -> None:
+    monkeypatch.setattr(full_softmax, "BLOCK", block[0])
+    monkeypatch.setattr(full_softmax, "FEWEST_ROWS", block[1])
 
 
 def example(dtype: torch.dtype, scale: float = 1.0) -> tuple[Tensor, Tensor, Tensor]:
@@ -38,9 +46,9 @@ def value_and_gradients(loss: Tensor, states: Tensor, items: Tensor) -> tuple[Te
 @pytest.mark.parametrize("dtype", BOTH)
 @pytest.mark.parametrize("scale", [1.0, 30.0])
 def test_value_and_gradients_are_torch_s(
-    monkeypatch: pytest.MonkeyPatch, block: int, dtype: torch.dtype, scale: float
+    monkeypatch: pytest.MonkeyPatch, block: tuple[int, int], dtype: torch.dtype, scale: float
 ) -> None:
-    monkeypatch.setattr(full_softmax, "BLOCK", block)
+    hold(monkeypatch, block)
     states, items, targets = example(dtype, scale)
     ours = value_and_gradients(0.3 * cross_entropy(states, items, targets), states, items)
     plain = 0.3 * F.cross_entropy(states @ items.T, targets)
@@ -48,11 +56,34 @@ def test_value_and_gradients_are_torch_s(
         torch.testing.assert_close(mine, theirs)
 
 
-@pytest.mark.parametrize("block", [22, 10**9])
-def test_the_gradient_is_the_derivative(monkeypatch: pytest.MonkeyPatch, block: int) -> None:
-    monkeypatch.setattr(full_softmax, "BLOCK", block)
+@pytest.mark.parametrize("block", [(22, 0), (10**9, 0), (10, 16)])
+def test_the_gradient_is_the_derivative(
+    monkeypatch: pytest.MonkeyPatch, block: tuple[int, int]
+) -> None:
+    hold(monkeypatch, block)
     states, items, targets = example(torch.float64)
     assert torch.autograd.gradcheck(lambda s, i: cross_entropy(s, i, targets), (states, items))
+
+
+def test_a_large_catalogue_is_never_scored_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No product of the loss has more than the scores that may be held."""
+    held, made = 600, []
+    hold(monkeypatch, (held, 16))
+    multiply = torch.mm
+
+    def watched(a: Tensor, b: Tensor, **out: Tensor) -> Tensor:
+        result = multiply(a, b, **out)
+        made.append(result.numel() if a.shape[1] == 4 else 0)  # states x items, not gradients
+        return result
+
+    monkeypatch.setattr(torch, "mm", watched)
+    rng = generator(0)
+    states, items = torch.randn(30, 4, generator=rng), torch.randn(500, 4, generator=rng)
+    targets = torch.randint(500, (30,), generator=rng)
+    loss = cross_entropy(states, items, targets)
+    assert 0 < max(made) <= held
+    assert sum(made) == 2 * 30 * 500
+    torch.testing.assert_close(loss, F.cross_entropy(states @ items.T, targets))
 
 
 @pytest.mark.parametrize("size", [1, 2, 11, 5000])
@@ -108,12 +139,12 @@ def weighted_mean(scores: Tensor, targets: Tensor, smoothing: float) -> Tensor:
 @pytest.mark.parametrize("scale", [1.0, 30.0])
 def test_weights_and_smoothing_are_torch_s(
     monkeypatch: pytest.MonkeyPatch,
-    block: int,
+    block: tuple[int, int],
     dtype: torch.dtype,
     smoothing: float,
     scale: float,
 ) -> None:
-    monkeypatch.setattr(full_softmax, "BLOCK", block)
+    hold(monkeypatch, block)
     states, items, targets = example(dtype, scale)
     loss = 0.3 * cross_entropy(states, items, targets, WEIGHTS.to(dtype), smoothing)
     plain = 0.3 * weighted_mean(states @ items.T, targets, smoothing)
