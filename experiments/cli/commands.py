@@ -189,22 +189,6 @@ def export(arguments: argparse.Namespace) -> None:
     print(write(run.model, run.histories, arguments.what, arguments.read, length, arguments.to))
 
 
-def data(arguments: argparse.Namespace) -> None:
-    """Convert a file to a data set, and say what was counted."""
-    from experiments.data.convert import convert
-
-    lines = convert(
-        arguments.name,
-        arguments.source,
-        arguments.data_dir,
-        arguments.user_column,
-        arguments.item_column,
-        arguments.time_column,
-        arguments.k_core,
-    )
-    print("\n".join(lines))
-
-
 def report_studies(arguments: argparse.Namespace) -> None:
     """Make tables and plots of the results, or check that the pages hold them."""
     from experiments.report.command import report as write

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any, NoReturn
 
 from experiments.cli import commands as run
+from experiments.cli.data import data, data_options
 from experiments.cli.study import study
 from experiments.errors import UsageError
 
@@ -135,13 +136,8 @@ def add_export(commands: Any) -> None:
 
 
 def add_data(commands: Any) -> None:
-    made = add(commands, "data", run.data, "convert a file to a data set and check it")
-    made.add_argument("name", metavar="NAME")
-    made.add_argument("--source", type=path, required=True, metavar="FILE")
-    made.add_argument("--data-dir", type=path, required=True, metavar="DIR")
-    for column in ("user", "item", "time"):
-        made.add_argument(f"--{column}-column", metavar="NAME", help="of a CSV or TSV file")
-    made.add_argument("--k-core", type=int, metavar="K", help="keep users and items with K or more")
+    made = add(commands, "data", data, "convert a raw file to a data set, checked and filtered")
+    data_options(made, path)
 
 
 def add_study(commands: Any) -> None:

@@ -95,8 +95,9 @@ def add_presets(name: str, path: Path, entries: dict[str, Any]) -> None:
 
 def add_datasets(name: str, path: Path, entries: dict[str, Any]) -> None:
     """Let `--dataset` know them.  UsageError for a name that is taken, or what no YAML may say."""
-    from experiments.data.catalogue import ADDED, check_name, known
+    from experiments.data.catalogue import check_name
     from experiments.data.declaration import declaration_of
+    from experiments.data.known import ADDED, known
     from experiments.storage.yaml_file import check_tree
 
     for entry, tree in entries.items():

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from experiments.data.declaration import Declaration, read_declaration
+from experiments.data.known import declared, families, is_known, known
 from experiments.data.split import Files, LeaveOneOut, SplitConfig
 from experiments.errors import UsageError, did_you_mean
 from experiments.storage.files import plain_name
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from experiments.data.interactions import Ties
 
 PAGE = "experiments/docs/data.md says where to get it, or how to convert a file"
-FOLDER = Path(__file__).parent.parent / "datasets"
 
 
 @dataclass(frozen=True)
@@ -45,20 +45,6 @@ class DatasetSpec:
     defaults: dict[str, Any] = field(default_factory=dict)
 
 
-ADDED: dict[str, tuple[Path, Declaration]] = {}
-"""Data sets that a plug-in declares, and the plug-in's file."""
-
-
-def known() -> list[str]:
-    """The names of the data sets declared in experiments/datasets, or by a plug-in, sorted."""
-    return sorted([*(path.stem for path in FOLDER.glob("*.yaml")), *ADDED])
-
-
-def declared(name: str) -> Declaration:
-    """The declaration of a known data set."""
-    return ADDED[name][1] if name in ADDED else read_declaration(FOLDER / f"{name}.yaml")
-
-
 def check_name(name: str) -> None:
     """Errors: UsageError for a name that is not a plain file stem."""
     if not plain_name(f"{name}.inter") or name != name.strip():
@@ -72,26 +58,66 @@ def locate(name: str, data_dir: Path | None) -> DatasetSpec:
     """Find the file of a data set; nothing is read but its declaration.
 
     A known name is declared in experiments/datasets, and its FILE is data_dir/FILE or
-    data_dir/STEM/FILE, or embedded. Any other is registered in data_dir/NAME/NAME.yaml, or is
-    data_dir/NAME.txt, data_dir/NAME.inter or data_dir/NAME/NAME.inter, or comes split as
-    NAME.train.inter, NAME.valid.inter and NAME.test.inter in data_dir or data_dir/NAME.
+    data_dir/STEM/FILE, or embedded. Where it is made of raw files, or is not known, it may be
+    registered in data_dir/NAME/NAME.yaml, as `run.py data` does, or be data_dir/NAME.txt. One
+    that is not known may also be data_dir/NAME.inter or data_dir/NAME/NAME.inter, or come split
+    as NAME.train.inter, NAME.valid.inter and NAME.test.inter in data_dir or data_dir/NAME.
     Errors: UsageError that says what was looked for and where.
     """
     check_name(name)
-    if name in known():
+    if is_known(name):
         declaration = declared(name)
         if declaration.embedded:
             return spec_of(name, _embedded(name, declaration.file), declaration)
         folder = _existing(name, data_dir, f" with {declaration.file} in it")
-        return spec_of(name, _known_file(name, declaration.file, folder), declaration)
+        return _known(name, declaration, folder)
     folder = _existing(name, data_dir, "", hint=did_you_mean(name, known()))
-    registered = folder / name / f"{name}.yaml"
-    if os.path.isfile(registered):
-        declaration = read_declaration(registered)
-        return spec_of(name, registered.with_name(declaration.file), declaration)
+    if converted := registered(name, folder):
+        return converted
     path = _unregistered_file(name, folder)
     split = {"split.kind": "files"} if path.name.endswith(".train.inter") else {}
     return DatasetSpec(name, path, defaults=split)
+
+
+def _known(name: str, declaration: Declaration, folder: Path) -> DatasetSpec:
+    """A known data set that is not embedded."""
+    converted = registered(name, folder) if declaration.raw else None
+    files = [folder / declaration.file, folder / Path(declaration.file).stem / declaration.file]
+    if declaration.raw and not declaration.sha256:
+        files.append(folder / f"{name}.txt")
+    found = next((path for path in files if os.path.isfile(path)), None)
+    if converted and found and declaration.sha256:
+        raise UsageError(
+            f"{name} is two data sets in {folder}: {found}, and what was converted to "
+            f"{converted.path}; remove one of them"
+        )
+    if converted:
+        return converted
+    if found:
+        return spec_of(name, found, declaration)
+    raise UsageError(
+        f"data set {name!r} needs the file {declaration.file} in {folder}, which has neither "
+        f"{declaration.file} nor {Path(declaration.file).stem}/{declaration.file}"
+        f"{_how_to_get(name, declaration)}"
+    )
+
+
+def _how_to_get(name: str, declaration: Declaration) -> str:
+    if declaration.raw is None:
+        return f" ({PAGE})"
+    return (
+        f"; get {' or '.join(declaration.raw.files)} from {declaration.raw.page}, then "
+        f"`run.py data {name} --source FILE --data-dir DIR`"
+    )
+
+
+def registered(name: str, folder: Path) -> DatasetSpec | None:
+    """A data set that `run.py data` wrote to a folder."""
+    file = folder / name / f"{name}.yaml"
+    if not os.path.isfile(file):
+        return None
+    declaration = read_declaration(file)
+    return spec_of(name, file.with_name(declaration.file), declaration)
 
 
 def load(spec: DatasetSpec, ties: Ties = "file", split: SplitConfig | None = None) -> Histories:
@@ -184,16 +210,6 @@ def _existing(name: str, data_dir: Path | None, needs: str, hint: str = "") -> P
     return data_dir
 
 
-def _known_file(name: str, file: str, folder: Path) -> Path:
-    for path in (folder / file, folder / Path(file).stem / file):
-        if os.path.isfile(path):
-            return path
-    raise UsageError(
-        f"data set {name!r} needs the file {file} in {folder}, which has neither {file} nor "
-        f"{Path(file).stem}/{file} ({PAGE})"
-    )
-
-
 def _unregistered_file(name: str, folder: Path) -> Path:
     inter = f"{name}.inter"
     part = f"{name}.train.inter"  # of a data set that comes split
@@ -206,6 +222,7 @@ def _unregistered_file(name: str, folder: Path) -> Path:
     there = {path.stem for path in folder.iterdir() if path.suffix in (".txt", ".inter")}
     raise UsageError(
         f"unknown data set {name!r}{did_you_mean(name, [*known(), *sorted(there)])}: not one of "
-        f"{', '.join(known())}, and {folder} has no {name}.txt, {inter}, {name}/{inter} or "
+        f"{', '.join([*known(), *families()])}, "
+        f"and {folder} has no {name}.txt, {inter}, {name}/{inter} or "
         f"{name}/{name}.yaml ({PAGE})"
     )

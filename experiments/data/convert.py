@@ -1,152 +1,233 @@
-"""Bring a source file into a data folder: checked where it is known, registered where not."""
+"""Bring a raw file into a data folder: read as a recipe says, filtered, counted and declared."""
 
 from __future__ import annotations
 
-import os
 import shlex
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import yaml
 
-from experiments.data.catalogue import DatasetSpec, check, check_name, declared, known, spec_of
-from experiments.data.declaration import Declaration, read_declaration
-from experiments.data.histories import Histories
-from experiments.data.interactions import SHORTEST, Counts, Interactions, to_k_core
-from experiments.data.layout import Columns
+from experiments.data.catalogue import check, check_name, spec_of
+from experiments.data.declaration import Declaration
+from experiments.data.filters import core_name, repeats, to_core, without_repeats
+from experiments.data.interactions import SHORTEST, Counts, Interactions
+from experiments.data.known import declared, is_known
+from experiments.data.own_split import convert_parts, parts_of
+from experiments.data.raw import Raw
 from experiments.data.read import read_interactions
+from experiments.data.read_raw import read_raw
+from experiments.data.recipe import FILTERS, Recipe, plain_recipe, recipe_of, unfiltered
+from experiments.data.register import FREE, check_not_shadowed, declare
+from experiments.data.source import Source, find_source
+from experiments.data.ties import describe_ties
+from experiments.data.titles import read_titles, titles_beside
 from experiments.data.write import write_inter, write_item
 from experiments.errors import UsageError
 from experiments.storage.hashing import file_sha256
-from experiments.storage.new_files import copy_of, text_of, write_new
+from experiments.storage.new_files import copy_of, write_new
 
-LONG = 50  # a mean length above this is trained on by whole sequences
+
+@dataclass(frozen=True)
+class Plan:
+    """What is read, how, and what it is written as."""
+
+    name: str
+    source: Source
+    recipe: Recipe
+    followed: str | None  # the name of the recipe
+    raw: Raw | None
+    declaration: Declaration | None  # of a known name: how to train on it
 
 
 def convert(
     name: str,
-    source: Path,
+    path: Path,
     data_dir: Path,
-    user_column: str | None = None,
-    item_column: str | None = None,
-    time_column: str | None = None,
-    k_core: int | None = None,
+    options: Mapping[str, Any] | None = None,
+    recipe: str | None = None,
 ) -> list[str]:
     """Put a data set into data_dir, and return the lines to print about it.
 
-    A known name: the source must be its very file (counts, sha256), and is copied. Any other
-    name: the source may have any of the three forms, is filtered to its k-core if asked, and
+    A file that is known by its checksum is checked and copied. Anything else is read as the
+    recipe of its name says, or the one that is named, with the options on top, is filtered, and
     is written as data_dir/NAME/NAME.inter, with titles (.item) and a declaration (.yaml).
     Errors: UsageError, and nothing is written; an existing data set is never replaced.
     """
     check_name(name)
-    named = {"user": user_column, "item": item_column, "time": time_column}
-    given = {role: column for role, column in named.items() if column is not None}
-    if name not in known():
-        columns = Columns(**given) if given else None
-        return _register(name, source, data_dir, columns, k_core)
-    if given or k_core is not None:
+    options = options or {}
+    if is_known(name) and recipe is None:
+        declaration = declared(name)
+        if declaration.embedded:
+            raise UsageError(
+                f"{name} comes with the installation, nothing is to be converted: "
+                f"python run.py train --dataset {name}"
+            )
+        if declaration.sha256 and not _is_raw(declaration, path):
+            return _copied(name, path, data_dir, declaration, options)
+        if declaration.sha256 and (data_dir / declaration.file).exists():
+            raise UsageError(
+                f"{data_dir / declaration.file} is {name} already: choose another name, and say "
+                f"--recipe {name}"
+            )
+    plan = planned(name, path, options, recipe)
+    check_not_shadowed(name, plan.source.path, data_dir)
+    if parts := parts_of(plan.source):
+        _check_no_filters(plan.source, options)
+        return convert_parts(name, parts, unfiltered(plan.recipe), data_dir, _trained_by(plan))
+    return _registered(plan, data_dir)
+
+
+def planned(name: str, path: Path, options: Mapping[str, Any], followed: str | None) -> Plan:
+    """Find the recipe and the file. Errors: UsageError for one that is not there."""
+    if followed is None and is_known(name):
+        followed = name
+    elif followed is not None and not is_known(followed):
+        raise UsageError(f"--recipe {followed}: unknown; `run.py data --list` names them all")
+    declaration = declared(followed) if followed else None
+    raw = declaration.raw if declaration else None
+    if followed and raw is None:
+        raise UsageError(f"--recipe {followed}: has no recipe, but one fixed file")
+    needs = f"; {followed} is read from {' or '.join(raw.files)}, see {raw.page}" if raw else ""
+    source = find_source(path, raw.files if raw else [], needs)
+    base = raw.form_of(source.name) if raw else Recipe()
+    recipe = recipe_of(options, "data", base)
+    return Plan(name, source, recipe, followed, raw, declaration)
+
+
+def _check_no_filters(source: Source, options: Mapping[str, Any]) -> None:
+    if filters := [name for name in FILTERS if name in options]:
         raise UsageError(
-            f"{name} is a known data set with a fixed file: columns and a k-core apply to "
-            "other names only"
+            f"{source}: comes with its own split, which {' and '.join(filters)} would change"
         )
-    return _copy(name, source, data_dir)
 
 
-def _copy(name: str, source: Path, data_dir: Path) -> list[str]:
+def _is_raw(declaration: Declaration, path: Path) -> bool:
+    """Whether a path is to the raw file of a data set that also has a fixed one."""
+    suffix = Path(declaration.file).suffix
+    return declaration.raw is not None and (path.is_dir() or path.suffix != suffix)
+
+
+def _copied(
+    name: str, source: Path, data_dir: Path, declaration: Declaration, options: Mapping[str, Any]
+) -> list[str]:
     """Check a known data set's file and copy it."""
-    declaration = declared(name)
-    if declaration.embedded:
+    if options:
         raise UsageError(
-            f"{name} comes with the installation, nothing is to be converted: "
-            f"python run.py train --dataset {name}"
+            f"{name} is a known data set with a fixed file: columns, filters and a k-core apply "
+            "to other names only"
         )
     target = data_dir / declaration.file
     if source.suffix != target.suffix:
         raise UsageError(f"{source}: {name} needs the file {declaration.file}, a {target.suffix}")
     interactions = read_interactions(source)
-    histories = interactions.histories(name)
-    check(histories, spec_of(name, source, declaration))
+    check(interactions.histories(name), spec_of(name, source, declaration))
     files = {declaration.file: copy_of(source)}
     if interactions.titles:
         titles = target.with_suffix(".item").name
         files = {titles: copy_of(source.with_suffix(".item")), **files}
     write_new(data_dir, files, "remove it first if it is wrong")
-    return [_read(interactions), *_kept(histories), *_written(name, target, data_dir)]
+    read = f"read {interactions.source}: {interactions.counts}"
+    return [read, *_kept(interactions), *_written(name, target, data_dir)]
 
 
-def _register(
-    name: str, source: Path, data_dir: Path, columns: Columns | None, k: int | None
-) -> list[str]:
-    """Write a data set that is not known, and its declaration."""
-    _check_not_shadowed(name, source, data_dir)
-    interactions = read_interactions(source, columns)
-    lines = [_read(interactions)]
-    if k is not None:
-        interactions, rounds = to_k_core(interactions, k)
-        lines += [f"{k}-core, round {i}: {left} left" for i, left in enumerate(rounds, start=1)]
-        lines += [] if rounds else [f"{k}-core: nothing to remove"]
-    histories = interactions.histories(name)
-    target = data_dir / name / f"{name}.inter"
-    _write(target, interactions.trainable(), histories)
-    return [*lines, *_kept(histories), *_written(name, target, data_dir)]
-
-
-def _write(target: Path, interactions: Interactions, histories: Histories) -> None:
-    """The interactions and titles, and last the declaration that makes them count."""
-    folder, titles = target.parent, target.with_suffix(".item")
-    free = "choose another name, or remove that folder"
-    if titles.exists() and not histories.titles:
-        raise UsageError(f"{titles} is already there, and the source has no titles: {free}")
+def _registered(plan: Plan, data_dir: Path) -> list[str]:
+    """Read, filter and write a data set, and its declaration."""
+    read = read_raw(plan.source, plan.recipe)
+    interactions = read.interactions
+    lines = [f"read {interactions.source}: {interactions.counts}", *read.notes]
+    lines += _published(plan, interactions.counts)
+    alive = np.ones(len(interactions.items), dtype=np.bool_)
+    whole = interactions
+    for label, passed in read.kept:
+        alive &= passed
+        interactions = whole.only(alive)
+        lines.append(f"{label}: {interactions.counts} left")
+        if not alive.any():
+            raise UsageError(f"{whole.source}: nothing is left of it ({'; '.join(lines)})")
+    del whole, alive, read
+    interactions, told = _filtered(interactions, plan.recipe)
+    titles, found = _titles(plan)
+    lines += [*told, *found, *_kept(interactions)]
+    interactions = interactions.trainable()
+    lines += describe_ties(interactions)
+    target = data_dir / plan.name / f"{plan.name}.inter"
+    mine = {item: titles[item] for item in interactions.item_ids.tolist() if item in titles}
+    if target.with_suffix(".item").exists() and not mine:
+        raise UsageError(
+            f"{target.with_suffix('.item')} is already there, and the source has no titles: {FREE}"
+        )
     files = {target.name: partial(write_inter, interactions=interactions)}
-    if histories.titles:
-        files[titles.name] = partial(write_item, titles=histories.titles)
-    write_new(folder, files, free)
-    text = _declaration(target, histories)
-    declared = folder / f"{target.stem}.yaml"
-    if os.path.isfile(declared) and read_declaration(declared) == _declared(target, histories):
-        return  # the same, in the words of an older version
-    write_new(folder, {declared.name: text_of(text)}, free)
-
-
-def _declaration(target: Path, histories: Histories) -> str:
-    """The YAML that registers a written data set."""
-    return yaml.safe_dump(asdict(_declared(target, histories)), sort_keys=False)
-
-
-def _declared(target: Path, histories: Histories) -> Declaration:
-    return Declaration(
-        file=target.name,
-        examples="windows" if histories.lengths.mean() > LONG else "prefixes",
-        max_length=DatasetSpec.max_length,
-        users=histories.num_users,
-        items=histories.num_items,
-        interactions=len(histories.items),
-        sha256=file_sha256(target),
+    if mine:
+        files[target.with_suffix(".item").name] = partial(write_item, titles=mine)
+    write_new(target.parent, files, FREE)
+    recipe = {"name": plan.followed, "source": plan.source.name, "sha256": interactions.sha256}
+    declare(
+        target,
+        interactions.counts,
+        interactions.lengths.mean(),
+        _trained_by(plan),
+        {**recipe, **plain_recipe(plan.recipe)},
     )
+    return [*lines, *_written(plan.name, target, data_dir)]
 
 
-def _check_not_shadowed(name: str, source: Path, data_dir: Path) -> None:
-    """A registered data set comes before NAME.txt and NAME.inter: these must be its source."""
-    for path in (data_dir / f"{name}.txt", data_dir / f"{name}.inter"):
-        if os.path.exists(path) and not (os.path.exists(source) and path.samefile(source)):
-            raise UsageError(
-                f"{path} is already there and {source} is another file: choose another name"
-            )
+def _trained_by(plan: Plan) -> Declaration | None:
+    """How to train on it: as on the data set of its name."""
+    return plan.declaration if plan.followed == plan.name else None
 
 
-def _read(interactions: Interactions) -> str:
-    return f"read {interactions.source}: {interactions.counts}"
+def _published(plan: Plan, counts: Counts) -> list[str]:
+    """How the counts of the raw file compare with those of its page."""
+    published = plan.raw.published if plan.raw else {}
+    if not published:
+        return []
+    told = ", ".join(f"{count:,} {what}" for what, count in published.items())
+    same = all(getattr(counts, what) == count for what, count in published.items())
+    return [f"published: {told}; {'the same' if same else 'this file is another version or part'}"]
 
 
-def _kept(histories: Histories) -> list[str]:
-    lengths = histories.lengths
-    counts = Counts(histories.num_users, histories.num_items, len(histories.items))
+def _filtered(interactions: Interactions, recipe: Recipe) -> tuple[Interactions, list[str]]:
+    """Repeats, then the core."""
+    found = repeats(interactions)
+    again, exact = int(found.again.sum()), int(found.exact.sum())
+    told = f", {exact:,} of them at the same time" if interactions.times is not None else ""
+    before = f"{again:,} interactions with an item that the user had before{told}"
+    lines = [f"duplicates: {before if again else 'none'}"]
+    if again and recipe.duplicates == "keep":
+        lines[0] += "; all kept (--duplicates exact, first or last leaves some out)"
+    interactions = without_repeats(interactions, found, recipe.duplicates)
+    if recipe.duplicates != "keep":
+        lines.append(f"--duplicates {recipe.duplicates}: {interactions.counts} left")
+    if max(recipe.user_core, recipe.item_core) > 1:
+        interactions, rounds = to_core(interactions, recipe.user_core, recipe.item_core)
+        core = core_name(recipe.user_core, recipe.item_core)
+        lines += [f"{core}, round {i}: {left} left" for i, left in enumerate(rounds, start=1)]
+        lines += [] if rounds else [f"{core}: nothing to remove"]
+    return interactions, lines
+
+
+def _titles(plan: Plan) -> tuple[dict[str, str], list[str]]:
+    """Item -> title, and where they were."""
+    path = plan.source.path
+    if plan.source.suffix == ".inter" and plan.source.member is None:
+        return read_titles(path.with_suffix(".item")), []
+    found = titles_beside(plan.source, plan.recipe.titles) if plan.recipe.titles else None
+    if found is None:
+        return {}, []
+    return found[1], [f"titles: {len(found[1]):,} in {found[0]}"]
+
+
+def _kept(interactions: Interactions) -> list[str]:
+    kept = interactions.trainable()
+    lengths = kept.lengths
     return [
-        f"kept: {counts}",
-        f"users left out (fewer than {SHORTEST} interactions): {histories.users_left_out:,}",
+        f"kept: {kept.counts}",
+        f"users left out (fewer than {SHORTEST} interactions): "
+        f"{len(interactions.user_ids) - len(kept.user_ids):,}",
         f"history length: mean {lengths.mean():.2f}, median {np.median(lengths):g}, "
         f"max {lengths.max():,}",
     ]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.aliases import current_tree
+from experiments.data.raw import Raw, filled_in, raw_of
 from experiments.errors import UsageError, did_you_mean
 from experiments.storage.files import plain_name
 from experiments.storage.yaml_file import read_tree
@@ -30,15 +31,18 @@ class Declaration:
     interactions: int | None = None
     sha256: str | None = None
     defaults: dict[str, Any] = field(default_factory=dict)  # dotted fields of a run's configuration
+    raw: Raw | None = None  # the raw files that it is made of, and where to get them
+    recipe: dict[str, Any] = field(default_factory=dict, compare=False)  # how it was made
 
 
-def read_declaration(path: Path) -> Declaration:
-    """The declaration in a YAML file.
+def read_declaration(path: Path, category: str | None = None) -> Declaration:
+    """The declaration in a YAML file; category: what CATEGORY stands for in that of a family.
 
     Errors: UsageError for a file that cannot be read, an unknown or missing field (names its
     nearest neighbour), and a value of a wrong type.
     """
-    return declaration_of(read_tree(path), str(path))
+    tree = read_tree(path)
+    return declaration_of(tree if category is None else filled_in(tree, category), str(path))
 
 
 def declaration_of(tree: dict[str, Any], path: str) -> Declaration:
@@ -55,6 +59,8 @@ def declaration_of(tree: dict[str, Any], path: str) -> Declaration:
             raise UsageError(f"{path}: {name} must be {right}, not {value!r}")
     if missing := [name for name in ("file", "examples", "max_length") if name not in values]:
         raise UsageError(f"{path}: {' and '.join(missing)} missing")
+    if "raw" in values:
+        values = {**values, "raw": raw_of(values["raw"], f"{path}: raw")}
     return Declaration(**values)
 
 
@@ -111,5 +117,9 @@ _FIELDS: dict[str, tuple[Callable[[object], bool], str]] = {
         f"dotted fields and their values: file names without folders, and none of "
         f"{', '.join(_OF_A_RUN)}",
     ),
+}
+_FIELDS |= {
+    "raw": (lambda value: isinstance(value, dict), "keys and values"),
+    "recipe": (lambda value: isinstance(value, dict), "keys and values"),
 }
 assert list(_FIELDS) == [entry.name for entry in fields(Declaration)]

@@ -165,25 +165,6 @@ class Interactions:
         )
 
 
-def to_k_core(interactions: Interactions, k: int) -> tuple[Interactions, list[Counts]]:
-    """Remove users and items with fewer than k interactions until none is left.
-
-    Also returns what each round left, in order: an empty list when nothing had to go.
-    Which users and items stay does not depend on the order of removal. Errors: UsageError
-    for k < 1.
-    """
-    if k < 1:
-        raise UsageError(f"a k-core needs k >= 1, not {k}: the fewest interactions to keep")
-    rounds: list[Counts] = []
-    while True:
-        users = interactions.lengths >= k  # [U]
-        items = np.bincount(interactions.items, minlength=len(interactions.item_ids)) >= k  # [I]
-        if users.all() and items.all():
-            return interactions, rounds
-        interactions = interactions.only(users[interactions.users] & items[interactions.items])
-        rounds.append(interactions.counts)
-
-
 def _renumber(numbers: IntArray, ids: StrArray) -> tuple[IntArray, StrArray]:
     """Number only the ids in use, in the same order."""
     used = np.bincount(numbers, minlength=len(ids)) > 0

@@ -1,111 +1,183 @@
-"""Find the columns of a table from its header line."""
+"""How a table is written, seen from its name and its first lines, and where its columns are."""
 
 from __future__ import annotations
 
 import csv
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from experiments.data.ids import shown
+from experiments.data.recipe import Column, Recipe
+from experiments.data.source import Source
 from experiments.errors import UsageError, did_you_mean
-from experiments.storage.files import opened
 
 _SEPARATORS = {".inter": "\t", ".item": "\t", ".tsv": "\t", ".csv": ","}
-_CANDIDATES = "\t,;|"
+CANDIDATES = ("::", "\t", ",", ";", "|")
 LONGEST_HEADER = 1 << 16  # bytes
 
 
 @dataclass(frozen=True)
 class Columns:
-    """The names of the columns that hold an interaction."""
+    """The columns that hold an interaction; no time: the order of the file."""
 
-    user: str = "user_id"
-    item: str = "item_id"
-    time: str = "timestamp"
+    user: Column = "user_id"
+    item: Column = "item_id"
+    time: Column | None = "timestamp"
 
 
 @dataclass(frozen=True)
 class Layout:
     """How a table is written: its separator, whether quotes count, its column names.
 
-    Columns of RecBole's atomic files lose their type: `user_id:token` is `user_id`.
+    Columns of RecBole's atomic files lose their type: `user_id:token` is `user_id`. Without a
+    header the columns are named by their numbers, from 0.
     """
 
     separator: str
     quoted: bool
     names: list[str]
+    header: bool = True
 
-    def position(self, path: Path, name: str, role: str) -> int:
-        """Where this column is.
+    def position(self, where: object, column: Column, role: str) -> int:
+        """The place of a column.
 
         Errors: UsageError that lists the columns there are, or for a name that two of them have.
         """
+        if isinstance(column, tuple):
+            column = next((name for name in column if name in self.names), column[0])
+        name = str(column)
         if name not in self.names:
-            columns = ", ".join(shown(column) for column in self.names[:20])
-            raise UsageError(
-                f"{path}: no column {name!r} for the {role}{did_you_mean(name, self.names)}; "
-                f"its header has: {columns}"
-            )
+            if name.isdecimal() and int(name) < len(self.names):
+                return int(name)
+            raise UsageError(f"{where}: {self._no_column(name, role)}")
         if self.names.count(name) > 1:
-            raise UsageError(f"{path}: two columns are named {name!r}; rename one of them")
+            raise UsageError(f"{where}: two columns are named {name!r}; rename one of them")
         return self.names.index(name)
 
-    def positions(self, path: Path, columns: Columns) -> list[int]:
-        """Where user, item and time are.
+    def _no_column(self, name: str, role: str) -> str:
+        columns = ", ".join(shown(column) for column in self.names[:20])
+        hint = "; --time-column none takes the order of the file" if role == "time" else ""
+        if not self.header:
+            return (
+                f"no column {name!r} for the {role}: the file has no header, and columns "
+                f"0 to {len(self.names) - 1}{hint}"
+            )
+        return (
+            f"no column {name!r} for the {role}{did_you_mean(name, self.names)}; "
+            f"its header has: {columns}{hint}"
+        )
 
-        Errors: UsageError for a missing column, or one that is named for two of them.
-        """
-        wanted = {"user": columns.user, "item": columns.item, "time": columns.time}
-        if len(set(wanted.values())) < len(wanted):
-            named = ", ".join(f"{role} {name!r}" for role, name in wanted.items())
-            raise UsageError(f"{path}: three different columns are needed, got {named}")
-        return [self.position(path, name, role) for role, name in wanted.items()]
+    def positions(self, where: object, columns: dict[str, Column]) -> dict[str, int]:
+        """The place of each of these, by role. Errors: UsageError for one that is named twice."""
+        at = {role: self.position(where, column, role) for role, column in columns.items()}
+        one_each = [at[role] for role in ("user", "item", "time") if role in at]
+        if len(set(one_each)) < len(one_each):
+            named = ", ".join(f"{role} {columns[role]!r}" for role in ("user", "item", "time"))
+            raise UsageError(f"{where}: three different columns are needed, got {named}")
+        return at
 
 
 def read_layout(path: Path) -> Layout:
-    """The layout that the extension and the first line of a table tell.
+    """The layout that the extension and the header of a table tell."""
+    return layout_of(Source(path), Recipe())
 
-    `.inter`, `.item` and `.tsv` are separated by tabs, `.csv` by commas; where the header
-    has none of these, and for other extensions, the most frequent of tab , ; | is taken.
-    Quotes are plain characters in `.inter` and `.item`. Errors: UsageError for a file that
-    is empty or not text.
+
+def layout_of(source: Source, recipe: Recipe, lines: list[str] | None = None) -> Layout:
+    """The layout that a recipe says, or else the extension and the first lines of a table tell.
+
+    lines: the first two, where they were read already.
+
+    `.inter`, `.item` and `.tsv` are separated by tabs, `.csv` by commas; where the first line
+    has none of these, and for other extensions, the most frequent of :: tab , ; | is taken.
+    Quotes are plain characters in `.inter` and `.item`, and between tabs. Errors: UsageError for
+    a file that is empty or not text, and for a separator that never occurs.
     """
-    atomic = path.suffix in (".inter", ".item")
-    line = first_line(path)
-    separator = _SEPARATORS.get(path.suffix, _CANDIDATES[0])
-    if separator not in line and not atomic:
-        separator = max(_CANDIDATES, key=line.count)
-    if atomic:
-        names = [column.split(":")[0] for column in line.split(separator)]
+    lines = lines or first_lines(source, 2)
+    atomic = source.suffix in (".inter", ".item") or recipe.format == "inter"
+    separator = recipe.separator or _separator(source, lines[0], atomic)
+    if recipe.separator and separator not in lines[0]:
+        raise UsageError(
+            f"{source} line 1: the separator {separator!r} does not occur in {shown(lines[0])}"
+        )
+    quoted = recipe.quotes
+    if quoted is None:
+        quoted = not atomic and len(separator) == 1 and separator != "\t"
+    if quoted and (len(separator.encode()) > 1 or separator == " "):
+        raise UsageError(f"{source}: quotes cannot count where {separator!r} separates fields")
+    first = _fields(source, lines[0], separator, quoted)
+    header = recipe.header
+    if header is None:
+        below = _fields(source, lines[1], separator, quoted) if len(lines) > 1 else first
+        header = _names_columns(recipe, first, below)
+    if header:
+        names = [name.split(":")[0] if atomic else name for name in first]
     else:
-        names = _unquoted(path, line, separator)
-    return Layout(separator, not atomic, [name.strip() for name in names])
+        names = [str(number) for number in range(len(first))]
+    return Layout(separator, quoted, [name.strip() for name in names], header)
 
 
-def _unquoted(path: Path, line: str, separator: str) -> list[str]:
+def _separator(source: Source, line: str, atomic: bool) -> str:
+    separator = _SEPARATORS.get(source.suffix, "\t")
+    if separator not in line and not atomic:
+        separator = max(CANDIDATES, key=lambda text: line.count(text) * len(text))
+    return separator
+
+
+def _fields(source: Source, line: str, separator: str, quoted: bool) -> list[str]:
+    """The fields of a line."""
+    if not quoted:
+        return line.split(separator)
     try:
         return next(csv.reader([line], delimiter=separator, strict=True))
     except csv.Error as error:
-        raise UsageError(f"{path} line 1: {shown(line)} names no columns ({error})") from None
+        raise UsageError(f"{source} line 1: {shown(line)} names no columns ({error})") from None
+
+
+def _names_columns(recipe: Recipe, first: list[str], below: list[str]) -> bool:
+    """Whether the first line is a header: it is, unless the recipe's columns are numbers and the
+    first line looks like the next."""
+    columns = (recipe.user, recipe.item, recipe.time)
+    if not all(isinstance(column, int) or column is None for column in columns):
+        return True
+    return any(
+        _is_number(under) and not _is_number(over)
+        for over, under in zip(first, below, strict=False)
+    )
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def first_line(path: Path) -> str:
-    """The header of a table, without its line end, whichever that is.
+    """The header of a table, without its line end, whichever that is."""
+    return first_lines(Source(path), 1)[0]
 
-    Errors: UsageError when it is blank, endless or not UTF-8.
+
+def first_lines(source: Source, most: int) -> list[str]:
+    """The first lines that are not blank, without their ends; only the first must be there.
+
+    Errors: UsageError when it is endless or not UTF-8, and for a file without any.
     """
-    with opened(path) as file:
-        head = file.read(LONGEST_HEADER + 1)
-    line = head.replace(b"\r", b"\n").split(b"\n", 1)[0]
-    if len(line) > LONGEST_HEADER:
+    with source.opened() as file:
+        head = file.read(LONGEST_HEADER + 1).removeprefix(b"\xef\xbb\xbf")
+    whole = len(head) <= LONGEST_HEADER
+    raw = head.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
+    if len(raw) == 1 and not whole:
         raise UsageError(
-            f"{path} line 1: {shown(line)} names no columns: it has more than "
+            f"{source} line 1: {shown(raw[0])} names no columns: it has more than "
             f"{LONGEST_HEADER:,} bytes"
         )
+    complete = raw if whole else raw[:-1]
+    lines = list(islice((line for line in complete if line.strip()), most))
+    if not lines:
+        raise UsageError(f"{source} is empty or has no header; its first line names the columns")
     try:
-        text = line.decode("utf-8-sig").strip("\n")
+        return [line.decode() for line in lines]
     except UnicodeDecodeError:
-        raise UsageError(f"{path} line 1: {shown(line)} is not UTF-8 text") from None
-    if not text.strip():
-        raise UsageError(f"{path} is empty or has no header; its first line names the columns")
-    return text
+        raise UsageError(f"{source} line 1: {shown(lines[0])} is not UTF-8 text") from None

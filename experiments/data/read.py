@@ -1,4 +1,4 @@
-"""Read interactions in any of the three forms."""
+"""Read interactions in one of the forms that are trained on."""
 
 from __future__ import annotations
 
@@ -6,21 +6,26 @@ from pathlib import Path
 
 from experiments.data.histories import Histories
 from experiments.data.interactions import Interactions, Ties
-from experiments.data.layout import Columns
-from experiments.data.read_text import read_text
+from experiments.data.layout import CANDIDATES, Columns
+from experiments.data.source import Source
 
 TABLES = (".inter", ".csv", ".tsv")
+LOOK = 4096  # bytes
 
 
 def read_interactions(path: Path, columns: Columns | None = None) -> Interactions:
-    """All interactions of a file.
+    """All interactions of a file in one of the forms that are trained on.
 
-    `.inter`, `.csv` and `.tsv` files, and any file whose columns are named, are tables with a
-    row per interaction (`read_table`); others have a line per user (`read_text`).
+    `.inter`, `.csv` and `.tsv` files, any file whose header names the columns, and any whose
+    columns are named, are tables with a row per interaction (`read_table`); others have a line
+    per user, or per interaction (`read_text`).
     Errors: UsageError, in one line, for whatever is wrong with the file.
     """
-    if columns is None and path.suffix not in TABLES:
-        return read_text(path)
+    source = Source(path)
+    if columns is None and path.suffix not in TABLES and not has_header(source):
+        from experiments.data.read_text import read_text
+
+        return read_text(source)
     from experiments.data.read_table import read_table  # pandas: half a second
 
     return read_table(path, columns)
@@ -39,3 +44,14 @@ def read(path: Path, name: str, columns: Columns | None = None, ties: Ties = "fi
 def ordered(interactions: Interactions, ties: Ties) -> Interactions:
     """With one user's interactions at the same time in the order that `ties` says."""
     return interactions.with_ties_shuffled() if ties == "shuffled" else interactions
+
+
+def has_header(source: Source) -> bool:
+    """Whether the first line names the columns user_id and item_id."""
+    with source.opened() as file:
+        line = file.read(LOOK).replace(b"\r", b"\n").lstrip(b"\xef\xbb\xbf\n").split(b"\n", 1)[0]
+    for separator in CANDIDATES:
+        names = {name.split(b":")[0].strip(b' "') for name in line.split(separator.encode())}
+        if {b"user_id", b"item_id"} <= names:
+            return True
+    return False

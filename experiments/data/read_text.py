@@ -1,21 +1,23 @@
-"""Read the text form: a line per user, `user item item ...`, oldest item first."""
+"""Read the text forms: a line per user, `user item item ...`, or per interaction, `user item`,
+oldest item first."""
 
 from __future__ import annotations
 
-import hashlib
 import re
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from experiments.data.histories import IntArray
-from experiments.data.ids import shown
+from experiments.data.ids import id_order, shown, unusable
 from experiments.data.interactions import Interactions, StrArray
+from experiments.data.source import Source
 from experiments.errors import UsageError
-from experiments.storage.files import opened
+from experiments.storage.hashing import file_sha256
 
 FORM = "each line is: user item item ..."
+PAIR_FORM = "with --format pairs each line is: user item"
 
 _DIGITS = b"0123456789"
 _ALLOWED = _DIGITS + b" \t\n"
@@ -25,33 +27,85 @@ _SPACE = re.compile(rb"[ \t\n]")
 _BOM = b"\xef\xbb\xbf"
 
 
-def read_text(path: Path) -> Interactions:
-    """Every user and item of a file of positive integers; numbered in numeric order.
+def read_text(source: Source, form: str = "auto") -> Interactions:
+    """Every user and item of a file of lines: lists, pairs, or whichever of them it is.
 
-    Blank lines are skipped; a user without items stays, with no interactions.
+    Ids are positive integers, numbered in numeric order; where the form is told, they may be
+    words as well. A file is one of pairs when every line has two ids and a user has several
+    lines. Blank lines are skipped; a user without items stays, with no interactions.
     Errors: UsageError with the line and the token for anything else.
     """
-    with opened(path) as file:
+    with source.opened() as file:
         raw = file.read()
     text = _with_plain_line_ends(raw)
-    _check_characters(path, text)
+    sha256 = file_sha256(source.path)
+    if form != "auto" and text.translate(None, _ALLOWED):
+        return _of_words(source, text, sha256, form)
+    _check_characters(source, text)
     starts = _token_starts(text)  # [bytes]
     if not starts.any():
-        raise UsageError(f"{path} is empty; {FORM}")
+        raise UsageError(f"{source} is empty; {FORM}")
     values = np.fromstring(text, dtype=np.int64, sep=" ")  # [tokens]
-    _check_zeros(path, text, values, starts)
+    _check_zeros(source, text, values, starts)
     lines, tokens = _tokens_of_lines(text, starts)  # [lines] with a user
     heads = np.cumsum(tokens) - tokens  # [lines] where each line's user is in values
     users = values[heads]  # [lines]
-    _check_repeats(path, users, lines)
+    if _check_form(source, users, lines, tokens, form) == "lists":
+        _check_repeats(source, users, lines)
     items = np.delete(values, heads)  # [N]
-    sha256 = hashlib.sha256(raw).hexdigest()
     del raw, text, starts, values  # a file may be half of the memory
-    return _sorted(path, sha256, users, tokens - 1, items)
+    return _sorted(source, sha256, users, tokens - 1, items)
+
+
+def _check_form(
+    source: Source, users: NDArray[Any], lines: IntArray, tokens: IntArray, form: str
+) -> str:
+    """lists or pairs. users, lines, tokens: [lines].
+
+    Errors: UsageError with the line that has no two ids in a file of pairs.
+    """
+    other = np.flatnonzero(tokens != 2)
+    if form == "pairs" and len(other):
+        raise UsageError(
+            f"{source} line {lines[other[0]]}: has {tokens[other[0]]} ids; {PAIR_FORM}"
+        )
+    several = len(np.unique(users)) < len(users)
+    return (
+        "pairs" if form == "pairs" or (form == "auto" and not len(other) and several) else "lists"
+    )
+
+
+def _of_words(source: Source, text: bytes, sha256: str, form: str) -> Interactions:
+    """The same for ids that are words."""
+    try:
+        rows = [line.split() for line in text.decode().split("\n")]
+    except UnicodeDecodeError:
+        raise UsageError(f"{source} is not UTF-8 text") from None
+    numbered = [(number, row) for number, row in enumerate(rows, 1) if row]
+    lines = np.array([number for number, _ in numbered])
+    tokens = np.array([len(row) for _, row in numbered])
+    words = np.array([word for _, row in numbered for word in row])  # [tokens]
+    heads = np.cumsum(tokens) - tokens
+    if wrong := unusable(words.tolist()):
+        raise UsageError(f"{source}: the id {shown(wrong[0])} {wrong[1]}")
+    if _check_form(source, words[heads], lines, tokens, form) == "lists":
+        _check_repeats(source, words[heads], lines)
+    user_ids, owners = _in_id_order(words[heads])
+    item_ids, items = _in_id_order(np.delete(words, heads))
+    users = np.repeat(owners, tokens - 1)  # [N]
+    order = np.argsort(users, kind="stable")  # [N]
+    return Interactions(str(source), sha256, users[order], items[order], user_ids, item_ids)
+
+
+def _in_id_order(words: StrArray) -> tuple[StrArray, IntArray]:
+    """The distinct ids in order, and the place of each of [n] ids among them."""
+    ids, numbers = np.unique(words, return_inverse=True)
+    order = id_order(ids)
+    return ids[order], np.argsort(order)[numbers]
 
 
 def _sorted(
-    path: Path, sha256: str, users: IntArray, lengths: IntArray, items: IntArray
+    source: Source, sha256: str, users: IntArray, lengths: IntArray, items: IntArray
 ) -> Interactions:
     """Number users and items in numeric order. users, lengths: [lines]; items: [N]."""
     user_numbers, of_line = _numbered(users)
@@ -61,7 +115,7 @@ def _sorted(
         order = np.argsort(owners, kind="stable")  # [N]
         owners, of_item = owners[order], of_item[order]
     return Interactions(
-        source=str(path),
+        source=str(source),
         sha256=sha256,
         users=owners,
         items=of_item,
@@ -96,29 +150,30 @@ def _with_plain_line_ends(raw: bytes) -> bytes:
     return text if text.endswith(b"\n") else text + b"\n"
 
 
-def _check_characters(path: Path, text: bytes) -> None:
+def _check_characters(source: Source, text: bytes) -> None:
     if others := text.translate(None, _ALLOWED):
-        raise _wrong_token(path, text, text.find(others[:1]), "is not a positive integer id")
+        raise _wrong_token(source, text, text.find(others[:1]), "is not a positive integer id")
     long = text.translate(_AS_NINES).find(_TOO_LONG)
     if long >= 0:
-        raise _wrong_token(path, text, long, "has more than 18 digits")
+        raise _wrong_token(source, text, long, "has more than 18 digits")
 
 
-def _check_zeros(path: Path, text: bytes, values: IntArray, starts: NDArray[np.bool_]) -> None:
+def _check_zeros(source: Source, text: bytes, values: IntArray, starts: NDArray[np.bool_]) -> None:
     if not values.all():
         position = np.flatnonzero(starts)[np.argmin(values)]
-        raise _wrong_token(path, text, int(position), "is not an id: ids start at 1")
+        raise _wrong_token(source, text, int(position), "is not an id: ids start at 1")
 
 
-def _check_repeats(path: Path, users: IntArray, lines: IntArray) -> None:
+def _check_repeats(source: Source, users: NDArray[Any], lines: IntArray) -> None:
     """users, lines: [lines] the user and the line number of each line."""
     distinct, first = np.unique(users, return_index=True)
     if len(distinct) < len(users):
         repeat = np.setdiff1d(np.arange(len(users)), first)[0]
         before = first[np.searchsorted(distinct, users[repeat])]
         raise UsageError(
-            f"{path} line {lines[repeat]}: user {users[repeat]} already has line "
-            f"{lines[before]}; a user's whole history is on one line: user item item ..."
+            f"{source} line {lines[repeat]}: user {users[repeat]} already has line "
+            f"{lines[before]}; a user's whole history is on one line: user item item ... "
+            "(one interaction a line: --format pairs)"
         )
 
 
@@ -138,9 +193,9 @@ def _tokens_of_lines(text: bytes, starts: NDArray[np.bool_]) -> tuple[IntArray, 
     return filled + 1, tokens[filled]
 
 
-def _wrong_token(path: Path, text: bytes, position: int, problem: str) -> UsageError:
+def _wrong_token(source: Source, text: bytes, position: int, problem: str) -> UsageError:
     """The error for the token around this byte."""
     line = text.count(b"\n", 0, position) + 1
     begin = max(text.rfind(space, 0, position) for space in (b" ", b"\t", b"\n")) + 1
     token = _SPACE.split(text[begin : begin + 4096], maxsplit=1)[0]
-    return UsageError(f"{path} line {line}: {shown(token)} {problem}; {FORM}")
+    return UsageError(f"{source} line {line}: {shown(token)} {problem}; {FORM}")

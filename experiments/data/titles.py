@@ -1,15 +1,20 @@
-"""The titles of items, in a RecBole `.item` file."""
+"""The titles of items: in a RecBole `.item` file, or in a raw file beside the interactions."""
 
 from __future__ import annotations
 
 import csv
+import io
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
 
 from experiments.data.ids import CONTROL
-from experiments.data.layout import Layout, read_layout
+from experiments.data.json_rows import RecordRows, record_form
+from experiments.data.layout import Layout, layout_of, read_layout
+from experiments.data.recipe import Recipe, Titles
+from experiments.data.source import Source
 from experiments.errors import UsageError
 from experiments.storage.files import check_lines, opened
 
@@ -34,11 +39,64 @@ def read_titles(path: Path) -> dict[str, str]:
         year = table[layout.names.index("release_year")].str.strip()
         dated = year.str.fullmatch("[0-9]{4}") & (titles != "")
         titles = titles.where(~dated, titles + " (" + year + ")")
-    return {
-        str(i): " ".join(CONTROL.sub(" ", name).split())
-        for i, name in zip(items, titles, strict=True)
-        if CONTROL.sub(" ", name).strip()
-    }
+    return clean(zip(items, titles, strict=True))
+
+
+def titles_beside(source: Source, titles: Titles) -> tuple[Source, dict[str, str]] | None:
+    """The raw file of titles beside a raw file of interactions, and what it says; None where
+    there is no such file.
+
+    Text that is not UTF-8 is taken as Latin-1. Errors: UsageError for a file that is not in the
+    form that the recipe says.
+    """
+    beside = (source.beside(name) for name in titles.files)
+    if (file := next((found for found in beside if found), None)) is None:
+        return None
+    with file.opened() as opened_file:
+        start = opened_file.read(1)
+    if titles.format in ("jsonl", "literal") or (titles.format == "auto" and start == b"{"):
+        return file, _titles_of_records(file, titles)
+    return file, _titles_of_table(file, titles)
+
+
+def _titles_of_records(file: Source, titles: Titles) -> dict[str, str]:
+    form = record_form(file) if titles.format == "auto" else titles.format
+    columns = {"item": titles.item, "title": titles.title}
+    pairs: list[tuple[str, str]] = []
+    for chunk in RecordRows(file, form, columns):
+        whole = chunk[chunk["title"].map(lambda title: isinstance(title, str))]
+        pairs += zip(whole["item"].astype(str), whole["title"], strict=True)
+    return clean(pairs)
+
+
+def _titles_of_table(file: Source, titles: Titles) -> dict[str, str]:
+    recipe = Recipe(
+        user=titles.item, item=titles.title, time=None,
+        separator=titles.separator, header=titles.header,
+    )  # fmt: skip
+    with file.opened() as opened_file:
+        raw = opened_file.read()
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = raw.decode("latin-1")
+    lines = [line for line in text.splitlines() if line.strip()]
+    if not lines:
+        return {}
+    layout = layout_of(file, recipe, lines[:2])
+    at = layout.positions(file, {"item": titles.item, "title": titles.title})
+    if layout.quoted:
+        rows = csv.reader(io.StringIO(text, newline=""), delimiter=layout.separator)
+    else:
+        rows = (line.split(layout.separator) for line in lines)  # type: ignore[assignment]
+    whole = [row for row in rows if len(row) > max(at.values())]
+    return clean((row[at["item"]], row[at["title"]]) for row in whole[layout.header :])
+
+
+def clean(titles: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Item -> title, on one line; items without a title left out."""
+    on_one_line = ((str(item), " ".join(CONTROL.sub(" ", t).split())) for item, t in titles)
+    return {item: title for item, title in on_one_line if title}
 
 
 def text_table(path: Path, layout: Layout) -> pd.DataFrame:

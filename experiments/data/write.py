@@ -18,19 +18,27 @@ _PLAIN: dict[str, Any] = {
     "lineterminator": "\n",
     "encoding": "utf-8",
 }
+ROWS = 1_000_000  # written at a time
 
 
 def write_inter(path: Path, interactions: Interactions) -> None:
     """user_id, item_id and timestamp, a row per interaction; reading it restores the order.
 
-    Without times, the timestamp is the position in the user's history, from 1.
+    Without times, the timestamp is the position in the user's history, from 1.  A line is joined
+    here, not by pandas, which takes five times as long for three plain columns.
     """
-    table = {
-        "user_id:token": interactions.user_ids.astype(object)[interactions.users],
-        "item_id:token": interactions.item_ids.astype(object)[interactions.items],
-        "timestamp:float": _timestamps(interactions),
-    }
-    pd.DataFrame(table).to_csv(path, **_PLAIN)
+    users, items = interactions.user_ids.astype(object), interactions.item_ids.astype(object)
+    times = _timestamps(interactions)
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        file.write("user_id:token\titem_id:token\ttimestamp:float\n")
+        for start in range(0, len(times), ROWS):
+            rows = slice(start, start + ROWS)
+            columns = (
+                users[interactions.users[rows]].tolist(),
+                items[interactions.items[rows]].tolist(),
+                map(repr, times[rows].tolist()),
+            )
+            file.writelines(f"{u}\t{i}\t{t}\n" for u, i, t in zip(*columns, strict=True))
 
 
 def write_item(path: Path, titles: dict[str, str]) -> None:

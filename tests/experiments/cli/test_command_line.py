@@ -17,7 +17,7 @@ from augment import OPERATORS
 from experiments.cli.fields import overrides
 from experiments.cli.main import main, parsed
 from experiments.config.resolve import presets
-from experiments.data.catalogue import known
+from experiments.data.known import known
 from models.baselines import BASELINES
 from models.encoders import ENCODERS
 from models.losses.next_item import NEXT_ITEM_LOSSES

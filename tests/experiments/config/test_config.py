@@ -13,7 +13,7 @@ import yaml
 from augment import Crop
 from experiments.config.resolve import presets, resolve
 from experiments.config.run_config import Config, config_from_tree, config_sha256, config_tree
-from experiments.data.catalogue import declared
+from experiments.data.known import declared
 from experiments.errors import UsageError
 from experiments.storage.run_folder import as_yaml
 from experiments.storage.yaml_file import plain

@@ -9,8 +9,8 @@ import pytest
 
 from experiments.config.resolve import resolve
 from experiments.config.run_config import Config, config_from_tree, config_tree
-from experiments.data.catalogue import FOLDER, known
 from experiments.data.declaration import read_declaration
+from experiments.data.known import FOLDER, known
 from models.encoders import ENCODERS
 from tests.experiments.small_data import planted, write_text
 

@@ -101,7 +101,7 @@ def forget() -> None:
     """As a new process would: nothing is loaded."""
     from experiments.config.loaded_plugins import LOADED
     from experiments.config.resolve import ADDED_PRESETS
-    from experiments.data.catalogue import ADDED
+    from experiments.data.known import ADDED
 
     for catalogue in (LOADED, ADDED_PRESETS, ADDED):
         catalogue.clear()

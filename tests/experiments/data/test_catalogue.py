@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from experiments.data.catalogue import FOLDER, DatasetSpec, known, load, locate
+from experiments.data.catalogue import DatasetSpec, load, locate
 from experiments.data.declaration import read_declaration
+from experiments.data.known import FOLDER, declared, families, known
 from experiments.errors import UsageError
 
 TEXT = "1 2 3 4\n2 3 4 5\n"
@@ -27,16 +28,43 @@ def place(path: Path, content: str = TEXT) -> Path:
     return path
 
 
+WINDOWS = ("ml-", "kuairec", "lastfm-1k", "yambda", "zvuk")  # histories are long
+
+
 def test_the_known_data_sets_are_the_yaml_files():
-    assert known() == ["beauty", "ml-100k", "ml-1m", "sports", "toys", "yelp"]
+    names = sorted(path.stem for path in FOLDER.glob("*.yaml"))
+    assert sorted([*known(), *families()]) == names
+    assert {"beauty", "ml-100k", "ml-1m", "sports", "toys", "yelp"} <= set(known())
+    assert families() == [f"amazon-{year}-CATEGORY" for year in (2014, 2018, 2023)]
 
 
-@pytest.mark.parametrize("name", known())
+@pytest.mark.parametrize("name", [*known(), *families()])
 def test_every_declaration_reads_and_begins_with_one_line_about_itself(name):
     declaration = read_declaration(FOLDER / f"{name}.yaml")
-    assert declaration.examples == ("windows" if name.startswith("ml-") else "prefixes")
-    assert declaration.max_length == (200 if name == "ml-1m" else 50)
+    assert declaration.examples == ("windows" if name.startswith(WINDOWS) else "prefixes")
+    long = declaration.examples == "windows" and name != "ml-100k"
+    assert declaration.max_length == (200 if long else 50)
     assert (FOLDER / f"{name}.yaml").read_text().startswith("# ")
+
+
+def test_a_member_of_a_family_has_its_category_in_every_name():
+    declaration = declared("amazon-2014-Office_Products")
+    assert declaration.file == "amazon-2014-Office_Products.inter"
+    assert "reviews_Office_Products_5.json" in declaration.raw.files
+
+
+@pytest.mark.parametrize("where", ["ml-1m.inter", "ml-1m/ml-1m.inter", "ml-1m.txt"])
+def test_a_known_data_set_of_raw_files_is_found_in_all_of_its_forms(tmp_path, where):
+    path = place(tmp_path / where)
+    spec = locate("ml-1m", tmp_path)
+    assert (spec.path, spec.examples, spec.max_length) == (path, "windows", 200)
+
+
+def test_a_raw_file_is_not_trained_on_but_is_said_how_to_convert(tmp_path):
+    place(tmp_path / "ratings.dat")
+    told = refused("ml-1m", tmp_path)
+    assert "get ratings.dat or ml-1m.txt or ml-1m.inter from https://grouplens.org" in told
+    assert "`run.py data ml-1m --source FILE --data-dir DIR`" in told
 
 
 def test_naming_them_imports_neither_pandas_nor_torch():
@@ -113,7 +141,7 @@ def test_what_is_missing_is_named(tmp_path):
     told = refused("LastFn", tmp_path)
     assert "did you mean 'LastFM'?" in told
     assert "LastFn.txt, LastFn.inter, LastFn/LastFn.inter or LastFn/LastFn.yaml" in told
-    assert "beauty, ml-100k" in told
+    assert "beauty, beeradvocate" in told
 
 
 @pytest.mark.parametrize(

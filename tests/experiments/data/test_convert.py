@@ -9,14 +9,16 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from experiments.data import catalogue
+from experiments.data import known
 from experiments.data.catalogue import load, locate
 from experiments.data.convert import convert
 from experiments.data.layout import Columns
+from experiments.data.missing import MISSING
 from experiments.data.read import read
 from experiments.errors import UsageError
 
 TEXT = "9 2 3 4\n10 3 30 5 5\n11 2\n"
+NAMED = {"user": "who", "item": "what", "time": "when"}
 CSV = "who,what,when\nu,b,2\nu,a,1\nu,c,3\nu,a,4.25\nv,a,1\n"
 
 
@@ -51,7 +53,7 @@ def known_tiny(tmp_path, monkeypatch):
     folder = tmp_path / "datasets"
     folder.mkdir()
     (folder / "tiny.yaml").write_text(yaml.safe_dump(declared))
-    monkeypatch.setattr(catalogue, "FOLDER", folder)
+    monkeypatch.setattr(known, "FOLDER", folder)
 
 
 def test_the_lines_say_what_was_read_kept_and_what_to_do_next(tmp_path):
@@ -59,6 +61,9 @@ def test_the_lines_say_what_was_read_kept_and_what_to_do_next(tmp_path):
     written = data / "mine" / "mine.inter"
     assert convert("mine", path, data) == [
         f"read {path}: 3 users, 5 items, 8 interactions",
+        "form: lines of ids, oldest item first",
+        "duplicates: 1 interactions with an item that the user had before; all kept "
+        "(--duplicates exact, first or last leaves some out)",
         "kept: 2 users, 5 items, 7 interactions",
         "users left out (fewer than 3 interactions): 1",
         "history length: mean 3.50, median 3.5, max 4",
@@ -87,7 +92,7 @@ def test_long_histories_are_registered_for_whole_sequences(tmp_path):
 
 
 def test_a_csv_keeps_its_times(tmp_path):
-    convert("mine", source(tmp_path, CSV, "raw.csv"), tmp_path, "who", "what", "when")
+    convert("mine", source(tmp_path, CSV, "raw.csv"), tmp_path, NAMED)
     assert (tmp_path / "mine" / "mine.inter").read_text().splitlines()[1:] == [
         "u\ta\t1.0",
         "u\tb\t2.0",
@@ -108,7 +113,7 @@ def test_titles_come_along(tmp_path):
 
 def test_the_order_of_ids_does_not_depend_on_what_was_left_out(tmp_path):
     rows = "who,what,when\nu,9,2\nu,10,1\nu,8,3\nword,word,1\n"
-    convert("mine", source(tmp_path, rows, "raw.csv"), tmp_path, "who", "what", "when")
+    convert("mine", source(tmp_path, rows, "raw.csv"), tmp_path, NAMED)
     found = load(locate("mine", tmp_path))
     assert found.item_ids.tolist() == ["", "8", "9", "10"]
     assert found.items.tolist() == [3, 2, 1]
@@ -117,8 +122,8 @@ def test_the_order_of_ids_does_not_depend_on_what_was_left_out(tmp_path):
 
 def test_a_k_core_is_told_round_by_round(tmp_path):
     text = "1 7 8 9\n2 7 8 9\n3 7 8 9 5\n4 7 5 6\n"
-    lines = convert("mine", source(tmp_path, text), tmp_path, k_core=3)
-    assert lines[1:4] == [
+    lines = convert("mine", source(tmp_path, text), tmp_path, {"k_core": 3})
+    assert lines[3:6] == [
         "3-core, round 1: 4 users, 3 items, 10 interactions left",
         "3-core, round 2: 3 users, 3 items, 9 interactions left",
         "kept: 3 users, 3 items, 9 interactions",
@@ -127,7 +132,8 @@ def test_a_k_core_is_told_round_by_round(tmp_path):
 
 
 def test_a_k_core_that_leaves_nobody_writes_nothing(tmp_path):
-    assert "no user has 3" in refused("mine", source(tmp_path), tmp_path, k_core=5)
+    told = refused("mine", source(tmp_path), tmp_path, {"k_core": 5})
+    assert "5-core leaves nothing (round 1: 0 users, 0 items, 0 interactions)" in told
     assert files(tmp_path) == ["raw.txt"]
 
 
@@ -164,8 +170,8 @@ def test_a_mismatch_with_a_known_file_writes_nothing(tmp_path):
     path, data = source(tmp_path, TEXT.replace("4", "5")), tmp_path / "data"
     assert "expected sha256" in refused("tiny", path, data)
     assert "needs the file Tiny.txt" in refused("tiny", source(tmp_path, CSV, "raw.csv"), data)
-    assert "other names only" in refused("tiny", path, data, k_core=5)
-    assert "other names only" in refused("tiny", path, data, user_column="who")
+    assert "other names only" in refused("tiny", path, data, {"k_core": 5})
+    assert "other names only" in refused("tiny", path, data, {"user": "who"})
     assert not data.exists()
 
 
@@ -190,6 +196,7 @@ def test_unusable_sources_and_folders_are_told_in_one_line(tmp_path):
 
 
 tokens = st.text(st.characters(codec="utf-8", categories=["L", "N", "P"]), min_size=1, max_size=3)
+tokens = tokens.filter(lambda token: token not in MISSING)
 times = st.integers(-(2**62), 2**62) | st.floats(allow_nan=False, allow_infinity=False)
 rows = st.lists(st.tuples(tokens, tokens, times), min_size=3, max_size=12)
 

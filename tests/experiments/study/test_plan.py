@@ -12,7 +12,7 @@ from experiments.cli.fields import overrides
 from experiments.cli.parser import parser
 from experiments.config.resolve import resolve
 from experiments.config.run_config import config_tree
-from experiments.data.catalogue import declared, known
+from experiments.data.known import declared, known
 from experiments.errors import UsageError
 from experiments.study.command import whole_plan
 from experiments.study.plan import Trial, command, doubles, plan

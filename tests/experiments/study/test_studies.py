@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from experiments.cli.main import main
-from experiments.data.catalogue import declared
+from experiments.data.known import declared
 
 ROOT = Path(__file__).parents[3]
 STUDIES = ROOT / "experiments" / "studies"

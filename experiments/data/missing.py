@@ -1,0 +1,55 @@
+"""What stands for a missing value in files: an id that is written so is none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from experiments.data.ids import shown
+from experiments.data.interactions import BoolArray
+from experiments.errors import UsageError
+
+MISSING = ("", "NA", "N/A", "<NA>", "null", "NULL", "NaN", "nan", "None", "\\N")
+
+
+def is_missing(name: str) -> bool:
+    return name in MISSING or not name.strip()
+
+
+def missing_rows(column: pd.Series[Any]) -> BoolArray:
+    """[rows] where a field is empty, or written as a missing value is."""
+    if column.dtype.kind in "iuM":
+        return np.asarray(column.isna())
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        marks = np.array([is_missing(str(name)) for name in column.cat.categories], dtype=bool)
+        return marks[column.cat.codes.to_numpy()] if marks.any() else np.zeros(len(column), bool)
+    if column.dtype.kind == "f":
+        return np.asarray(column.isna())
+    return np.fromiter((is_missing(str(value)) for value in column), bool, len(column))
+
+
+class MissingIds:
+    """Counts the rows without an id, for the one line that refuses them."""
+
+    def __init__(self) -> None:
+        self.counts: dict[str, int] = {}
+        self.first: dict[str, tuple[int, str]] = {}  # role -> label of its first row, what is there
+
+    def add(self, role: str, column: pd.Series[Any], rows: BoolArray) -> None:
+        if rows.any():
+            at = int(np.argmax(rows))
+            self.first.setdefault(role, (int(column.index[at]), str(column.iloc[at])))
+            self.counts[role] = self.counts.get(role, 0) + int(rows.sum())
+
+    def check(self, where: Callable[[str], str], place: Callable[[int], str]) -> None:
+        """Errors: UsageError with the number of rows and the first of them."""
+        for role, count in self.counts.items():
+            row, text = self.first[role]
+            rows = "1 row has" if count == 1 else f"{count:,} rows have"
+            raise UsageError(
+                f"{where(role)}, {place(row)}: {rows} no id, but {shown(text)}; `run.py data` "
+                "leaves them out with --drop-missing"
+            )

@@ -1,0 +1,104 @@
+"""Raw data that come split: a file each for training, validation and test."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from experiments.data.declaration import Declaration
+from experiments.data.interactions import Counts, Interactions
+from experiments.data.read_raw import form_of, read_raw
+from experiments.data.recipe import Recipe, plain_recipe
+from experiments.data.register import FREE, declare
+from experiments.data.source import Source
+from experiments.data.split_files import read_split_files
+from experiments.data.write import write_inter
+from experiments.errors import UsageError
+from experiments.storage.hashing import file_sha256
+from experiments.storage.new_files import Writer, copy_of, write_new
+
+PARTS = ("train", "valid", "test")
+
+
+class Part(NamedTuple):
+    """One of the three files."""
+
+    part: str
+    source: Source
+
+
+def parts_of(source: Source) -> list[Part] | None:
+    """The three files of which a source is one: X.train.csv, X.valid.csv, X.test.csv.
+
+    None for a file that has no such name. Errors: UsageError when one of the three is missing.
+    """
+    found = re.fullmatch(r"(.+\.)(train|valid|test)(\.\w+)", source.name)
+    if found is None:
+        return None
+    parts = []
+    for part in PARTS:
+        name = f"{found[1]}{part}{found[3]}"
+        there = source.beside(name)
+        if there is None:
+            raise UsageError(
+                f"{source} is one of three files of a split, and {name} is not beside it; "
+                "rename it to convert it alone"
+            )
+        parts.append(Part(part, there))
+    return parts
+
+
+def convert_parts(
+    name: str, parts: list[Part], recipe: Recipe, data_dir: Path, like: Declaration | None
+) -> list[str]:
+    """Write NAME.train.inter, NAME.valid.inter and NAME.test.inter, each what its file says.
+
+    RecBole's own are taken as they are. recipe: without filters, which would change the split.
+    Errors: UsageError for whatever is wrong with a file.
+    """
+    folder = data_dir / name
+    names = [f"{name}.{part.part}.inter" for part in parts]
+    if _are_atomic(parts, recipe):
+        together = read_split_files(parts[0].source.path)
+        lines = [f"read {', '.join(str(part.source) for part in parts)}"]
+        counts, mean = together.counts, float(together.lengths.mean())
+        writers = [copy_of(part.source.path) for part in parts]
+    else:
+        read = [read_raw(part.source, recipe) for part in parts]
+        lines = [f"read {r.interactions.source}: {r.interactions.counts}" for r in read]
+        lines += read[0].notes
+        counts, mean = _together([r.interactions for r in read])
+        writers = [partial(write_inter, interactions=r.interactions) for r in read]
+    files: dict[str, Writer] = dict(zip(names, writers, strict=True))
+    write_new(folder, files, FREE)
+    sha256 = file_sha256(parts[0].source.path)
+    made = {"source": parts[0].source.name, "sha256": sha256, **plain_recipe(recipe)}
+    declare(folder / names[0], counts, mean, like, made, {"split.kind": "files"})
+    command = ["python", "run.py", "train", "--dataset", name, "--data-dir", str(data_dir)]
+    return [
+        *lines,
+        f"together: {counts}; the split of the files is kept",
+        f"written: {', '.join(str(folder / file) for file in files)}",
+        f"train on it: {shlex.join(command)}",
+    ]
+
+
+def _are_atomic(parts: list[Part], recipe: Recipe) -> bool:
+    """Whether they are RecBole's own, unpacked."""
+    return all(
+        form_of(source, recipe) == "inter" and source.name == source.path.name
+        for _, source in parts
+    )
+
+
+def _together(parts: list[Interactions]) -> tuple[Counts, float]:
+    """The counts of all three, and the mean length of a history."""
+    users = np.unique(np.concatenate([part.user_ids for part in parts]))
+    items = np.unique(np.concatenate([part.item_ids for part in parts]))
+    interactions = sum(len(part.items) for part in parts)
+    return Counts(len(users), len(items), interactions), interactions / len(users)

@@ -1,0 +1,87 @@
+"""Read a raw file as a recipe says, in the form that a look tells where it does not say."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from experiments.data.interactions import Interactions
+from experiments.data.json_rows import record_form
+from experiments.data.layout import CANDIDATES, first_lines, read_layout
+from experiments.data.read import LOOK, TABLES, has_header
+from experiments.data.read_table import TableRead, read_rows
+from experiments.data.read_text import read_text
+from experiments.data.recipe import Recipe
+from experiments.data.source import Source
+from experiments.data.split_files import LISTS, assembled, of_lists
+from experiments.errors import UsageError
+from experiments.storage.hashing import file_sha256
+
+
+def read_raw(source: Source, recipe: Recipe) -> TableRead:
+    """All that a raw file says, in any form.
+
+    Errors: UsageError for whatever is wrong with it, and where its form cannot be told.
+    """
+    form = form_of(source, recipe)
+    if form == "inter" and source.member is None and LISTS in read_layout(source.path).names:
+        return TableRead(_of_lists(source), [], ["form: a list and the item after it a row"])
+    if form in ("lists", "pairs", "text"):
+        read = read_text(source, "auto" if form == "text" else form)
+        about = {"lists": "a line a user", "pairs": "a line an interaction"}
+        return TableRead(read, [], [f"form: {about.get(form, 'lines of ids, oldest item first')}"])
+    if form == "inter":
+        recipe = replace(recipe, format="inter", time_format=_as_they_are(recipe))
+    return read_rows(source, recipe, "csv" if form == "inter" else form)
+
+
+def form_of(source: Source, recipe: Recipe) -> str:
+    """One of FORMATS, or `text`: lists or pairs. Where the recipe does not say, a look decides.
+
+    Errors: UsageError for a file that is not known to be anything.
+    """
+    if recipe.format != "auto":
+        return recipe.format
+    with source.opened() as file:
+        head = file.read(LOOK).removeprefix(b"\xef\xbb\xbf")
+    if head.startswith(b"PAR1") or source.suffix == ".parquet":
+        return "parquet"
+    if head.lstrip().startswith(b"{"):
+        return record_form(source)
+    if source.suffix == ".inter" or b":token" in head.split(b"\n", 1)[0]:
+        return "inter"
+    told = recipe.columns_named or recipe.separator or recipe.header is not None
+    if told or source.suffix in TABLES or has_header(source):
+        return "csv"
+    if not head.translate(None, b"0123456789 \t\r\n"):
+        return "text"
+    raise UsageError(f"{source} line 1: {_guess(source)}")
+
+
+def _of_lists(source: Source) -> Interactions:
+    """RecBole's rows of a list and the item after it: whole histories, without times."""
+    file = {"train": source.path}
+    users, items, parts = of_lists(file, {"train": read_layout(source.path)})
+    together = assembled(source.path, users, items, parts, None)
+    return replace(together, parts=None, sha256=file_sha256(source.path))
+
+
+def _as_they_are(recipe: Recipe) -> str:
+    """RecBole's files hold times as they are meant to be read."""
+    return "plain" if recipe.time_format == "auto" else recipe.time_format
+
+
+def _guess(source: Source) -> str:
+    """What a table without a header seems to be, and how to say so."""
+    (line,) = first_lines(source, 1)
+    separator = max(CANDIDATES, key=lambda text: line.count(text) * len(text))
+    if separator not in line:
+        return (
+            "is no table, and not `user item item ...` of positive integers; --format lists or "
+            "pairs takes ids that are words"
+        )
+    fields = ", ".join(f"{n} {text[:20]!r}" for n, text in enumerate(line.split(separator)[:12]))
+    return (
+        f"{line.count(separator) + 1} fields separated by {separator!r} ({fields}): say which "
+        "are what by number or name, such as --user-column 0 --item-column 1 --time-column 3, "
+        "or give --recipe NAME (see `run.py data --list`)"
+    )

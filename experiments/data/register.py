@@ -1,0 +1,64 @@
+"""Declare a data set that was written: its counts, its checksum, and how it was made."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from experiments.data.catalogue import DatasetSpec
+from experiments.data.declaration import Declaration, read_declaration
+from experiments.data.interactions import Counts
+from experiments.errors import UsageError
+from experiments.storage.hashing import file_sha256
+from experiments.storage.new_files import text_of, write_new
+
+LONG = 50  # a mean length above this is trained on by windows
+FREE = "choose another name, or remove that folder"
+
+
+def declare(
+    target: Path,
+    counts: Counts,
+    mean_length: float,
+    like: Declaration | None,
+    recipe: Mapping[str, Any],
+    defaults: Mapping[str, Any] | None = None,
+) -> None:
+    """Write the YAML beside a written data file.
+
+    like: the declaration of the known data set that it is, whose fields it is trained with.
+    recipe: how it was made. One that is there and says the same, as an older version put it,
+    stays. Errors: UsageError for one that says something else.
+    """
+    declaration = Declaration(
+        file=target.name,
+        examples=like.examples if like else "windows" if mean_length > LONG else "prefixes",
+        max_length=like.max_length if like else DatasetSpec.max_length,
+        users=counts.users,
+        items=counts.items,
+        interactions=counts.interactions,
+        sha256=file_sha256(target),
+        defaults={**(like.defaults if like else {}), **(defaults or {})},
+        recipe={key: value for key, value in recipe.items() if value is not None},
+    )
+    file = target.parent / f"{target.parent.name}.yaml"
+    if os.path.isfile(file) and read_declaration(file) == declaration:
+        return
+    tree = asdict(declaration)
+    del tree["raw"]
+    text = yaml.safe_dump(tree, sort_keys=False, allow_unicode=True)
+    write_new(file.parent, {file.name: text_of(text)}, FREE)
+
+
+def check_not_shadowed(name: str, source: Path, data_dir: Path) -> None:
+    """A registered data set comes before NAME.txt and NAME.inter: these must be its source."""
+    for path in (data_dir / f"{name}.txt", data_dir / f"{name}.inter"):
+        if os.path.exists(path) and not (os.path.exists(source) and path.samefile(source)):
+            raise UsageError(
+                f"{path} is already there and {source} is another file: choose another name"
+            )

@@ -1,0 +1,90 @@
+"""One pass over a table's bytes before it is parsed: what a parser would swallow in silence."""
+
+from __future__ import annotations
+
+import csv
+import io
+from typing import BinaryIO
+
+import numpy as np
+
+from experiments.data.source import Source
+from experiments.errors import UsageError
+from experiments.storage.files import LONGEST_LINE
+
+QUOTE, NEWLINE, RETURN = b'"', b"\n", b"\r"
+
+
+def check_bytes(source: Source, separator: str | None) -> None:
+    """Check a table; separator: of a table whose quotes count, None where they do not.
+
+    Errors: UsageError for a NUL byte, the sign of a binary file or of UTF-16, for an endless
+    line, of which a parser makes millions of fields, and for a quoted field that spans lines and
+    holds separators: most often a quote that is no quote has swallowed rows.
+    """
+    odd = 0  # quotes so far
+    suspicious = False
+    with source.opened() as file:
+        while chunk := file.read(LONGEST_LINE):
+            if b"\0" in chunk:
+                raise UsageError(f"{source} holds NUL bytes: it is not UTF-8 text")
+            if len(chunk) == LONGEST_LINE and NEWLINE not in chunk and RETURN not in chunk:
+                raise UsageError(f"{source} has a line of more than {LONGEST_LINE:,} bytes")
+            if separator is not None and not suspicious and (odd or QUOTE in chunk):
+                suspicious, odd = _open_at_a_line_end(chunk, odd)
+    if separator is not None and (suspicious or odd):
+        _check_quotes(source, separator)
+
+
+def _open_at_a_line_end(chunk: bytes, odd: int) -> tuple[bool, int]:
+    """Whether a line ends after an odd number of quotes, and the parity at the end."""
+    text = np.frombuffer(chunk, dtype=np.uint8)
+    quotes = np.flatnonzero(text == ord(QUOTE))
+    ends = np.flatnonzero((text == ord(NEWLINE)) | (text == ord(RETURN)))
+    before = np.searchsorted(quotes, ends) + odd  # [line ends] quotes so far
+    return bool((before % 2).any()), (len(quotes) + odd) % 2
+
+
+def _check_quotes(source: Source, separator: str) -> None:
+    """Read record by record, as a CSV reader does, and look at the fields that span lines."""
+    with source.opened() as file:
+        reader = csv.reader(text_lines(file), delimiter=separator, strict=False)
+        last = 0
+        try:
+            for record in reader:
+                spans, last, first = reader.line_num > last + 1, reader.line_num, last + 1
+                if spans and any(_swallows(field, separator) for field in record):
+                    raise UsageError(
+                        f"{source} line {first}: a quoted field begins there, goes on to line "
+                        f"{last} and holds {separator!r}; if the quote is only a character, "
+                        "use --quotes no; if the field is meant, --quotes yes"
+                    )
+        except csv.Error:
+            raise UsageError(
+                f"{source} line {last + 1}: a quote opens there and does not close; if it is "
+                "only a character, use --quotes no"
+            ) from None
+
+
+def _swallows(field: str, separator: str) -> bool:
+    return separator in field and ("\n" in field or "\r" in field)
+
+
+def text_lines(file: BinaryIO) -> io.TextIOWrapper:
+    """The lines of a file as text, line ends included; bytes that are no text are replaced."""
+    return io.TextIOWrapper(file, encoding="utf-8-sig", errors="replace", newline="")
+
+
+def line_of_row(source: Source, row: int, separator: str | None, header: bool) -> int:
+    """The line of a file, from 1, that a row from 0 begins on; blank lines are no rows."""
+    with source.opened() as file:
+        lines = text_lines(file)
+        if separator is None:
+            filled = (number for number, line in enumerate(lines, 1) if line.strip("\r\n"))
+        else:
+            reader = csv.reader(lines, delimiter=separator)
+            filled = (reader.line_num for record in reader if record)
+        for place, number in enumerate(filled):
+            if place == row + header:
+                return number
+    return row + 1 + header
