@@ -77,7 +77,9 @@ def convert(
     check_not_shadowed(name, plan.source.path, data_dir)
     if parts := parts_of(plan.source):
         _check_no_filters(plan.source, options)
-        return convert_parts(name, parts, unfiltered(plan.recipe), data_dir, _trained_by(plan))
+        titles, found = _titles(plan)
+        recipe_alone, like = unfiltered(plan.recipe), _trained_by(plan)
+        return [*found, *convert_parts(name, parts, recipe_alone, data_dir, like, titles)]
     return _registered(plan, data_dir)
 
 
@@ -214,7 +216,8 @@ def _titles(plan: Plan) -> tuple[dict[str, str], list[str]]:
     """Item -> title, and where they were."""
     path = plan.source.path
     if plan.source.suffix == ".inter" and plan.source.member is None:
-        return read_titles(path.with_suffix(".item")), []
+        stem = path.stem.removesuffix(".train")
+        return read_titles(path.with_name(f"{stem}.item")), []
     found = titles_beside(plan.source, plan.recipe.titles) if plan.recipe.titles else None
     if found is None:
         return {}, []

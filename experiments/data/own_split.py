@@ -17,7 +17,7 @@ from experiments.data.recipe import Recipe, plain_recipe
 from experiments.data.register import FREE, declare
 from experiments.data.source import Source
 from experiments.data.split_files import read_split_files
-from experiments.data.write import write_inter
+from experiments.data.write import write_inter, write_item
 from experiments.errors import UsageError
 from experiments.storage.hashing import file_sha256
 from experiments.storage.new_files import Writer, copy_of, write_new
@@ -54,7 +54,12 @@ def parts_of(source: Source) -> list[Part] | None:
 
 
 def convert_parts(
-    name: str, parts: list[Part], recipe: Recipe, data_dir: Path, like: Declaration | None
+    name: str,
+    parts: list[Part],
+    recipe: Recipe,
+    data_dir: Path,
+    like: Declaration | None,
+    titles: dict[str, str],
 ) -> list[str]:
     """Write NAME.train.inter, NAME.valid.inter and NAME.test.inter, each what its file says.
 
@@ -75,6 +80,8 @@ def convert_parts(
         counts, mean = _together([r.interactions for r in read])
         writers = [partial(write_inter, interactions=r.interactions) for r in read]
     files: dict[str, Writer] = dict(zip(names, writers, strict=True))
+    if titles:
+        files = {f"{name}.item": partial(write_item, titles=titles), **files}
     write_new(folder, files, FREE)
     sha256 = file_sha256(parts[0].source.path)
     made = {"source": parts[0].source.name, "sha256": sha256, **plain_recipe(recipe)}
