@@ -20,7 +20,7 @@ from models.encoders import EncoderConfig, build_encoder
 from models.encoders.passes import Request, encode_together
 from models.losses.next_item import Items, NextItemLoss, NoNextItem
 from models.momentum import MomentumCopy
-from models.one_pass import Encoded, HistoryStates, Name, TaskStep, to_encode
+from models.one_pass import Encoded, Name, TaskStep, to_encode
 from models.shard import Shard
 from models.snapshot import Pooling, Snapshot
 from models.tasks import (
@@ -153,6 +153,7 @@ class Host(nn.Module):
                 steps = self.task_steps(batch, rng)
         predicts = not isinstance(self.next_item, NoNextItem)
         read = self.augment(batch, rng) if self.training and predicts else batch
+        scored = batch.scored_positions(self.shard.part(len(batch)))
         encoded = self.one_pass(
             to_encode(
                 batch.histories,
@@ -160,13 +161,14 @@ class Host(nn.Module):
                 batch.labels is not None,
                 steps,
                 self.max_length,
+                scored if self.shard.count == 1 else None,
             )
         )
         parts: dict[str, Tensor] = {}
         metrics: dict[str, Tensor] = {}
         if predicts:
             with record_function("output layer"), self.autocast(batch.histories.device):
-                parts["next_item"] = self.next_item_loss(encoded.input(), batch, rng)
+                parts["next_item"] = self.next_item_loss(encoded, batch, scored, rng)
             metrics["train/next_item"] = self.shard.sum(parts["next_item"])
             if diagnose and read is not batch:
                 rate = identity_rate(batch.histories, read.histories)
@@ -257,23 +259,24 @@ class Host(nn.Module):
             name, number = (request.task, request.view), len(rows)
         return self.shard.everyone(encoded.view(name, request.pooling, positions), number)
 
-    def next_item_loss(self, own: HistoryStates, batch: Batch, rng: Generator) -> Tensor:
-        """This process's share of the mean over the batch's targets."""
+    def next_item_loss(
+        self, encoded: Encoded, batch: Batch, scored: Tensor | None, rng: Generator
+    ) -> Tensor:
+        """This process's share of the mean over the batch's targets.
+
+        scored: [T] positions of its rows that have a label; None where only the last one has.
+        """
         if batch.labels is not None and not self.causal:
             raise ValueError("labels at every position: the encoder is not causal and sees them")
         part = self.shard.part(len(batch))
         rows = part.stop - part.start
-        targets, labels = batch.targets[part], batch.labels
-        if labels is None:
-            states, share = own.last()[:rows], rows / len(batch)
+        targets, share = batch.targets[part], rows / len(batch)
+        if batch.labels is None or scored is None:
+            states = encoded.input().last()[:rows]
         else:
-            counts = batch.label_counts()
-            count = int(counts[part].sum())
-            share = count / int(counts.sum())
-            # [T] flat positions; how many there are is known here, so no device is asked
-            scored = torch.nonzero_static((labels[part] > 0).flatten(), size=count)[:, 0]
-            states = own.states[:rows].flatten(0, 1)[scored]
-            targets = labels[part].flatten()[scored]
+            share = len(scored) / int(batch.label_counts().sum())
+            states = encoded.at(scored, rows)
+            targets = batch.labels[part].flatten()[scored]
         if not len(states):
             return states.sum()  # 0, and a gradient of 0 for every weight
         # Processes that share a batch draw their negatives apart.

@@ -53,20 +53,29 @@ class TaskStep:
 
 
 def to_encode(
-    batch: Sequences, read: Sequences | None, scored: bool, steps: Sequence[TaskStep], most: int
+    batch: Sequences,
+    read: Sequences | None,
+    every: bool,
+    steps: Sequence[TaskStep],
+    most: int,
+    scored: Tensor | None = None,
 ) -> dict[Name, Request]:
     """States of `read`, states of `batch` where a task wants them, and every view.
 
     read:   what the next-item loss reads; None where there is none.  Where it is the batch
             itself, its states are the tasks' too.
-    scored: whether it reads the state at every position.
+    every:  whether it reads states at more than the last position.
     most:   items that a history may have.
+    scored: [T] of the flattened [B, L], the positions that it reads, where they are known and
+            nobody else reads states of `read`.
     """
     asked = [request for one in steps for request in one.requests.values()]
     poolings = {request.pooling for request in asked if isinstance(request, HistoryState)}
-    states: Literal["all", "last"] = "all" if scored or poolings - {"last"} else "last"
+    states: Literal["all", "last"] = "all" if every or poolings - {"last"} else "last"
     requests: dict[Name, Request] = {}
-    if read is not None:
+    if read is not None and scored is not None and not (poolings and read is batch):
+        requests["input"] = Request(read, "scored", scored=scored)
+    elif read is not None:
         requests["input"] = Request(read, states)
     if poolings and read is not batch:
         requests["histories"] = Request(batch, states)
@@ -98,6 +107,12 @@ class Encoded:
     def input(self) -> HistoryStates:
         """Of what the next-item loss reads."""
         return HistoryStates(self.tensors["input"], self.requests["input"].sequences)
+
+    def at(self, scored: Tensor, rows: int) -> Tensor:
+        """[T, d]: of what the next-item loss reads, at positions of the flattened [rows, L]."""
+        if self.requests["input"].want == "scored":
+            return self.tensors["input"]
+        return self.tensors["input"][:rows].flatten(0, 1)[scored]
 
     def histories(self) -> HistoryStates:
         """Of the batch itself."""

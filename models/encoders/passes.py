@@ -17,7 +17,7 @@ from augment.sequences import concatenated
 from models.encoders.encoder import Encoder, Layout, at_last
 
 Name = TypeVar("Name", bound=Hashable)
-Want = Literal["last", "mean", "concat", "all", "padded"]
+Want = Literal["last", "mean", "concat", "all", "padded", "scored"]
 GROUP_OVERHEAD = 1500
 """Padded positions whose arithmetic costs as much as running one more group (measured)."""
 
@@ -33,12 +33,14 @@ class Request:
     all:    the state at every position, [B, L, d]; meaningless at padding.
     padded: the states at all max_length positions as the encoder made them, padding included,
             side by side, [B, max_length * d]: what ICLRec, CoSeRec and their kin contrast.
+    scored: the states at the positions `scored` [T] of the flattened [B, L], [T, d].
     """
 
     sequences: Sequences
     want: Want
     max_length: int = 0  # positions of concat and padded; no history is longer
     momentum: float | None = None  # which moving average of the model encodes it; None: itself
+    scored: Tensor | None = None
 
     def without_times(self) -> Request:
         """The same for an encoder that does not read them: nothing of them is copied."""
@@ -82,6 +84,10 @@ def encode_together(
             states_of(encoder, next(vectors), group.rows, rows, kind)
             for group, rows in zip(parts, items[kind], strict=True)
         ]
+        only = next(iter(kinds[kind]))
+        if len(kinds[kind]) == 1 and kinds[kind][only].scored is not None:
+            states[only] = at_positions(parts, encoded, kinds[kind][only])
+            continue
         sizes = [len(request.sequences) for request in kinds[kind].values()]
         pieces = torch.split(merge(parts, encoded, stacks[kind].width), sizes)
         states |= zip(kinds[kind], pieces, strict=True)
@@ -205,17 +211,42 @@ def merge(groups: list[Group], states: list[Tensor], width: int) -> Tensor:
     return torch.cat(states)[place]
 
 
+def at_positions(groups: list[Group], states: list[Tensor], request: Request) -> Tensor:
+    """[T, d]: the states at the scored positions of a request that makes up all groups.
+
+    What `merge` and a look-up in its result give, without padding every row to the widest.
+    """
+    assert request.scored is not None
+    row, column = (
+        request.scored // request.sequences.width,
+        request.scored % request.sequences.width,
+    )
+    start = row.new_empty(len(request.sequences))  # of each row among all groups' positions
+    offset = 0
+    for group, part in zip(groups, states, strict=True):
+        rows, length = part.shape[:2]
+        starts = offset + length * torch.arange(rows, device=row.device)
+        start[slice(None) if group.index is None else group.index] = starts
+        offset += rows * length
+    flat = [part.flatten(0, 1) for part in states]
+    together = flat[0] if len(flat) == 1 else torch.cat(flat)
+    return together.index_select(0, start[row] + column)
+
+
 def finish(request: Request, states: Tensor) -> Tensor:
     """Trim to the request's own width; take the mean, or lay side by side, where it is wanted.
 
     In float32, whatever the encoder's products were made in.
     """
     states = states.float() if states.dtype == torch.bfloat16 else states
-    if request.want == "last":
+    if request.want == "last" or states.dim() == 2:
         return states
     if request.want == "padded":
         return states.flatten(1)
     states = states[:, : request.sequences.width]
+    if request.want == "scored":
+        assert request.scored is not None
+        return states.flatten(0, 1)[request.scored]
     return pooled(states, request.sequences, request.want, request.max_length)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Generator, Tensor
 
@@ -48,6 +49,16 @@ class Batch:
             return self.scored
         counts: NDArray[np.int64] = (self.labels > 0).sum(dim=1).cpu().numpy()
         return counts
+
+    def scored_positions(self, part: slice) -> Tensor | None:
+        """[T] positions of the flattened [B, L] that have a label, in those rows; None without.
+
+        How many there are is known here, so no device is asked.
+        """
+        if self.labels is None:
+            return None
+        count = int(self.label_counts()[part].sum())
+        return torch.nonzero_static((self.labels[part] > 0).flatten(), size=count)[:, 0]
 
     def of(self, rows: Tensor) -> Batch:
         """The given rows alone, as the contrast sees them: without labels."""

@@ -18,7 +18,7 @@ from models.encoders.passes import Request, encode_together
 from models.host import Host
 from models.losses.next_item import CrossEntropy, NoNextItem
 from models.losses.pairwise import BinaryCrossEntropy
-from models.one_pass import HistoryStates
+from models.one_pass import Encoded
 from models.recbole_plug import SASRec
 from models.shard import Shard
 from models.tasks import (
@@ -299,8 +299,9 @@ def test_processes_that_share_a_batch_draw_negatives_apart_and_views_together() 
         model.shard = Shard(rank, 2)
         model.start_epoch(1, generator(0))
         rng = generator(3)
-        own = HistoryStates(model.represent(batch.histories)[model.shard.part(5)], batch.histories)
-        model.next_item_loss(own, batch, rng)
+        states_of_part = model.represent(batch.histories)[model.shard.part(5)]
+        encoded = Encoded({"input": states_of_part}, {"input": Request(batch.histories, "last")})
+        model.next_item_loss(encoded, batch, None, rng)
         assert torch.equal(rng.get_state(), generator(3).get_state())
         states.append(model.own.get_state())
     assert not torch.equal(*states)

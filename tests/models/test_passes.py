@@ -240,3 +240,24 @@ def test_padded_is_every_position_as_the_encoder_made_it() -> None:
     found = encode_together(left, embed, {"it": Request(seqs, "padded", 5)})["it"]
     expected = embed(torch.tensor([[0, 0, 0, 0, 1], [0, 0, 1, 2, 3]]))
     assert torch.equal(found, expected.flatten(1))
+
+
+@pytest.mark.parametrize("kind", ["self_attention", "gru", "left"])
+@pytest.mark.parametrize("overhead", OVERHEADS)
+@pytest.mark.parametrize("beside", [False, True])
+@settings(max_examples=10, deadline=None)
+@given(seqs=histories(longest=10).map(trimmed), seed=st.integers(0, 9))
+def test_states_at_scored_positions_are_those_of_all_positions(
+    kind: str, overhead: int, beside: bool, seqs: Sequences, seed: int
+) -> None:
+    """Alone, or beside a request whose rows share the groups."""
+    chosen = torch.rand(seqs.items.shape, generator=torch.Generator().manual_seed(seed)) < 0.5
+    scored = torch.nonzero((chosen & seqs.real()).flatten())[:, 0]
+    asked = {"scored": Request(seqs, "scored", scored=scored)}
+    further = {"other": Request(seqs, "mean")} if beside else {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(passes, "GROUP_OVERHEAD", overhead)
+        embedding = Embedding()
+        found = encode_together(ENCODER[kind], embedding, asked | further)["scored"]
+        every = encode_together(ENCODER[kind], embedding, {"all": Request(seqs, "all")})["all"]
+    torch.testing.assert_close(found, every.flatten(0, 1)[scored], rtol=1e-4, atol=1e-4)
