@@ -49,6 +49,9 @@ CLASSES = {
 """What a plug-in imports from models.tasks."""
 ADDED: Mapping[str, Any] = {
     "encoder.padding": "right",
+    "features.source": None,
+    "features.fusion": "sum",
+    "features.dim": 64,
     "evaluate.cutoffs": [5, 10, 20],
     "evaluate.score0": False,
     "evaluate.beyond": False,

@@ -18,6 +18,7 @@ from models.augmented_input import AugmentConfig, AugmentedInput
 from models.diagnostics import task_metrics
 from models.encoders import EncoderConfig, build_encoder
 from models.encoders.passes import Request, encode_together
+from models.feature_input import FeatureInput, GivenFeatures
 from models.losses.next_item import Items, NextItemLoss, NoNextItem
 from models.momentum import MomentumCopy
 from models.one_pass import Encoded, Name, TaskStep, to_encode
@@ -57,6 +58,7 @@ class Host(nn.Module):
     augment:  what is done to the input of the next-item loss.
     train:    the training split, the only data given.
     count_neighbours: how items are compared by it; whoever keeps files may hand in one that does.
+    features: of items, for the encoder to read beside their embeddings.
 
     Item 0 is padding, items 1..num_items are real, the table's last row is [mask]; only real
     items are scored.
@@ -75,6 +77,7 @@ class Host(nn.Module):
         train: TrainHistories,
         device: torch.device,
         count_neighbours: CountNeighbours = counted_neighbours,
+        features: GivenFeatures | None = None,
     ) -> None:
         nn.Module.__init__(self)  # and not what comes next where there are two base classes
         self.next_item = copy.deepcopy(next_item)
@@ -103,6 +106,9 @@ class Host(nn.Module):
         )
         self.copies = nn.ModuleList(
             MomentumCopy(momentum, self.encoder, self.item_embedding) for momentum in momenta
+        )
+        self.feature_input = (
+            None if features is None else FeatureInput(features, encoder.dim, encoder.init_std)
         )
         self.augment = AugmentedInput(augment, encoder.max_length, count_neighbours)
         self.augment.fit(train)
@@ -292,13 +298,14 @@ class Host(nn.Module):
     # Items and scores ------------------------------------------------------------------------
 
     def embed(self, items: Tensor, weight: Tensor | None = None) -> Tensor:
-        """Item numbers of any shape to vectors; MASK takes the last row.
+        """Item numbers of any shape to what the encoder reads of them; MASK takes the last row.
 
         weight: of a moving average of the model, in the place of its own.
         """
         rows = torch.where(items == MASK, self.num_items + 1, items)
         weight = self.item_embedding.weight if weight is None else weight
-        return F.embedding(rows, weight, padding_idx=0, sparse=self.sparse_rows)
+        vectors = F.embedding(rows, weight, padding_idx=0, sparse=self.sparse_rows)
+        return vectors if self.feature_input is None else self.feature_input(rows, vectors)
 
     def items(self) -> Items:
         """The embeddings as they are read."""

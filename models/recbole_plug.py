@@ -39,7 +39,8 @@ class SASRec(Host, SequentialRecommender):  # type: ignore[misc]  # RecBole is n
     config:  maps RecBole's field names, `seed`, and objects of ours: `encoder`
              (EncoderConfig), `next_item` (NextItemLoss), `contrast` (a sequence of Task) and,
              where the input is to be augmented, `augment` (AugmentConfig); where neighbours
-             of items are kept, `count_neighbours` (CountNeighbours).
+             of items are kept, `count_neighbours` (CountNeighbours); where the encoder reads
+             item features, `item_features` (GivenFeatures).
     dataset: a RecBole SequentialDataset of the training split, or a Catalogue.
     """
 
@@ -47,7 +48,7 @@ class SASRec(Host, SequentialRecommender):  # type: ignore[misc]  # RecBole is n
 
     def __init__(self, config: Mapping[str, Any], dataset: Any) -> None:
         SequentialRecommender.__init__(self, config, dataset)  # names of fields, no parameters
-        counts = "count_neighbours" in config  # RecBole's Config has no `get`
+        counts, reads = "count_neighbours" in config, "item_features" in config
         Host.__init__(
             self,
             config["encoder"],
@@ -57,6 +58,7 @@ class SASRec(Host, SequentialRecommender):  # type: ignore[misc]  # RecBole is n
             train_histories(dataset),
             config["device"],
             config["count_neighbours"] if counts else counted_neighbours,
+            config["item_features"] if reads else None,  # RecBole's Config has no `get`
         )
         self.max_length = config["MAX_ITEM_LIST_LENGTH"]  # RecBole may be told to read fewer
         self.rng = Generator(device=config["device"]).manual_seed(config["seed"])

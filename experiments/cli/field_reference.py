@@ -28,13 +28,19 @@ from experiments.storage.files import REPOSITORY
 from experiments.tracking.config import TrackConfig
 from models.augmented_input import AugmentConfig
 from models.encoders import ENCODERS, EncoderConfig
+from models.feature_input import FeaturesConfig
 from models.losses.next_item import NEXT_ITEM_LOSSES, NextItemLoss
 from models.tasks import TASKS, ContrastiveTask, Task
 from models.tasks.contrast_fields import ContrastFields
 
 PAGE = REPOSITORY / "experiments" / "docs" / "configuration.md"
 START, END = "<!-- fields -->", "<!-- end fields -->"
-GROUPS = {"train": TrainConfig, "evaluate": EvaluateConfig, "track": TrackConfig}
+GROUPS = {
+    "features": FeaturesConfig,
+    "train": TrainConfig,
+    "evaluate": EvaluateConfig,
+    "track": TrackConfig,
+}
 CHOICES: dict[str, tuple[Any, dict[str, Any], str]] = {
     "split": (SplitConfig, SPLITS, "every split"),
     "encoder": (EncoderConfig, ENCODERS, "every encoder"),

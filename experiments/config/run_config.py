@@ -16,6 +16,7 @@ from experiments.storage.hashing import json_sha256
 from experiments.tracking.config import TrackConfig
 from models.augmented_input import AugmentConfig
 from models.encoders import ENCODERS, EncoderConfig, SelfAttentionConfig
+from models.feature_input import FeaturesConfig
 from models.losses.next_item import CrossEntropy, NextItemLoss, NoNextItem
 from models.tasks import TASKS, Task
 
@@ -131,6 +132,7 @@ class Config:
     next_item: NextItemLoss = field(default_factory=CrossEntropy)
     contrast: tuple[Task, ...] = ()
     augment: AugmentConfig = field(default_factory=AugmentConfig)
+    features: FeaturesConfig = field(default_factory=FeaturesConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
     track: TrackConfig = field(default_factory=TrackConfig)

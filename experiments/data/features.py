@@ -54,15 +54,16 @@ def read_features(
     return ItemFeatures(torch.from_numpy(np.concatenate([padding, vectors])), torch.tensor(known))
 
 
-def files_sha256(sources: Mapping[str, str], spec: DatasetSpec, task: str) -> str:
-    """Of all that a task's features are read from: of the files, not of the numbers that come of
+def files_sha256(sources: Mapping[str, str], spec: DatasetSpec, group: str) -> str:
+    """Of all that features are read from: of the files, not of the numbers that come of
     them, whose last digits depend on the machine and its number of threads.
 
-    sources: field -> the source it names.  Errors: UsageError for one that is not there.
+    sources: field -> the source it names.  group: of these fields, for messages.
+    Errors: UsageError for one that is not there.
     """
     digest = hashlib.sha256()
     for field, source in sources.items():
-        path = find(source, spec, f"contrast.{task}.{field}")
+        path = find(source, spec, f"{group}.{field}")
         for file in (path, ids_file(path)) if path.suffix in FORMATS else (path,):
             if os.path.isfile(file):  # the ids may be left out
                 digest.update(cached_file_sha256(file).encode())

@@ -20,7 +20,8 @@ from experiments.storage.hashing import cached_file_sha256, json_sha256
 from experiments.storage.yaml_file import as_text
 from experiments.study.spec import Study
 from experiments.study.variants import Fields, Variant, variants
-from experiments.training.build import with_features
+from experiments.training.build import input_features, with_features
+from experiments.training.run import INPUT
 from models.tasks import FeatureTask
 
 READABLE: set[tuple[str, SplitConfig, str, int]] = set()
@@ -122,17 +123,26 @@ def resolved(fields: list[tuple[str, Any]], data_dir: Path | None) -> tuple[Conf
 
 
 def features_sha256(config: Config, spec: DatasetSpec) -> dict[str, str]:
-    """Of the files that tasks read item features from, by task.
+    """Of the files that item features are read from, by task; INPUT: by the encoder.
 
     Errors: UsageError for a file that is missing or does not fit the data: each is read once.
     """
     tasks = [task for task in config.contrast if isinstance(task, FeatureTask) and task.weight]
-    hashes = {task.name: files_sha256(task.sources(), spec, task.name) for task in tasks}
+    hashes = {
+        task.name: files_sha256(task.sources(), spec, f"contrast.{task.name}") for task in tasks
+    }
     for task in tasks:
         data = data_sha256(spec, config.split, cached_file_sha256)
         key = (data, config.split, hashes[task.name], task.feature_dim)
         if key not in READABLE:
             with_features(task, load(spec, split=config.split), spec)
+            READABLE.add(key)
+    if config.features.source is not None:
+        hashes[INPUT] = files_sha256({"source": config.features.source}, spec, "features")
+        data = data_sha256(spec, config.split, cached_file_sha256)
+        key = (data, config.split, hashes[INPUT], config.features.dim)
+        if key not in READABLE:
+            input_features(config.features, load(spec, split=config.split), spec)
             READABLE.add(key)
     return hashes
 

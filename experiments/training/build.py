@@ -19,6 +19,7 @@ from experiments.data.neighbour_cache import cached_neighbours
 from experiments.errors import UsageError
 from experiments.recbole.models import RecBoleModel
 from models.baselines import BASELINES, Popularity, RepeatLast
+from models.feature_input import FeaturesConfig, GivenFeatures
 from models.recbole_plug import Catalogue, SASRec
 from models.tasks import FeatureTask, Task
 
@@ -58,6 +59,8 @@ def build_model(
         "augment": config.augment,
         "count_neighbours": cached_neighbours,
     }
+    if config.features.source is not None:
+        fields["item_features"] = input_features(config.features, histories, spec)
     try:
         with fitting_in_memory():
             model: SASRec = SASRec(fields, Catalogue(train)).to(device)
@@ -78,6 +81,18 @@ def fitting_in_memory() -> Iterator[None]:
         raise UsageError(f"model: one of these sizes fits in no memory ({reason})") from None
 
 
+def input_features(
+    config: FeaturesConfig, histories: Histories, spec: DatasetSpec
+) -> GivenFeatures:
+    """The features that the encoder reads.
+
+    Errors: UsageError for a file that is missing or does not fit the data.
+    """
+    assert config.source is not None
+    items = read_features(config.source, config.dim, histories, spec, "features.source")
+    return GivenFeatures(config, items, files_sha256({"source": config.source}, spec, "features"))
+
+
 def with_features(task: Task, histories: Histories, spec: DatasetSpec) -> Task:
     """A task that reads item features, with them; any other as it is.
 
@@ -91,5 +106,5 @@ def with_features(task: Task, histories: Histories, spec: DatasetSpec) -> Task:
     ]
     task = copy.deepcopy(task)
     task.take_features(features)
-    task.sha256 = files_sha256(task.sources(), spec, task.name)
+    task.sha256 = files_sha256(task.sources(), spec, f"contrast.{task.name}")
     return task

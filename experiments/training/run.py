@@ -30,6 +30,8 @@ from models.recbole_plug import SASRec
 from models.shard import ALONE, Shard
 from models.tasks.item_features import FeatureTask
 
+INPUT = "features of the input"  # among the names of tasks, as no task is called
+
 
 @dataclass
 class Progress:
@@ -147,6 +149,8 @@ def origins(run: Run) -> dict[str, Any]:
     """What the run reads, and by how many processes: a resumed run must agree."""
     tasks = run.model.contrastive_tasks() if isinstance(run.model, SASRec) else []
     features = {task.name: task.sha256 for task in tasks if isinstance(task, FeatureTask)}
+    if isinstance(run.model, SASRec) and run.model.feature_input is not None:
+        features[INPUT] = run.model.feature_input.sha256
     return {
         "data_sha256": run.histories.sha256,
         "features_sha256": features,
