@@ -49,6 +49,9 @@ CLASSES = {
 """What a plug-in imports from models.tasks."""
 ADDED: Mapping[str, Any] = {
     "encoder.padding": "right",
+    "init_from.run": None,
+    "init_from.parts": ["item_embedding.*", "encoder.*"],
+    "init_from.sha256": None,
     "features.source": None,
     "features.fusion": "sum",
     "features.dim": 64,

@@ -222,6 +222,11 @@ class Host(nn.Module):
         for mine in self.momentum_copies() if self.training else ():
             mine.follow(self.encoder, self.item_embedding)
 
+    def start_momentum_copies(self) -> None:
+        """Make moving averages copies again, of weights that were put in."""
+        for mine in self.momentum_copies():
+            mine.start(self.encoder, self.item_embedding)
+
     def momentum_copies(self) -> list[MomentumCopy]:
         return [part for part in self.copies if isinstance(part, MomentumCopy)]
 

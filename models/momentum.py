@@ -33,6 +33,12 @@ class MomentumCopy(nn.Module):
             for slow, fast in zip(mine.parameters(), theirs.parameters(), strict=True):
                 slow.lerp_(fast, 1.0 - self.momentum)
 
+    @torch.no_grad()
+    def start(self, encoder: Encoder, item_embedding: nn.Embedding) -> None:
+        """Be a copy again."""
+        self.encoder.load_state_dict(encoder.state_dict())
+        self.item_embedding.load_state_dict(item_embedding.state_dict())
+
     def weight(self) -> Tensor:
         """The item embeddings, [num_items + 2, d]."""
         return self.item_embedding.weight

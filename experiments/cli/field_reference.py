@@ -20,6 +20,7 @@ import yaml
 
 from augment import OPERATORS, Correlation
 from experiments.cli.listing import SOURCE
+from experiments.config.init_from import InitFromConfig
 from experiments.config.run_config import Config, EvaluateConfig, TrainConfig
 from experiments.config.typed import CATALOGUES, PLAIN, hints_of, required, to_tree
 from experiments.data.split import SPLITS, SplitConfig
@@ -37,6 +38,7 @@ PAGE = REPOSITORY / "experiments" / "docs" / "configuration.md"
 START, END = "<!-- fields -->", "<!-- end fields -->"
 GROUPS = {
     "features": FeaturesConfig,
+    "init_from": InitFromConfig,
     "train": TrainConfig,
     "evaluate": EvaluateConfig,
     "track": TrackConfig,

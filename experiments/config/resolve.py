@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.aliases import current, current_tree, old_kind
+from experiments.config.init_from import with_weights
 from experiments.config.run_config import Config, config_from_tree, config_tree
 from experiments.config.suggest import UnknownField, told
 from experiments.config.typed import TAGS
@@ -78,7 +79,8 @@ def resolve(file: Path | None, overrides: list[tuple[str, Any]]) -> tuple[Config
     check_model_name(str(model))
     refuse_idle_fields(str(model), overrides)
     try:
-        config = config_from_tree(with_batches(with_overrides(tree, overrides)))
+        tree_now = with_weights(with_overrides(tree, overrides), [key for key, _ in overrides])
+        config = config_from_tree(with_batches(tree_now))
     except UnknownField as error:
         contrasting = fields_of(preset_tree("cl4srec"))
         raise told(error, fields_of(tree) or fields_of({}), contrasting) from None

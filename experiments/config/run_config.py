@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from experiments.aliases import FIELDS, current_tree, original, original_tree, without_added
+from experiments.config.init_from import InitFromConfig
 from experiments.config.typed import build, to_tree
 from experiments.data.interactions import Ties
 from experiments.data.split import LeaveOneOut, SplitConfig
@@ -133,6 +134,7 @@ class Config:
     contrast: tuple[Task, ...] = ()
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     features: FeaturesConfig = field(default_factory=FeaturesConfig)
+    init_from: InitFromConfig = field(default_factory=InitFromConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
     track: TrackConfig = field(default_factory=TrackConfig)
@@ -253,4 +255,8 @@ def settings_sha256(tree: dict[str, Any]) -> str:
 
 def science(tree: dict[str, Any]) -> dict[str, Any]:
     """Of a configuration's plain values, those that decide what is computed."""
-    return {key: value for key, value in tree.items() if key not in NOT_SCIENCE}
+    decides = {key: value for key, value in tree.items() if key not in NOT_SCIENCE}
+    if isinstance(decides.get("init_from"), dict):
+        weights = {key: value for key, value in decides["init_from"].items() if key != "run"}
+        decides["init_from"] = weights  # by their hash, wherever they lie
+    return decides

@@ -40,11 +40,16 @@ def save_weights(path: Path, model: nn.Module) -> None:
 
 def load_weights(path: Path, model: nn.Module) -> None:
     """Put saved weights into a model of the same shape; UsageError for any other file."""
+    put_weights(path, model, read_weights(path))
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """The tensors of a file; UsageError for any other."""
     try:
-        state = load_file(path)
+        state: dict[str, Tensor] = load_file(path)
     except (OSError, SafetensorError) as error:
         raise UsageError(f"{path}: not readable as safetensors ({error})") from None
-    put_weights(path, model, state)
+    return state
 
 
 def put_weights(path: Path, model: nn.Module, state: dict[str, Tensor]) -> None:

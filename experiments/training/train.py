@@ -14,6 +14,7 @@ from experiments.storage.lock import sole_writer
 from experiments.storage.run_folder import RunFolder
 from experiments.tracking.tracker import Identity, Tracker
 from experiments.training.environment import commit
+from experiments.training.initialise import initialise
 from experiments.training.integrity import check_file
 from experiments.training.loop import Watch, fit
 from experiments.training.optimizer import Optimizer
@@ -48,6 +49,8 @@ def train_prepared(
     config = run.config
     run.tree = tree = config_tree(config)
     optimizer = Optimizer(run.model, config.train) if trained(run.model) else None
+    started = resume and folder.state.exists()
+    names = [] if started else initialise(run)  # before anything is written
     if resume:  # with the fields that there were: the hashes in its files are of those
         run.tree = folder.read_config() | {key: tree[key] for key in ("epochs", "data_dir")}
         restore(run, optimizer, folder)
@@ -56,6 +59,8 @@ def train_prepared(
         folder.claim(tree)
         folder.write_plugins(used_by(config))
     announce(run, folder)
+    if names:
+        print(f"{len(names)} weights start as those of {config.init_from.run}", flush=True)
     head, dirty = commit()
     identity = Identity(
         dataset=config.dataset,

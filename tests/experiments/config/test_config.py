@@ -28,6 +28,7 @@ CHOICES = {  # another value for every field that takes one of some words, or no
     "encoder.kind": "gru",
     "encoder.norm": "pre",
     "encoder.padding": "left",
+    "init_from.sha256": "0" * 64,
     "next_item.loss": "bce",
     "next_item.similarity": "cosine",
     "next_item.class_weight": "inverse_frequency",
@@ -457,7 +458,7 @@ EVERY_FIELD_FREE = (
 SCIENCE = [
     (key, value)
     for key, value in leaves(config_tree(configured(*EVERY_FIELD_FREE)))
-    if key.split(".")[0] not in ("data_dir", "track") and key not in ONLY_ONE
+    if key.split(".")[0] not in ("data_dir", "track") and key not in (*ONLY_ONE, "init_from.run")
 ]
 
 
