@@ -54,7 +54,7 @@ ADDED: Mapping[str, Any] = {
     "init_from.sha256": None,
     "features.source": None,
     "features.fusion": "sum",
-    "features.dim": 64,
+    "features.columns": 64,
     "evaluate.cutoffs": [5, 10, 20],
     "evaluate.score0": False,
     "evaluate.beyond": False,

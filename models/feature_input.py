@@ -27,14 +27,14 @@ class FeaturesConfig:
     fusion: Literal["sum", "concat", "gate"] = "sum"
     """sum: e + f.  concat: a linear map of both side by side.  gate: g * e + (1 - g) * f with
     g = sigmoid of a linear map of both, for each dimension."""
-    dim: int = 64
+    columns: int = 64
     """Columns that a wider bag of attributes or words is reduced to; vectors stay as they are."""
 
     def __post_init__(self) -> None:
         if self.source == "":
             raise ValueError("source must be auto, the name of a file, or null")
-        if self.dim < 1:
-            raise ValueError(f"dim must be at least 1, got {self.dim}")
+        if self.columns < 1:
+            raise ValueError(f"columns must be at least 1, got {self.columns}")
 
 
 @dataclass(frozen=True)

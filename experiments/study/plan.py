@@ -140,7 +140,7 @@ def features_sha256(config: Config, spec: DatasetSpec) -> dict[str, str]:
     if config.features.source is not None:
         hashes[INPUT] = files_sha256({"source": config.features.source}, spec, "features")
         data = data_sha256(spec, config.split, cached_file_sha256)
-        key = (data, config.split, hashes[INPUT], config.features.dim)
+        key = (data, config.split, hashes[INPUT], config.features.columns)
         if key not in READABLE:
             input_features(config.features, load(spec, split=config.split), spec)
             READABLE.add(key)

@@ -89,7 +89,7 @@ def input_features(
     Errors: UsageError for a file that is missing or does not fit the data.
     """
     assert config.source is not None
-    items = read_features(config.source, config.dim, histories, spec, "features.source")
+    items = read_features(config.source, config.columns, histories, spec, "features.source")
     return GivenFeatures(config, items, files_sha256({"source": config.source}, spec, "features"))
 
 

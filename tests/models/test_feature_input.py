@@ -113,7 +113,9 @@ def test_other_weights_start_as_without_features(fusion: str) -> None:
     assert not any("vectors" in name for name in with_features)
 
 
-@pytest.mark.parametrize(("fields", "told"), [({"dim": 0}, "dim"), ({"source": ""}, "source")])
+@pytest.mark.parametrize(
+    ("fields", "told"), [({"columns": 0}, "columns"), ({"source": ""}, "source")]
+)
 def test_a_field_out_of_range_is_named(fields: dict[str, int], told: str) -> None:
     with pytest.raises(ValueError, match=f"^{told} must be"):
         FeaturesConfig(**fields)  # type: ignore[arg-type]

@@ -28,6 +28,7 @@ CHOICES = {  # another value for every field that takes one of some words, or no
     "encoder.kind": "gru",
     "encoder.norm": "pre",
     "encoder.padding": "left",
+    "features.fusion": "gate",
     "init_from.sha256": "0" * 64,
     "next_item.loss": "bce",
     "next_item.similarity": "cosine",
