@@ -15,6 +15,7 @@ import torch
 from experiments.cli.fields import overrides
 from experiments.cli.main import main
 from experiments.cli.parser import parser
+from experiments.storage.yaml_file import read_tree
 from tests.experiments.small_data import planted, write_text
 from tests.histories import padded
 
@@ -156,13 +157,21 @@ def test_the_operator_of_extending_forgets_the_oldest_items() -> None:
     assert after.lengths.tolist() == [2, 1, 1]
 
 
-def test_the_encoder_of_extending_reads_no_later_item() -> None:
-    config = run_block(DOCS / "extending.md", "RunningMean")["RunningMeanConfig"](dim=4)
-    encoder = config.build()
-    x, lengths = torch.randn(2, 5, 4), torch.tensor([5, 3])
-    states = encoder(x, lengths, False)  # [2, 5, 4]
-    assert torch.allclose(states[:, :3], encoder(x[:, :3], lengths.clamp(max=3), False))
-    assert torch.allclose(encoder(x, lengths, True), states[[0, 1], lengths - 1])
+def test_the_encoder_and_the_loss_of_extending_train(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    block = next(block for block in blocks(DOCS / "extending.md", "python") if "Hinge" in block)
+    assert len(block.splitlines()) < 60
+    (tmp_path / "my_model.py").write_text(block)
+    write_text(tmp_path, "planted", planted())
+    monkeypatch.chdir(tmp_path)
+    page = [words for words in commands(DOCS / "extending.md") if "my_model.py" in words]
+    assert len(page) == 2
+    for number, words in enumerate(page):
+        own = ["--dataset=planted", f"--data-dir={tmp_path}", f"--out={tmp_path / str(number)}"]
+        assert main([*words, *own, "--epochs=1", "--encoder.dim=4", "--track.mode=disabled"]) == 0
+    config = read_tree(tmp_path / "0" / "config.yaml")
+    assert (config["encoder"]["kind"], config["next_item"]["margin"]) == ("running_mean", 0.5)
 
 
 @pytest.mark.parametrize("page", [README, DOCS / "studies.md"], ids=name_of)
