@@ -23,6 +23,7 @@ CONFIGS: dict[str, EncoderConfig] = {
     **{kind: encoder_config(kind, dropout=0.0, init_std=0.5) for kind in ENCODERS},
     "left": SelfAttentionConfig(8, 2, 0.0, LONGEST, 0.5, attention_dropout=0.0, padding="left"),
 }
+OURS = [name for name, config in CONFIGS.items() if type(config).__module__.startswith("models.")]
 CAUSAL = {name: config for name, config in CONFIGS.items() if config.causal}
 
 every_encoder = pytest.mark.parametrize("name", list(CONFIGS))
@@ -98,9 +99,10 @@ def test_the_last_state_is_the_last_of_all_states(name: str) -> None:
         torch.testing.assert_close(last[row], every[row, length - 1], rtol=1e-4, atol=1e-5)
 
 
-@every_encoder
+@pytest.mark.parametrize("name", OURS)
 @torch.no_grad()
 def test_every_item_and_the_order_of_the_last_two_matter(name: str) -> None:
+    """No promise of every encoder: a plug-in may well read a history as a set."""
     encoder, items = built(name), [3, 1, 4, 7, 5, 9]
     changed = [[*items[:place], 12, *items[place + 1 :]] for place in range(6)]
     swapped = [*items[:4], items[5], items[4]]
