@@ -70,6 +70,8 @@ class HSTU(Encoder):
     def forward(
         self, x: Tensor, lengths: Tensor, last_only: bool, times: Tensor | None = None
     ) -> Tensor:
+        if self.reads_times and times is None:
+            raise ValueError("encoder.time_bias: these histories have no times")
         x = self.dropout(self.scale * x + self.position_embedding.weight[: x.shape[1]])  # [B, L, d]
         for index, unit in enumerate(self.units):
             final = index == len(self.units) - 1

@@ -87,6 +87,8 @@ def test_data_without_times_are_refused_where_they_are_read() -> None:
     train = cyclic_histories(users=10, num_items=8, longest=9)
     with pytest.raises(ValueError, match=r"^the encoder reads the times of items"):
         build_model(HSTUConfig(dim=DIM, max_length=MOST, time_bias=True), [], train)
+    with pytest.raises(ValueError, match="these histories have no times"):
+        built(time_bias=True)(torch.randn(1, 4, DIM), torch.tensor([4]), True)
 
 
 @torch.no_grad()
