@@ -15,9 +15,9 @@ from experiments.data.catalogue import check, check_name, spec_of
 from experiments.data.declaration import Declaration
 from experiments.data.filters import core_name, repeats, to_core, without_repeats
 from experiments.data.interactions import SHORTEST, Counts, Interactions
-from experiments.data.known import declared, is_known
+from experiments.data.known import declared, families, is_known
 from experiments.data.own_split import convert_parts, parts_of
-from experiments.data.raw import Raw
+from experiments.data.raw import CATEGORY, Raw
 from experiments.data.read import read_interactions
 from experiments.data.read_raw import read_raw
 from experiments.data.recipe import FILTERS, Recipe, plain_recipe, recipe_of, unfiltered
@@ -58,6 +58,8 @@ def convert(
     Errors: UsageError, and nothing is written; an existing data set is never replaced.
     """
     check_name(name)
+    if name in families():
+        raise UsageError(f"{name}: name a category in place of {CATEGORY}, as the raw file does")
     options = options or {}
     if is_known(name) and recipe is None:
         declaration = declared(name)
@@ -87,7 +89,7 @@ def planned(name: str, path: Path, options: Mapping[str, Any], followed: str | N
     """Find the recipe and the file. Errors: UsageError for one that is not there."""
     if followed is None and is_known(name):
         followed = name
-    elif followed is not None and not is_known(followed):
+    elif followed is not None and not (is_known(followed) or followed in families()):
         raise UsageError(f"--recipe {followed}: unknown; `run.py data --list` names them all")
     declaration = declared(followed) if followed else None
     raw = declaration.raw if declaration else None

@@ -39,7 +39,8 @@ class TableRows:
 
         Errors: UsageError for what is no such table, with the line of a row of too many fields.
         """
-        check_bytes(self.source, self.layout.separator if self._multiline else None)
+        one_line = self.layout.quoted and not self.layout.spanning
+        check_bytes(self.source, self.layout.separator if one_line else None)
         beyond = len(self.layout.names)  # a column no row may fill: pandas drops it silently
         used = sorted({*self.at.values(), beyond})
         numeric = {self.at[role] for role in NUMERIC if role in self.at}
@@ -68,10 +69,6 @@ class TableRows:
         """Where a row is, for messages."""
         separator = self.layout.separator if self.layout.quoted else None
         return f"line {line_of_row(self.source, row, separator, self.layout.header)}"
-
-    @property
-    def _multiline(self) -> bool:
-        return self.layout.quoted
 
     @property
     def _separator(self) -> bytes:

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from experiments.data.ids import shown
-from experiments.data.layout import first_lines
+from experiments.data.layout import NoColumn, first_lines
 from experiments.data.recipe import Column
 from experiments.data.source import Source
 from experiments.errors import UsageError, did_you_mean
@@ -90,10 +90,11 @@ class RecordRows:
             options = column if isinstance(column, tuple) else (str(column),)
             names[role] = next((name for name in options if name in seen), options[0])
             if names[role] not in seen:
-                raise UsageError(
+                raise NoColumn(
                     f"{self.source}: no field {names[role]!r} for the {role}"
                     f"{did_you_mean(names[role], seen)}; its records have: "
-                    f"{', '.join(map(shown, list(seen)[:20]))}"
+                    f"{', '.join(map(shown, list(seen)[:20]))}",
+                    list(seen),
                 )
         return names
 

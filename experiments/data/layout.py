@@ -17,6 +17,14 @@ CANDIDATES = ("::", "\t", ",", ";", "|")
 LONGEST_HEADER = 1 << 16  # bytes
 
 
+class NoColumn(UsageError):
+    """A file has no column, or field, of this name; names: those that it has."""
+
+    def __init__(self, message: str, names: list[str]) -> None:
+        super().__init__(message)
+        self.names = names
+
+
 @dataclass(frozen=True)
 class Columns:
     """The columns that hold an interaction; no time: the order of the file."""
@@ -38,6 +46,7 @@ class Layout:
     quoted: bool
     names: list[str]
     header: bool = True
+    spanning: bool = False  # whether a quoted field may go on over lines and separators
 
     def position(self, where: object, column: Column, role: str) -> int:
         """The place of a column.
@@ -50,7 +59,7 @@ class Layout:
         if name not in self.names:
             if name.isdecimal() and int(name) < len(self.names):
                 return int(name)
-            raise UsageError(f"{where}: {self._no_column(name, role)}")
+            raise NoColumn(f"{where}: {self._no_column(name, role)}", self.names)
         if self.names.count(name) > 1:
             raise UsageError(f"{where}: two columns are named {name!r}; rename one of them")
         return self.names.index(name)
@@ -102,19 +111,19 @@ def layout_of(source: Source, recipe: Recipe, lines: list[str] | None = None) ->
         )
     quoted = recipe.quotes
     if quoted is None:
-        quoted = not atomic and len(separator) == 1 and separator != "\t"
+        quoted = not atomic and len(separator.encode()) == 1 and separator not in "\t "
     if quoted and (len(separator.encode()) > 1 or separator == " "):
         raise UsageError(f"{source}: quotes cannot count where {separator!r} separates fields")
     first = _fields(source, lines[0], separator, quoted)
     header = recipe.header
     if header is None:
-        below = _fields(source, lines[1], separator, quoted) if len(lines) > 1 else first
-        header = _names_columns(recipe, first, below)
+        header = _names_columns(recipe, first, lines[1:], separator, quoted)
     if header:
         names = [name.split(":")[0] if atomic else name for name in first]
     else:
         names = [str(number) for number in range(len(first))]
-    return Layout(separator, quoted, [name.strip() for name in names], header)
+    spanning = recipe.quotes is True
+    return Layout(separator, quoted, [name.strip() for name in names], header, spanning)
 
 
 def _separator(source: Source, line: str, atomic: bool) -> str:
@@ -134,15 +143,20 @@ def _fields(source: Source, line: str, separator: str, quoted: bool) -> list[str
         raise UsageError(f"{source} line 1: {shown(line)} names no columns ({error})") from None
 
 
-def _names_columns(recipe: Recipe, first: list[str], below: list[str]) -> bool:
+def _names_columns(
+    recipe: Recipe, first: list[str], below: list[str], separator: str, quoted: bool
+) -> bool:
     """Whether the first line is a header: it is, unless the recipe's columns are numbers and the
     first line looks like the next."""
     columns = (recipe.user, recipe.item, recipe.time)
     if not all(isinstance(column, int) or column is None for column in columns):
         return True
+    below_fields = [field for line in below for field in line.split(separator)]
+    if quoted:
+        below_fields = next(csv.reader(below, delimiter=separator), [])
     return any(
         _is_number(under) and not _is_number(over)
-        for over, under in zip(first, below, strict=False)
+        for over, under in zip(first, below_fields, strict=False)
     )
 
 

@@ -50,6 +50,6 @@ class MissingIds:
             row, text = self.first[role]
             rows = "1 row has" if count == 1 else f"{count:,} rows have"
             raise UsageError(
-                f"{where(role)}, {place(row)}: {rows} no id, but {shown(text)}; `run.py data` "
-                "leaves them out with --drop-missing"
+                f"{where(role)}, {place(row)}: {rows} no id, the first {shown(text)}; "
+                "`run.py data` leaves them out with --drop-missing"
             )

@@ -6,15 +6,18 @@ from dataclasses import replace
 
 from experiments.data.interactions import Interactions
 from experiments.data.json_rows import record_form
-from experiments.data.layout import CANDIDATES, first_lines, read_layout
+from experiments.data.known import declared, families, known
+from experiments.data.layout import CANDIDATES, NoColumn, first_lines, read_layout
 from experiments.data.read import LOOK, TABLES, has_header
 from experiments.data.read_table import TableRead, read_rows
-from experiments.data.read_text import read_text
+from experiments.data.read_text import read_lines
 from experiments.data.recipe import Recipe
 from experiments.data.source import Source
 from experiments.data.split_files import LISTS, assembled, of_lists
 from experiments.errors import UsageError
 from experiments.storage.hashing import file_sha256
+
+LINES = {"lists": "a line a user (lists)", "pairs": "a line an interaction (pairs)"}
 
 
 def read_raw(source: Source, recipe: Recipe) -> TableRead:
@@ -26,12 +29,41 @@ def read_raw(source: Source, recipe: Recipe) -> TableRead:
     if form == "inter" and source.member is None and LISTS in read_layout(source.path).names:
         return TableRead(_of_lists(source), [], ["form: a list and the item after it a row"])
     if form in ("lists", "pairs", "text"):
-        read = read_text(source, "auto" if form == "text" else form)
-        about = {"lists": "a line a user", "pairs": "a line an interaction"}
-        return TableRead(read, [], [f"form: {about.get(form, 'lines of ids, oldest item first')}"])
+        read, form = read_lines(source, "auto" if form == "text" else form)
+        return TableRead(read, [], [f"form: {LINES[form]}; the order of the file is that of time"])
     if form == "inter":
         recipe = replace(recipe, format="inter", time_format=_as_they_are(recipe))
-    return read_rows(source, recipe, "csv" if form == "inter" else form)
+    try:
+        return read_rows(source, recipe, "csv" if form == "inter" else form)
+    except NoColumn as error:
+        if recipe.columns_named:
+            raise
+        raise UsageError(f"{error}; {_advice(error.names)}") from None
+
+
+def _advice(names: list[str]) -> str:
+    """Which recipes a file's columns are those of, or how to name them."""
+    fitting = []
+    for name in [*known(), *families()]:
+        raw = declared(name).raw
+        if raw and any(_fits(form, names) for form in raw.forms):
+            fitting.append(name)
+    if fitting:
+        return f"{' and '.join(fitting)} have such columns: --recipe NAME reads it as one of them"
+    return (
+        "say which are what with --user-column, --item-column and --time-column, by name, or by "
+        "number from 0 where no line names them"
+    )
+
+
+def _fits(form: Recipe, names: list[str]) -> bool:
+    """Whether a file with these columns is in a recipe's form."""
+    columns = (form.user, form.item, form.time)
+    texts = [column for column in columns if not isinstance(column, int)]
+    return len(texts) == len(columns) and all(
+        bool({column} & set(names) if isinstance(column, str) else set(column or ()) & set(names))
+        for column in texts
+    )
 
 
 def form_of(source: Source, recipe: Recipe) -> str:

@@ -180,7 +180,7 @@ class _Reading:
         )
         labels = [
             *self.filters.labels,
-            *(["with ids and times"] if self.recipe.drop_missing else []),
+            *(["rows with ids and times"] if self.recipe.drop_missing else []),
         ]
         kept = [np.concatenate([p[3][n] for p in self.parts]) for n in range(len(labels))]
         self.parts = []

@@ -27,12 +27,18 @@ _SPACE = re.compile(rb"[ \t\n]")
 _BOM = b"\xef\xbb\xbf"
 
 
-def read_text(source: Source, form: str = "auto") -> Interactions:
+def read_text(source: Source) -> Interactions:
+    """A file of lists or of pairs, as `read_lines`."""
+    return read_lines(source, "auto")[0]
+
+
+def read_lines(source: Source, form: str) -> tuple[Interactions, str]:
     """Every user and item of a file of lines: lists, pairs, or whichever of them it is.
 
     Ids are positive integers, numbered in numeric order; where the form is told, they may be
     words as well. A file is one of pairs when every line has two ids and a user has several
-    lines. Blank lines are skipped; a user without items stays, with no interactions.
+    lines. Blank lines are skipped; a user without items stays, with no interactions. Also
+    returns which of them it is.
     Errors: UsageError with the line and the token for anything else.
     """
     with source.opened() as file:
@@ -40,7 +46,7 @@ def read_text(source: Source, form: str = "auto") -> Interactions:
     text = _with_plain_line_ends(raw)
     sha256 = file_sha256(source.path)
     if form != "auto" and text.translate(None, _ALLOWED):
-        return _of_words(source, text, sha256, form)
+        return _of_words(source, text, sha256, form), form
     _check_characters(source, text)
     starts = _token_starts(text)  # [bytes]
     if not starts.any():
@@ -50,11 +56,12 @@ def read_text(source: Source, form: str = "auto") -> Interactions:
     lines, tokens = _tokens_of_lines(text, starts)  # [lines] with a user
     heads = np.cumsum(tokens) - tokens  # [lines] where each line's user is in values
     users = values[heads]  # [lines]
-    if _check_form(source, users, lines, tokens, form) == "lists":
+    form = _check_form(source, users, lines, tokens, form)
+    if form == "lists":
         _check_repeats(source, users, lines)
     items = np.delete(values, heads)  # [N]
     del raw, text, starts, values  # a file may be half of the memory
-    return _sorted(source, sha256, users, tokens - 1, items)
+    return _sorted(source, sha256, users, tokens - 1, items), form
 
 
 def _check_form(

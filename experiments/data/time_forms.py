@@ -36,6 +36,7 @@ class TimeParser:
         self.where = where  # file and column, for messages
         self.form = form  # of Recipe.time_format, or plain: numbers as they are, or ISO dates
         self.looked = form == "auto"
+        self.told_by_file = form in ("auto", "plain")
         self.place = place  # the label of a row -> where it is
 
     @property
@@ -76,7 +77,15 @@ class TimeParser:
             if unit != self.form and not (unit == "s" and self.form == "number"):
                 other = (abs(times) >= low) & (abs(times) <= high)
                 if other.any():
-                    raise self._refused(column, other, False)
+                    raise self._mixed(column, other, unit)
+
+    def _mixed(self, column: pd.Series[Any], wrong: BoolArray, unit: str) -> UsageError:
+        at = int(np.argmax(wrong))
+        row = self.place(int(column.index[at]))
+        return UsageError(
+            f"{self.where}, {row}: {shown(str(column.iloc[at]))} seems to be in {SAID[unit]}, the "
+            f"times above it in {SAID[self.form]}; --time-format takes all in one"
+        )
 
     def _refused(self, column: pd.Series[Any], wrong: BoolArray, opening: bool) -> UsageError:
         at = int(np.argmax(wrong))
@@ -87,11 +96,11 @@ class TimeParser:
                 "is neither a number nor an ISO date such as 2014-07-23; --time-format takes "
                 "a pattern such as %d/%m/%Y"
             )
-        elif not self.looked and not self.numeric and self.form != "iso":
+        elif not self.numeric and self.form != "iso":
             problem = f"is not a date in the form {self.form}"
         else:
             kind = ONE_OF_THEM.get(self.form, f"a number of {SAID.get(self.form, 'seconds')}")
-            problem = f"is not {kind} like the times above it"
+            problem = f"is not {kind}{' like the times above it' if self.told_by_file else ''}"
         return UsageError(f"{self.where}, {row}: {token} {problem}")
 
 

@@ -71,7 +71,7 @@ PLAYED = '{0}\t{2}Z\tartist\t"Heat (Live)\t{1}\tsome "title'
 SPACED = tuple(line.replace("T", " ") for line in ISO)  # the date is two fields
 DAYS = ("7 10 2016-05-10 1500", "7 3 2016-05-09 70000", "7 21 2016-05-09 500",
         "8 10 2016-05-09 1", "8 21 2016-05-09 2", "8 3 2016-05-09 3",
-        "9 10 2016-05-09 0")  # fmt: skip
+        "9 10 2016-05-09 0", "7 3 2016-05-11 5")  # fmt: skip
 BEHAVIORS = (
     "1\tU7\t11/13/2019 8:36:57 AM\tN1 N2\tN3-1 N4-0\n"
     "2\tU7\t11/12/2019 6:11:30 PM\tN1 N2\tN5-0 N6-1 N7-1\n"
@@ -168,8 +168,9 @@ CASES = [
     RawCase("retailrocket", {"events.csv": "timestamp,visitorid,event,itemid,transactionid\n"
             + rows("{2}000,{0},view,{1},", *LINES) + "978300100000,7,addtocart,5,\n"}, KEPT, FIRST),
     RawCase("diginetica", {"train-item-views.csv": "sessionId;userId;itemId;timeframe;eventdate\n"
-            + rows("{0};NA;{1};{3};{2}", *DAYS)}, (2, 3, 6),
-            [("21", "1462752000.5"), ("3", "1462752070.0"), ("10", "1462838401.5")]),
+            + rows("{0};NA;{1};{3};{2}", *DAYS)}, KEPT,
+            [("21", "1462752000.5"), ("3", "1462752070.0"), ("10", "1462838401.5"),
+             ("3", "1462924800.005")]),
     RawCase("yoochoose", {"yoochoose-clicks.dat": rows("{0},{2}.277Z,{1},0", *ISO)}, KEPT,
             [(item, f"{time}.277") for item, time in FIRST]),
     RawCase("mind", {"behaviors.tsv": BEHAVIORS,

@@ -61,7 +61,7 @@ def test_the_lines_say_what_was_read_kept_and_what_to_do_next(tmp_path):
     written = data / "mine" / "mine.inter"
     assert convert("mine", path, data) == [
         f"read {path}: 3 users, 5 items, 8 interactions",
-        "form: lines of ids, oldest item first",
+        "form: a line a user (lists); the order of the file is that of time",
         "duplicates: 1 interactions with an item that the user had before; all kept "
         "(--duplicates exact, first or last leaves some out)",
         "kept: 2 users, 5 items, 7 interactions",

@@ -154,10 +154,13 @@ def test_whole_times_stay_exact(tmp_path):
         ("who,what,when\nu,a,1\nu,b\n", "line 3"),
         (
             "who,what,when\nu,a,1\n,b,2\n",
-            "column 'who', line 3: 1 row has no id, but ''; `run.py data` leaves them out",
+            "column 'who', line 3: 1 row has no id, the first ''; `run.py data` leaves them",
         ),
-        ("who,what,when\nu,a,1\nu,  ,2\n", "column 'what', line 3: 1 row has no id, but '  '"),
-        ("who,what,when\nu,a,1\nNA,b,2\nNA,c,3\n", "line 3: 2 rows have no id, but 'NA'"),
+        (
+            "who,what,when\nu,a,1\nu,  ,2\n",
+            "column 'what', line 3: 1 row has no id, the first '  '",
+        ),
+        ("who,what,when\nu,a,1\nNA,b,2\nNA,c,3\n", "line 3: 2 rows have no id, the first 'NA'"),
         (f"who,what,when\nu,{'i' * 300},1\n", "has 300 characters; an id has at most 256"),
         ('who,what,when\nu,"a\tb",1\n', "holds a control character"),
         ("who,what,when\nu,a\x1b[2J,1\n", "holds a control character"),

@@ -1,0 +1,370 @@
+"""Any file, by options: its form is seen or told, and nothing in it is lost in silence."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import lzma
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from experiments.cli.main import main
+from experiments.data.catalogue import load, locate
+from experiments.data.convert import convert
+from experiments.errors import UsageError
+
+TABLE = "user_id,item_id,timestamp\n"
+DAY = "u,a,1\nu,b,2\nu,c,3\nv,a,1\nv,b,2\nv,c,3\n"
+
+
+def put(folder: Path, content: str | bytes, name: str = "x.csv") -> Path:
+    folder.mkdir(exist_ok=True)
+    path = folder / name
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return path
+
+
+def told(path: Path, **options: Any) -> list[str]:
+    return convert("mine", path, path.parent / "data", options)
+
+
+def refused(path: Path, **options: Any) -> str:
+    """The one line; nothing is written."""
+    with pytest.raises(UsageError) as error:
+        told(path, **options)
+    assert len(str(error.value).splitlines()) == 1
+    assert not (path.parent / "data").exists()
+    return str(error.value)
+
+
+def histories(path: Path, **options: Any) -> dict[str, list[str]]:
+    """User -> items, as they are trained on."""
+    told(path, **options)
+    found = load(locate("mine", path.parent / "data"))
+    ends = zip(found.offsets[:-1], found.offsets[1:], strict=True)
+    return {
+        user: found.item_ids[found.items[start:stop]].tolist()
+        for user, (start, stop) in zip(found.user_ids.tolist(), ends, strict=True)
+    }
+
+
+BOTH = {"u": ["a", "b", "c"], "v": ["a", "b", "c"]}
+NUMBERED = {"user": 0, "item": 1, "time": 2}
+HEROES = "user_id,item_id,timestamp,title\n" + (
+    'u,a,1,x\nu,b,2,"Heroes (Live)\nu,c,3,y\nv,a,1,z\nv,b,2,"Another\nv,c,3,w\n'
+)
+PACKED = {"gz": gzip.compress, "bz2": bz2.compress, "xz": lzma.compress}
+
+
+@pytest.mark.parametrize("name", ["x.tsv", "x.inter"])
+def test_a_quote_between_tabs_is_a_character(tmp_path: Path, name: str) -> None:
+    assert histories(put(tmp_path, HEROES.replace(",", "\t"), name)) == BOTH
+
+
+def test_a_quoted_field_of_a_csv_that_swallows_rows_is_refused_with_its_line(
+    tmp_path: Path,
+) -> None:
+    path = put(tmp_path, HEROES)
+    assert "line 3: a quoted field begins there, goes on to line 6" in refused(path)
+    assert histories(path, quotes=False) == BOTH
+
+
+def test_a_quoted_field_may_hold_a_line_end(tmp_path: Path) -> None:
+    rows = 'u,a,1,"two\nlines"\nu,b,2,""\nu,c,3,"a ""b"" c"\nv,a,1,5"\nv,b,2,x\nv,c,3,y\n'
+    path = put(tmp_path, "user_id,item_id,timestamp,title\n" + rows)
+    assert histories(path) == BOTH
+
+
+def test_a_quoted_field_may_hold_anything_where_that_is_said(tmp_path: Path) -> None:
+    rows = DAY.replace("1\n", '1,"one, two\nlines, more"\n', 1).replace("2\n", "2,x\n", 1)
+    path = put(tmp_path, "user_id,item_id,timestamp,title\n" + rows)
+    assert "line 2: a quoted field begins there, goes on to line 3" in refused(path)
+    assert histories(path, quotes=True) == BOTH
+
+
+def test_a_quote_that_never_closes_is_refused_with_its_line(tmp_path: Path) -> None:
+    path = put(tmp_path, "user_id,item_id,timestamp,title\n" + DAY.replace("2\n", '2,"x\n', 1))
+    assert "line 3: a quoted field begins there" in refused(path)
+
+
+@pytest.mark.parametrize("marker", ["NA", "null", "NaN", "\\N", "None", ""])
+@pytest.mark.parametrize("place", ["user", "item"])
+def test_a_missing_id_is_no_id_and_dropped_only_where_asked(
+    tmp_path: Path, marker: str, place: str
+) -> None:
+    row = f"{marker},d,1\n" if place == "user" else f"u,{marker},1\n"
+    path = put(tmp_path, TABLE + DAY + row * 3)
+    assert f"column '{place}_id', line 8: 3 rows have no id, the first {marker!r}" in refused(path)
+    assert histories(path, drop_missing=True) == BOTH
+    lines = told(path, drop_missing=True)
+    assert "rows with ids and times: 2 users, 3 items, 6 interactions left" in lines
+
+
+def test_json_and_times_have_missing_values_too(tmp_path: Path) -> None:
+    good = "".join(
+        f'{{"user_id": "{r[0]}", "item_id": "{r[2]}", "timestamp": {r[4]}}}\n'
+        for r in DAY.splitlines()
+    )
+    path = put(tmp_path, good + '{"user_id": null, "item_id": "a", "timestamp": 1}\n', "x.json")
+    assert "line 7: 1 row has no id, the first 'None'" in refused(path)
+    assert histories(path, drop_missing=True) == BOTH
+
+
+def test_a_missing_time_is_no_time(tmp_path: Path) -> None:
+    path = put(tmp_path, TABLE + DAY + "u,d,\n")
+    assert "line 8: '' is not a number" in refused(path)
+    assert histories(path, drop_missing=True) == BOTH
+
+
+def test_equal_times_are_counted_and_said_to_follow_the_item_id(tmp_path: Path) -> None:
+    path = put(tmp_path, TABLE + "u,3,5\nu,10,5\nu,20,5\nv,1,1\nv,2,2\nv,3,3\n")
+    lines = told(path)
+    assert any(
+        line.startswith("equal times: 3 interactions (50.0 %)")
+        and line.endswith("100.0 % in ascending order of item id")
+        for line in lines
+    )
+    assert any("the item id decides the test item of 1 users (50.0 %)" in line for line in lines)
+
+
+def test_equal_times_in_another_order_are_said_to_follow_the_file(tmp_path: Path) -> None:
+    lines = told(put(tmp_path, TABLE + "u,3,5\nu,10,5\nu,2,5\n"))
+    assert any("the order of the file decides the test item of 1 users" in line for line in lines)
+
+
+def test_no_equal_times_are_said_to_be_none(tmp_path: Path) -> None:
+    assert "equal times: none" in told(put(tmp_path, TABLE + DAY))
+
+
+def test_a_pair_a_line_is_read_as_pairs(tmp_path: Path) -> None:
+    path = put(tmp_path, "1 6393\n1 13504\n2 7\n1 7\n2 9\n2 6393\n", "x.txt")
+    assert histories(path) == {"1": ["6393", "13504", "7"], "2": ["7", "9", "6393"]}
+    assert "line an interaction (pairs)" in " ".join(told(path))
+
+
+def test_a_line_a_user_that_comes_twice_names_the_form_of_pairs(tmp_path: Path) -> None:
+    assert "--format pairs" in refused(put(tmp_path, "1 2 3 4\n1 5\n", "x.txt"))
+    assert "line 1: has 4 ids" in refused(put(tmp_path, "1 2 3 4\n", "y.txt"), format="pairs")
+
+
+@pytest.mark.parametrize("form", ["lists", "pairs"])
+def test_ids_of_lines_may_be_words_where_the_form_is_told(tmp_path: Path, form: str) -> None:
+    lists = "ü 東京 b c\nv 東京 b c\n"
+    pairs = "".join(f"{u} {i}\n" for u in "üv" for i in ("東京", "b", "c"))
+    path = put(tmp_path, lists if form == "lists" else pairs, "x.txt")
+    assert histories(path, format=form) == {u: ["東京", "b", "c"] for u in "vü"}
+    assert "--format lists or pairs" in refused(put(tmp_path / "other", "a b c\n", "w.txt"))
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "options"),
+    [
+        ("u::a::5::1\nu::b::5::2\nu::c::5::3\nv::a::5::1\nv::b::5::2\nv::c::5::3\n", "x.dat",
+         {"user": 0, "item": 1, "time": 3}),
+        (DAY, "x.csv", NUMBERED),
+        (TABLE + DAY, "x.csv", NUMBERED),  # a header is seen, whatever names the columns
+        (DAY.replace(",", "<->"), "x.dat", {"separator": "<->", **NUMBERED}),
+        (DAY.replace(",", "¦"), "x.dat", {"separator": "¦", **NUMBERED}),
+        ("\ufeff" + (TABLE + DAY).replace("\n", "\r\n"), "x.csv", {}),
+        ("user_id\ttimestamp\titem_id\nu\t3\tc\nu\t1\ta\nu\t2\tb\nv\t1\ta\nv\t2\tb\nv\t3\tc\n",
+         "g.txt", {}),
+        ("u,c,a\nu,a,b\nu,b,c\nv,a,a\nv,b,b\nv,c,c\n", "x.csv",
+         {"user": 0, "item": 2, "time": None}),
+        ("".join(f"{{'user_id': '{r[0]}', 'item_id': \"{r[2]}\", 'timestamp': {r[4]}}}\n"
+                 for r in DAY.splitlines()), "x.json", {}),
+    ],
+)  # fmt: skip
+def test_a_file_is_read_as_it_is_told_or_looks(
+    tmp_path: Path, content: str, name: str, options: dict[str, Any]
+) -> None:
+    assert histories(put(tmp_path, content, name), **options) == BOTH
+
+
+@pytest.mark.parametrize("packing", PACKED)
+def test_a_packed_file_is_read_as_it_is_and_refused_where_it_is_cut(
+    tmp_path: Path, packing: str
+) -> None:
+    packed = PACKED[packing]((TABLE + DAY).encode())
+    assert histories(put(tmp_path, packed, f"x.csv.{packing}")) == BOTH
+    cut = put(tmp_path / "other", packed[: len(packed) - 9], f"cut.csv.{packing}")
+    assert "cut short or damaged" in refused(cut) or "damaged" in refused(cut)
+
+
+def test_a_file_in_an_archive_or_folder_is_found(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
+        archive.writestr("folder/x.csv", TABLE + DAY)
+    assert histories(tmp_path / "x.zip") == BOTH
+    ratings = "userId,movieId,rating,timestamp\n" + "1,2,3,4\n1,3,3,5\n1,4,3,6\n"
+    with zipfile.ZipFile(tmp_path / "ml-25m.zip", "w") as archive:
+        archive.writestr("ml-25m/ratings.csv", ratings)
+        archive.writestr("ml-25m/movies.csv", "movieId,title\n2,Heat\n")
+    convert("ml-25m", tmp_path / "ml-25m.zip", tmp_path / "zipped")
+    assert load(locate("ml-25m", tmp_path / "zipped")).titles == {"2": "Heat"}
+    (tmp_path / "raw" / "ml-25m").mkdir(parents=True)
+    put(tmp_path / "raw" / "ml-25m", ratings, "ratings.csv")
+    convert("ml-25m", tmp_path / "raw", tmp_path / "foldered")
+    assert locate("ml-25m", tmp_path / "foldered").interactions == 3
+
+
+@pytest.mark.parametrize(
+    ("times", "options", "expected", "said"),
+    [
+        (("978300760", "978300761", "978300762"), {}, "978300760", "seconds since 1970"),
+        (("978300760123", "978300761000", "978300762000"), {}, "978300760.123", "milliseconds"),
+        (("978300760000000", "978300761000000", "978300762000000"), {}, "978300760", "microsec"),
+        (("1", "2", "3"), {}, "1", "numbers, kept as they are"),
+        (("1", "2", "3"), {"time_format": "ms"}, "0.001", "milliseconds"),
+        (("2000-12-31T22:12:40Z", "2001-01-01", "2001-01-02 10:00"), {}, "978300760", "ISO dates"),
+        (("31/12/2000", "01/01/2001", "02/01/2001"), {"time_format": "%d/%m/%Y"}, "978220800",
+         "dates in the form %d/%m/%Y"),
+    ],
+)  # fmt: skip
+def test_a_look_decides_what_times_are_and_the_command_says_it(
+    tmp_path: Path, times: tuple[str, ...], options: dict[str, Any], expected: str, said: str
+) -> None:
+    rows = "".join(f"u,{item},{time}\n" for item, time in zip("abc", times, strict=True))
+    lines = told(put(tmp_path, TABLE + rows), **options)
+    assert any(line.startswith("times: ") and said in line for line in lines)
+    written = (tmp_path / "data" / "mine" / "mine.inter").read_text().splitlines()
+    assert written[1].split("\t")[2] == expected
+
+
+def test_filters_are_told_step_by_step(tmp_path: Path) -> None:
+    rows = "".join(f"u,{i},{i},{'view' if i % 2 else 'buy'},{i}\n" for i in range(1, 12))
+    path = put(tmp_path, "user_id,item_id,timestamp,event,stars\n" + rows)
+    lines = told(path, keep={"event": ["view"]}, min={"stars": 4})
+    assert "event is view: 1 users, 6 items, 6 interactions left" in lines
+    assert "stars >= 4: 1 users, 4 items, 4 interactions left" in lines
+    other = put(tmp_path / "other", path.read_text(), "filters.csv")
+    assert "the column holds 'buy', 'view'" in refused(other, keep={"event": ["click"]})
+    assert "line 2: the event 'view' is not a number" in refused(other, min={"event": 1})
+
+
+@pytest.mark.parametrize(
+    ("rule", "kept"),
+    [
+        ("keep", ["a", "b", "a", "a", "c", "c"]),
+        ("exact", ["a", "b", "a", "c"]),
+        ("first", ["a", "b", "c"]),
+        ("last", ["b", "a", "c"]),
+    ],
+)
+def test_duplicates_are_counted_and_left_out_as_asked(
+    tmp_path: Path, rule: str, kept: list[str]
+) -> None:
+    path = put(tmp_path, TABLE + "u,a,1\nu,b,2\nu,a,3\nu,a,3\nu,c,4\nu,c,4\n")
+    assert histories(path, duplicates=rule) == {"u": kept}
+    counted = "duplicates: 3 interactions with an item that the user had before, 2 of them at the"
+    assert any(line.startswith(counted) for line in told(path, duplicates=rule))
+
+
+def test_users_and_items_have_cores_of_their_own(tmp_path: Path) -> None:
+    rows = "u,a,1\nu,b,2\nu,c,3\nv,a,1\nv,b,2\nv,a,3\nw,c,1\n"
+    lines = told(put(tmp_path, TABLE + rows), user_core=2)
+    assert "2-core of users, round 1: 2 users, 3 items, 6 interactions left" in lines
+    dense = put(tmp_path, TABLE + DAY, "dense.csv")
+    lines = convert("dense", dense, tmp_path / "data", {"user_core": 3, "item_core": 2})
+    assert "core of 3 for users and 2 for items: nothing to remove" in lines
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "message"),
+    [
+        (TABLE + DAY, {"user": "usr"}, "no column 'usr' for the user (did you mean 'user_id'?)"),
+        (TABLE + DAY, {"user": 7}, "no column '7' for the user"),
+        (DAY, {"user": 0, "item": 1, "time": 9}, "has no header, and columns 0 to 2"),
+        (TABLE + DAY, {"separator": "::"}, "line 1: the separator '::' does not occur in"),
+        (TABLE + "u,a,1\nu,b,soon\n", {}, "line 3: 'soon' is not a number like the times above"),
+        (TABLE + "u,a,soon\n", {}, "line 2: 'soon' is neither a number nor an ISO date"),
+        (TABLE + "u,a,1\n", {"time_format": "iso"}, "line 2: '1' is not an ISO date"),
+        (TABLE + "u,a,978300760\nu,b,978300760000\n", {},
+         "line 3: '978300760000' seems to be in milliseconds since 1970, the times above it in"),
+        (TABLE + "u,a,2001-01-01\nu,b,978300760\n", {}, "line 3: '978300760' is not an ISO date"),
+        (TABLE + DAY, {"k_core": 5}, "the 5-core leaves nothing (round 1: 0 users"),
+        (TABLE + DAY, {"k_core": 0}, "user_core must be a whole number of at least 1"),
+        (TABLE + DAY, {"format": "xml"}, "format must be one of auto, csv"),
+        (TABLE + DAY, {"time_format": "days"}, "time_format must be one of"),
+        (TABLE + DAY, {"format": "jsonl"}, "line 1: 'user_id,item_id,timestamp' is not an object"),
+        (TABLE + DAY, {"format": "parquet"}, "parquet"),
+        ("1::1193::5::978300760\n", {}, "its header has: '1', '1193', '5'"),
+        ("userId,movieId,rating,timestamp\n1,2,3,4\n", {}, "ml-25m"),
+        ("A1,B1,5.0,1369699200\n", {}, "by number from 0 where no line names them"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_one_line_that_says_where_and_what_would_be_right(
+    tmp_path: Path, content: str, options: dict[str, Any], message: str
+) -> None:
+    assert message in refused(put(tmp_path, content), **options)
+
+
+def test_a_table_without_a_header_says_how_to_name_its_columns(tmp_path: Path) -> None:
+    line = refused(put(tmp_path, "1::1193::5::978300760\n", "x.txt"))
+    assert "4 fields separated by '::' (0 '1', 1 '1193', 2 '5', 3 '978300760')" in line
+    assert "--user-column 0 --item-column 1 --time-column 3" in line
+
+
+def test_a_missing_raw_file_names_the_file_and_its_page(tmp_path: Path) -> None:
+    for path in (tmp_path / "gone.csv", tmp_path):
+        with pytest.raises(UsageError, match=r"ratings.csv, see https://grouplens.org") as error:
+            convert("ml-25m", path, tmp_path / "data")
+        assert len(str(error.value).splitlines()) == 1
+
+
+def test_a_known_recipe_reads_another_name(tmp_path: Path) -> None:
+    path = put(tmp_path, "1::2::5::1\n1::3::5::2\n1::4::5::3\n", "sample.dat")
+    convert("sample", path, tmp_path / "data", {}, "ml-1m")
+    spec = locate("sample", tmp_path / "data")
+    assert (spec.interactions, spec.examples) == (3, "prefixes")
+    with pytest.raises(UsageError, match="unknown"):
+        convert("sample", path, tmp_path / "data", {}, "ml-2m")
+
+
+def test_the_three_files_of_a_split_stay_three(tmp_path: Path) -> None:
+    for part, rows in {"train": "1,a,5,1\n1,b,5,2\n2,b,5,1\n", "valid": "1,c,5,3\n2,a,5,2\n",
+                       "test": "1,d,5,4000\n2,c,5,3000\n"}.items():  # fmt: skip
+        put(tmp_path, "user_id,parent_asin,rating,timestamp\n" + rows, f"Toys.{part}.csv")
+    lines = convert("amazon-2023-Toys", tmp_path / "Toys.train.csv", tmp_path / "data")
+    assert any("together: 2 users, 4 items, 7 interactions" in line for line in lines)
+    folder = tmp_path / "data" / "amazon-2023-Toys"
+    valid = (folder / "amazon-2023-Toys.valid.inter").read_text().splitlines()
+    assert valid[1:] == ["1\tc\t0.003", "2\ta\t0.002"]
+    spec = locate("amazon-2023-Toys", tmp_path / "data")
+    assert (spec.path.name, spec.defaults["split.kind"]) == (
+        "amazon-2023-Toys.train.inter",
+        "files",
+    )
+    with pytest.raises(UsageError, match="its own split, which k_core would change"):
+        convert("amazon-2023-Toys", tmp_path / "Toys.train.csv", tmp_path / "x", {"k_core": 5})
+    (tmp_path / "Toys.valid.csv").unlink()
+    with pytest.raises(UsageError, match=r"Toys.valid.csv is not beside it"):
+        convert("amazon-2023-Toys", tmp_path / "Toys.train.csv", tmp_path / "x")
+
+
+def test_rows_of_a_list_and_the_item_after_it_are_histories(tmp_path: Path) -> None:
+    rows = "1\ta\tb\n1\ta b\tc\n2\tb\ta\n2\tb a\tc\n"
+    header = "session_id:token\titem_id_list:token_seq\titem_id:token\n"
+    assert histories(put(tmp_path, header + rows, "x.inter")) == {
+        "1": ["a", "b", "c"],
+        "2": ["b", "a", "c"],
+    }
+
+
+def test_the_command_takes_every_option(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = "".join(f"{u};{i};0{i}/01/2001;view;{i}\n" for u in "uv" for i in range(1, 7))
+    path = put(tmp_path, "who;what;when;event;stars\n" + rows + "NA;9;01/01/2001;view;5\n")
+    command = [
+        "data", "mine", "--source", str(path), "--data-dir", str(tmp_path / "data"),
+        "--format", "csv", "--separator", ";", "--header", "yes", "--quotes", "no",
+        "--user-column", "who", "--item-column", "1", "--time-column", "when",
+        "--time-format", "%d/%m/%Y", "--keep", "event=view,buy", "--min", "stars=2",
+        "--drop-missing", "--duplicates", "first", "--user-core", "3", "--item-core", "2",
+    ]  # fmt: skip
+    assert main(command) == 0
+    assert "kept: 2 users, 5 items, 10 interactions" in capsys.readouterr().out
+    assert main([*command[:6], "--min", "stars"]) == 2
+    assert "COLUMN=VALUE" in capsys.readouterr().err
+    assert main(["data", "--list"]) == 0
+    assert "https://grouplens.org/datasets/movielens/1m/" in capsys.readouterr().out
