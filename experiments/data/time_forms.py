@@ -69,7 +69,10 @@ class TimeParser:
         """Seconds since 1970, whole ones as integers; numbers in no unit as they are."""
         if self.second == 1:
             return times
-        return times // self.second if (times % self.second == 0).all() else times / self.second
+        if times.dtype.kind == "f":
+            return times / self.second
+        whole, rest = np.divmod(times, self.second)
+        return whole + rest / self.second if rest.any() else whole
 
     def _check_unit(self, column: pd.Series[Any], times: TimeArray) -> None:
         """Errors: UsageError for a number that must be in another unit than those before it."""

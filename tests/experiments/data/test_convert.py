@@ -202,7 +202,7 @@ rows = st.lists(st.tuples(tokens, tokens, times), min_size=3, max_size=12)
 
 
 @given(rows=rows, one_user=st.booleans())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_what_is_written_is_read_back_identically(tmp_path_factory, rows, one_user):
     folder = tmp_path_factory.mktemp("round")
     lines = [f"{'u' if one_user else user}\t{item}\t{time!r}\n" for user, item, time in rows]
