@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Literal
 
 Target = Literal["last", "first", "random", "all", "successive"]
 """Which of a user's held-out interactions are targets, and what is read before each."""
@@ -75,3 +76,19 @@ SPLITS: dict[str, type[SplitConfig]] = {
     "temporal": Temporal,
     "files": Files,
 }
+
+
+def split_words(tree: Mapping[str, Any] | None) -> str:
+    """A split in words, from the plain values of a configuration; "" for leave-one-out.
+
+    ({"kind": "temporal", "target": "last", "quantile": 0.8}) -> "temporal, last, quantile=0.8":
+    splits of one kind differ where their words do.
+    """
+    values = dict(tree or {})
+    kind = values.pop("kind", "leave_one_out")
+    if kind not in SPLITS or kind == "leave_one_out":
+        return "" if kind == "leave_one_out" else str(kind)
+    usual = {entry.name: entry.default for entry in fields(SPLITS[kind])}
+    target = values.pop("target", usual.get("target"))
+    others = [f"{key}={value}" for key, value in values.items() if value != usual.get(key)]
+    return ", ".join([str(kind), str(target), *others])

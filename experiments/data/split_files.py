@@ -23,12 +23,16 @@ Sequence = tuple[list[str], list[int]]  # items and their parts
 
 
 def split_files(path: Path) -> dict[str, Path]:
-    """The three files of the data set that has this one.
+    """The three files of the data set that has this one: next to it, or in the folder NAME there.
 
     Errors: UsageError that names the ones that are missing.
     """
     name = path.name.removesuffix(".train.inter") if is_part(path) else path.stem
-    files = {part: path.with_name(f"{name}.{part}.inter") for part in PARTS}
+    places = [
+        {part: folder / f"{name}.{part}.inter" for part in PARTS}
+        for folder in (path.parent, path.parent / name)
+    ]
+    files = next((files for files in places if os.path.isfile(files["train"])), places[0])
     if missing := [file.name for file in files.values() if not os.path.isfile(file)]:
         raise UsageError(
             f"split.kind: files needs {', '.join(file.name for file in files.values())} in "

@@ -11,8 +11,8 @@ import numpy as np
 
 from experiments.errors import one_line
 from experiments.metric_names import RULES, SCORE0, VALID_NDCG10, flat
-from experiments.record.hits import encode_hits
-from experiments.record.line import COPIED, Values
+from experiments.record.hits import encode_counts, encode_hits
+from experiments.record.line import COPIED, OWNERS, Values
 
 if TYPE_CHECKING:
     from experiments.storage.run_folder import RunFolder
@@ -31,8 +31,8 @@ def finished_line(folder: RunFolder, about: Mapping[str, Any]) -> Values:
     history = folder.read_history()
     line = {**about, "status": "finished"}
     line |= {key: result[key] for key in COPIED if key in result}
-    for group in ("versions", "seconds", "targets_seen"):
-        line |= {f"{group}/{name}": value for name, value in result[group].items()}
+    for group in ("versions", "seconds", "targets_seen", "targets"):
+        line |= {f"{group}/{name}": value for name, value in result.get(group, {}).items()}
     for split, rules in result["metrics"].items():
         line |= flat(split, rules)
     line |= best_of(history, result["best_epoch"]) | curve(history)
@@ -112,10 +112,15 @@ def curve(history: list[Values]) -> Values:
 
 
 def hits(folder: RunFolder) -> Values:
-    """hits/excluded, hits/ranked and, where it was asked for, hits/score0, from ranks.npz."""
+    """hits/excluded, hits/ranked and, where it was asked for, hits/score0, from ranks.npz; and
+    whose they are, where a user has several."""
     with np.load(folder.ranks, allow_pickle=False) as ranks:
         rules = [rule for rule in (*RULES, SCORE0) if rule in ranks]
-        return {f"hits/{rule}": encode_hits(ranks[rule]) for rule in rules}
+        users = ranks["user_ids"]
+        begin = np.flatnonzero(np.append(True, users[1:] != users[:-1]))  # of each user's ranks
+        counts = np.diff(begin, append=len(users))
+        several = {OWNERS: encode_counts(counts)} if counts.max(initial=1) > 1 else {}
+        return {f"hits/{rule}": encode_hits(ranks[rule]) for rule in rules} | several
 
 
 def settings(folder: RunFolder) -> Values:

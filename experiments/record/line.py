@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, TypeGuard
 
 from experiments.aliases import current
+from experiments.data.split import split_words
 from experiments.errors import UsageError
 from experiments.metric_names import SELECTION, TEST_NDCG10, VALID_NDCG10
 from experiments.storage.yaml_file import as_text, plain
@@ -21,12 +22,14 @@ STATUSES = ("finished", "pruned", "failed")
 COPIED = (
     "dataset", "data_sha256", "features_sha256", "model", "seed", "config_sha256", "commit",
     "dirty", "device", "best_epoch", "epochs", "parameters", "targets_per_second", "peak_rss_mb",
-    "users", "processes",
+    "users", "processes", "split",
 )  # fmt: skip
 """Fields that a line has from the run's result.json, under the same names."""
 MEASURED = ("valid/", "test/")
 SECONDS = "seconds/train"
 HITS = "hits/excluded"
+OWNERS = "hits/users"
+"""How many of the ranks in the line are each user's; not there where it is one of each."""
 GROUPED = ("from", "to", "users", f"excluded/{SELECTION}")
 LARGEST = 1e39  # beyond any number of 32 bits; its square is still finite
 UNLEARNT = ("popularity", "repeat-last")
@@ -50,6 +53,20 @@ class Line:
     def tested(self) -> bool:
         """Has it looked at the test split?  Trials of a search have not."""
         return self.status == "finished" and TEST_NDCG10 in self.values
+
+    @property
+    def place(self) -> str:
+        """The data set, and how it was split where that is not leave-one-out.
+
+        Trials of different places are not compared: "beauty", "beauty (temporal, last)".
+        """
+        words = split_words((self.values.get("config") or {}).get("split"))
+        return f"{self.dataset} ({words})" if words else self.dataset
+
+    @property
+    def targets(self) -> int:
+        """Test targets: one a user unless the split has several."""
+        return int(self.values.get("targets/test", self.values["users"]))
 
     @property
     def command(self) -> str:
@@ -157,7 +174,9 @@ def are_names(value: Any) -> bool:
 
 EXPECTED: dict[str, tuple[Callable[[Any], bool], str]] = {
     **dict.fromkeys(("question", "model", "device", "commit", "error"), (is_text, "a text")),
-    **dict.fromkeys(("axes", "config", "features_sha256"), (are_names, "names and values")),
+    **dict.fromkeys(
+        ("axes", "config", "features_sha256", "split"), (are_names, "names and values")
+    ),
     "baseline": (lambda value: value is None or is_text(value), "a text or null"),
     **dict.fromkeys(("users", "epochs"), (is_number, "a finite number")),
 }

@@ -59,7 +59,10 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Table:
-    """One study on one data set.  comparisons: by variant, where the baseline has the seed."""
+    """One study on one data set under one split.
+
+    comparisons: by variant, where the baseline has the seed.
+    """
 
     study: str
     question: str
@@ -87,18 +90,18 @@ class Table:
 
 
 def tables(lines: list[Line]) -> list[Table]:
-    """A table for each data set of a study's lines, by name."""
-    names = sorted({line.dataset for line in lines}, key=natural)
-    return [table([line for line in lines if line.dataset == name]) for name in names]
+    """A table for each data set of a study's lines, and for each split of it, by name."""
+    names = sorted({line.place for line in lines}, key=natural)
+    return [table([line for line in lines if line.place == name]) for name in names]
 
 
 def table(lines: list[Line]) -> Table:
-    """lines: of one study and data set, one or more."""
+    """lines: of one study, data set and split, one or more."""
     variants = groups(lines)
     return Table(
         study=lines[0].study,
         question=str(lines[0].values.get("question") or ""),
-        dataset=lines[0].dataset,
+        dataset=lines[0].place,
         groups=tuple(variants),
         comparisons=compare(variants),
         searched=tuple(line for line in lines if line.status == "finished" and not line.tested),

@@ -46,7 +46,7 @@ METHOD = (
 def notes(table: Table) -> list[str]:
     """Sentences that hold for this table: what its comparisons can and cannot show."""
     lines = [line for group in table.groups for line in group.lines]
-    return [*detectable(table), *untested(table), *seen(lines)]
+    return [*split_of(lines), *detectable(table), *untested(table), *seen(lines)]
 
 
 def origin_notes(table: Table) -> list[str]:
@@ -100,14 +100,25 @@ def untested(table: Table) -> list[str]:
     return said
 
 
+def split_of(lines: list[Line]) -> list[str]:
+    """What a split other than leave-one-out holds out."""
+    counts = lines[0].values.get("split") if lines else None
+    if not counts or "test_targets" not in counts:
+        return []
+    return [
+        f"Test: {counts['test_targets']:,} targets of {counts['test_users']:,} users; training: "
+        f"{counts['train_interactions']:,} interactions of {counts['train_users']:,} users; "
+        f"{counts['unknown_interactions']:,} held-out interactions are with items that it lacks."
+    ]
+
+
 def seen(lines: list[Line]) -> list[str]:
     repeats = lines[0].number("targets_seen/test") if lines else None
     if not repeats:
         return []
-    users = lines[0].number("users") or 0.0
     return [
-        f"{repeats:,.0f} of {users:,.0f} test items were seen before: misses where seen items "
-        "are excluded."
+        f"{repeats:,.0f} of {lines[0].targets:,} test items were seen before: misses where seen "
+        "items are excluded."
     ]
 
 

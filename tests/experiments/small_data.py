@@ -38,6 +38,7 @@ RUN_FILES = [
     "state.pt",
 ]
 FAST = (*SMALL, "--train.learning_rate=0.02")
+LATER = 1000  # in `write_timed`: the last two places of each history come after everything else
 HOSTED = ("--encoder.max_length=8", "--train.batch_size=32", "--track.mode=disabled")
 
 
@@ -81,6 +82,32 @@ def write_text(folder: Path, name: str, users: Users) -> Path:
     path = folder / f"{name}.txt"
     path.write_text("\n".join(lines) + "\n")
     return path
+
+
+def rows_of(users: Users, part: slice, first: int) -> list[str]:
+    """user, item and time of those places of each history, user after user."""
+    return [
+        f"{user}\t{item}\t{first + place}\n"
+        for user, items in enumerate(users, start=1)
+        for place, item in enumerate(items[part])
+    ]
+
+
+def write_inter(path: Path, rows: list[str]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("user_id:token\titem_id:token\ttimestamp:float\n" + "".join(rows))
+
+
+def write_timed(folder: Path, users: Users) -> None:
+    """The last item of each user comes after all others, and the one before it in between."""
+    parts = {"train": slice(None, -2), "valid": slice(-2, -1), "test": slice(-1, None)}
+    rows = {
+        part: rows_of(users, places, number * LATER)
+        for number, (part, places) in enumerate(parts.items())
+    }
+    for part, of_part in rows.items():
+        write_inter(folder / "planted" / f"planted.{part}.inter", of_part)
+    write_inter(folder / "planted.inter", [row for of_part in rows.values() for row in of_part])
 
 
 def train(data: Path, out: Path, *arguments: str, dataset: str = "planted") -> dict[str, Any]:

@@ -12,16 +12,15 @@ from tests.experiments.small_data import (
     ATTRIBUTES,
     ITEMS,
     SMALL,
-    Users,
     planted,
     train,
     write_text,
+    write_timed,
 )
 
 USERS = planted()
 OTHERS = [[*items[:-2], *((item + 6) % ITEMS + 1 for item in items[-2:])] for items in USERS]
 """Other validation and test items.  Every item is in some training history either way."""
-LATER = 1000  # what comes in the last two places comes after everything else
 SPLITS = {
     "time": ("temporal", "--split.quantile=0.8", "--split.validation_quantile=0.8"),
     "users": ("temporal", "--split.quantile=0.7", "--split.validation=users"),
@@ -54,32 +53,6 @@ def test_other_held_out_items_leave_the_same_model(model: str, tmp_path: Path) -
     weights, metrics = of_both(tmp_path, f"--model={model}", *epochs)
     assert weights[0] == weights[1]
     assert metrics[0] != metrics[1]
-
-
-def rows_of(users: Users, part: slice, first: int) -> list[str]:
-    """user, item and time of those places of each history, user after user."""
-    return [
-        f"{user}\t{item}\t{first + place}\n"
-        for user, items in enumerate(users, start=1)
-        for place, item in enumerate(items[part])
-    ]
-
-
-def write_inter(path: Path, rows: list[str]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("user_id:token\titem_id:token\ttimestamp:float\n" + "".join(rows))
-
-
-def write_timed(folder: Path, users: Users) -> None:
-    """The last item of each user comes after all others, and the one before it in between."""
-    parts = {"train": slice(None, -2), "valid": slice(-2, -1), "test": slice(-1, None)}
-    rows = {
-        part: rows_of(users, places, number * LATER)
-        for number, (part, places) in enumerate(parts.items())
-    }
-    for part, of_part in rows.items():
-        write_inter(folder / "planted" / f"planted.{part}.inter", of_part)
-    write_inter(folder / "planted.inter", [row for of_part in rows.values() for row in of_part])
 
 
 @pytest.mark.parametrize("model", ["popularity", "coserec", "duorec", "iclrec", "same-user"])
