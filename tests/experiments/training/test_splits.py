@@ -116,9 +116,13 @@ def test_the_subgroups_count_every_target_once(run: Path) -> None:
 
 def test_recboles_models_are_trained_on_the_training_part_alone(tmp_path: Path) -> None:
     write_timed(tmp_path, planted())
-    fields = [("split.kind", "temporal"), ("split.quantile", 0.8), ("recbole.hidden_size", 8)]
+    fields = [
+        ("split.kind", "temporal"),
+        ("split.quantile", 0.8),
+        ("split.validation_quantile", 0.8),
+    ]
     where = [("model", "recbole:SASRec"), ("dataset", "planted"), ("data_dir", str(tmp_path))]
-    config, spec = resolve(None, [*where, *fields])
+    config, spec = resolve(None, [*where, *fields, ("recbole.hidden_size", 8)])
     histories = load(spec, split=config.split)
     hosted = RecBoleModel.build(config, histories, torch.device("cpu"))
     train_part = train_split(histories)
