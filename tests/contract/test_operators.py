@@ -113,9 +113,12 @@ def test_the_input_is_not_edited(name: str, seqs: Sequences, share: float, seed:
 def test_times_still_never_fall_and_lie_between_the_first_and_the_last(
     name: str, seqs: Sequences, share: float, seed: int
 ) -> None:
+    """A plug-in's operator may leave a history without times instead; ours keep them."""
     seqs = timed(seqs, seed)
     after = build(name, share)(seqs, generator(seed))
-    assert after.times is not None
+    if after.times is None:
+        assert not OPERATORS[name].__module__.startswith("augment.")
+        return
     assert after.times.shape == after.items.shape
     assert after.times.dtype == torch.int64
     assert (after.times[~after.real()] == PADDING).all()

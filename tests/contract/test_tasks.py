@@ -159,6 +159,7 @@ def test_every_view_has_a_row_for_every_history_that_it_is_made_from(
 def test_views_of_timed_histories_are_the_same_and_have_times(
     kind: str, examples: Examples, negatives: str
 ) -> None:
+    """A plug-in's views may be without times instead; ours keep them."""
     fields = {"negatives": negatives} if issubclass(TASKS[kind], ContrastiveTask) else {}
     timed = replace(TRAIN, times=100 + torch.arange(len(TRAIN.items)))
     wanted = []
@@ -171,7 +172,9 @@ def test_views_of_timed_histories_are_the_same_and_have_times(
     for view in histories_among(wanted[0]):
         assert view.sequences.times is None
     for view in histories_among(wanted[1]):
-        assert view.sequences.times is not None
+        if view.sequences.times is None:
+            assert not TASKS[kind].__module__.startswith("models.")
+            continue
         assert torch.equal(view.sequences.times > 0, view.sequences.real())
         rising = view.sequences.times.diff(dim=1) >= 0
         assert rising[view.sequences.real()[:, 1:]].all()
