@@ -92,7 +92,24 @@ def build_choice(hint: Any, value: Any, path: str) -> Any:
     name = fields.pop(tag, next(iter(catalogue)) if hint in DEFAULT_FIRST else None)
     if not isinstance(name, str) or name not in catalogue:
         raise UsageError(f"{path}.{tag}: {unknown(name, catalogue)}")
+    for key in fields:
+        if owners := owners_of(key, name, catalogue):
+            raise UnknownField(
+                f"{path}.{key}",
+                f"{path}.{key}: unknown {key!r} of {tag} {name}; it is a field of "
+                f"{' and '.join(owners)} (--{path}.{tag}={owners[0]})",
+            )
     return build_dataclass(catalogue[name], fields, path)
+
+
+def owners_of(key: str, name: str, catalogue: dict[str, Any]) -> list[str]:
+    """The other kinds that have a field, where this one has it not."""
+    having = [
+        kind
+        for kind, cls in catalogue.items()
+        if key in [field.name for field in dataclasses.fields(cls)]
+    ]
+    return [] if name in having else having
 
 
 def build_dataclass(cls: Any, value: Any, path: str) -> Any:

@@ -132,15 +132,20 @@ def load(spec: DatasetSpec, ties: Ties = "file", split: SplitConfig | None = Non
 
     split = split or LeaveOneOut()
     if isinstance(split, Files):
-        return split_histories(ordered(read_split_files(spec.path), ties), spec.name, split)
+        interactions = ordered(read_split_files(spec.path), ties)
+        if is_part(spec.path):  # declared as what it is
+            check_all(spec, *interactions.counts, file_sha256(spec.path))
+        return split_histories(interactions, spec.name, split)
     if is_part(spec.path):
         raise UsageError(
             f"{spec.path}: is a part of a data set that comes split; leave split.kind at files"
         )
     interactions = ordered(read_interactions(spec.path), ties)
     histories = split_histories(interactions, spec.name, split)
-    unsplit = histories if isinstance(split, LeaveOneOut) else interactions.histories(spec.name)
-    check(unsplit, spec)
+    if isinstance(split, LeaveOneOut):
+        check(histories, spec)
+    elif spec.sha256 or spec.users or spec.items or spec.interactions:
+        check(interactions.histories(spec.name), spec)
     return histories
 
 
@@ -172,12 +177,13 @@ def spec_of(name: str, path: Path, declaration: Declaration) -> DatasetSpec:
 
 def check(histories: Histories, spec: DatasetSpec) -> None:
     """Errors: UsageError when counts or sha256 differ from those of the spec."""
-    counted = {
-        "users": histories.num_users,
-        "items": histories.num_items,
-        "interactions": len(histories.items),
-        "sha256": histories.sha256,
-    }
+    users, items = histories.num_users, histories.num_items
+    check_all(spec, users, items, len(histories.items), histories.sha256)
+
+
+def check_all(spec: DatasetSpec, users: int, items: int, interactions: int, sha256: str) -> None:
+    """The same of numbers and a hash."""
+    counted = {"users": users, "items": items, "interactions": interactions, "sha256": sha256}
     expected = {
         "users": spec.users,
         "items": spec.items,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from experiments.config.resolve import resolve
 from experiments.data.catalogue import load, locate
 from experiments.data.held_out import (
     Read,
@@ -306,3 +308,21 @@ def test_a_list_that_continues_nothing_is_refused(tmp_path: Path) -> None:
     folder = lists(tmp_path, train="1>a>b  1>cc>b", valid="1>ab>b", test="1>ab>c")
     with pytest.raises(UsageError, match=r"user '1': the item_id_list 'c c'"):
         load(locate("tiny", folder), split=Files())
+
+
+@pytest.mark.parametrize(("field", "value"), [("users", 4), ("sha256", "0" * 64)])
+def test_files_that_are_not_the_declared_ones_are_refused(
+    field: str, value: object, tmp_path: Path
+) -> None:
+    three(tmp_path, "u1:a1 b2  u2:c1 b2", "u1:c3 a4", "u2:a9")
+    spec = locate("tiny", tmp_path)
+    assert load(spec, split=Files()).num_users == 2
+    with pytest.raises(UsageError, match=f"is not the tiny that is declared: expected {field} "):
+        load(replace(spec, **{field: value}), split=Files())  # type: ignore[arg-type]
+
+
+def test_a_field_of_another_split_says_whose_it_is(tmp_path: Path) -> None:
+    write(tmp_path / "tiny.inter", TIMED)
+    where = [("dataset", "tiny"), ("data_dir", str(tmp_path)), ("model", "sasrec")]
+    with pytest.raises(UsageError, match=r"unknown 'quantile' of kind leave_one_out; .* temporal"):
+        resolve(None, [*where, ("split.quantile", 0.8)])
