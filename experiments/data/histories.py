@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,3 +51,12 @@ class Histories:
     def lengths(self) -> IntArray:
         """[U] interactions of each user."""
         return np.diff(self.offsets)
+
+    @cached_property
+    def first_occurrences(self) -> NDArray[np.bool_]:
+        """[N] whether it is the first interaction of its user with its item."""
+        users = np.repeat(np.arange(self.num_users), self.lengths)
+        pairs = users * (self.num_items + 1) + self.items
+        first = np.zeros(len(pairs), dtype=np.bool_)
+        first[np.unique(pairs, return_index=True)[1]] = True
+        return first

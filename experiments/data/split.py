@@ -78,13 +78,13 @@ SPLITS: dict[str, type[SplitConfig]] = {
 }
 
 
-def split_words(tree: Mapping[str, Any] | None) -> str:
-    """A split in words, from the plain values of a configuration; "" for leave-one-out.
+def split_words(tree: Mapping[str, Any] | str | None) -> str:
+    """A split in words, from its plain values or bare kind; "" for leave-one-out.
 
     ({"kind": "temporal", "target": "last", "quantile": 0.8}) -> "temporal, last, quantile=0.8":
     splits of one kind differ where their words do.
     """
-    values = dict(tree or {})
+    values: dict[str, Any] = {"kind": tree} if isinstance(tree, str) else dict(tree or {})
     kind = values.pop("kind", "leave_one_out")
     if kind not in SPLITS or kind == "leave_one_out":
         return "" if kind == "leave_one_out" else str(kind)

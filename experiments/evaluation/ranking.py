@@ -272,10 +272,7 @@ class SeenItems:
 
 
 def seen_items(histories: Histories) -> SeenItems:
-    """Found by one sort of all interactions by user and item."""
-    user = np.repeat(np.arange(histories.num_users), histories.lengths)
-    pair = user * (histories.num_items + 1) + histories.items
-    first = np.zeros(len(pair), dtype=np.bool_)
-    first[np.unique(pair, return_index=True)[1]] = True
+    """Of all users, for any split."""
+    first = histories.first_occurrences
     before = np.concatenate([[0], np.cumsum(first)])
     return SeenItems(histories.items[first], before, histories.offsets[:-1])

@@ -60,7 +60,9 @@ class Line:
 
         Trials of different places are not compared: "beauty", "beauty (temporal, last)".
         """
-        words = split_words((self.values.get("config") or {}).get("split"))
+        told = {**self.axes, **(self.values.get("config") or {})}  # a failure has no config
+        own = {key[6:]: value for key, value in told.items() if key.startswith("split.")}
+        words = split_words(told.get("split", own))
         return f"{self.dataset} ({words})" if words else self.dataset
 
     @property

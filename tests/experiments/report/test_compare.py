@@ -11,14 +11,15 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from experiments.data.split import split_words
 from experiments.errors import UsageError
 from experiments.metric_names import TEST_NDCG10
-from experiments.record.hits import encode_hits
+from experiments.record.hits import encode_counts, encode_hits
 from experiments.record.line import UNLEARNT, Line, parse
 from experiments.record.results_file import read_lines, study_files
 from experiments.report.compare import Table, tables
 from experiments.report.notes import notes, origin_notes
-from experiments.report.pairs import same_loss
+from experiments.report.pairs import ndcg, same_loss
 from models.baselines import BASELINES
 from tests.experiments.report.made_record import Values, finished, made_study, write_record
 
@@ -283,3 +284,59 @@ def test_a_study_is_a_file_whose_lines_name_one(tmp_path: Path) -> None:
     write_record(tmp_path / "planted.jsonl", [{"world": "noisy", "task": "sasrec"}])
     (tmp_path / "empty.jsonl").write_text("")
     assert list(study_files(tmp_path)) == ["temperature", "quick/temperature"]
+
+
+TEMPORAL = {"kind": "temporal", "target": "last"}
+
+
+def test_splits_have_a_table_each_and_no_trial_is_compared_across_them() -> None:
+    """A trial that failed has no configuration: its axes say the split."""
+    record = made_study(("beauty",))
+    for line in made_study(("beauty",)):
+        line |= {"trial": f"t-{line['trial']}", "axes": {**line["axes"], "split": TEMPORAL}}
+        if "config" in line:
+            line["config"] = {**line["config"], "split": {**TEMPORAL, "quantile": 0.9}}
+        record.append(line)
+    found = tables(lines_of(record))
+    assert [table.dataset for table in found] == ["beauty", "beauty (temporal, last)"]
+    for table in found:
+        assert [len(group.lines) for group in table.groups] == [3] * 5
+        assert (len(table.failed), len(table.pruned)) == (1, 1)
+        assert table.comparisons[BETTER].significant
+
+
+@pytest.mark.parametrize(
+    ("split", "words"),
+    [
+        (None, ""),
+        ({"kind": "leave_one_out"}, ""),
+        ("temporal", "temporal, last"),
+        ({"kind": "temporal", "target": "all"}, "temporal, all"),
+        ({"kind": "temporal", "quantile": 0.8}, "temporal, last, quantile=0.8"),
+        ({"kind": "files", "target": "successive"}, "files, successive"),
+        ({"kind": "a plug-in's"}, "a plug-in's"),
+    ],
+)
+def test_what_a_split_is_called(split: Any, words: str) -> None:
+    assert split_words(split) == words
+
+
+def test_users_with_several_targets_are_resampled_whole() -> None:
+    """The mean over users is the mean over targets; a user's targets stand together."""
+    ranks = np.array([1.0, 3.0, 1000.0, 1.0, 1.0, 7.0])
+    counts = np.array([3, 1, 2])
+    line = finished("beauty", "sasrec", 0, ranks)
+    line |= {"users": 3, "targets/test": 6, "hits/users": encode_counts(counts)}
+    gains = ndcg(*lines_of([line]), {})
+    of_target = np.where(ranks <= 10, 1 / np.log2(1 + ranks), 0)
+    assert gains.tolist() == pytest.approx(
+        [of_target[:3].sum() / 2, of_target[3] / 2, of_target[4:].sum() / 2]
+    )
+    assert gains.mean() == pytest.approx(line[TEST_NDCG10])
+
+
+@pytest.mark.parametrize("owners", [encode_counts(np.array([3, 1])), "no counts"])
+def test_owners_that_do_not_fit_the_ranks_are_refused(owners: str) -> None:
+    line = finished("beauty", "sasrec", 0, np.ones(6)) | {"users": 2, "hits/users": owners}
+    with pytest.raises(UsageError, match="cannot be read"):
+        ndcg(*lines_of([{**line, "targets/test": 6}]), {})
