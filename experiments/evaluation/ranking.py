@@ -27,6 +27,7 @@ from experiments.evaluation.scores import (
     score_blocks,
     vector_blocks,
 )
+from experiments.evaluation.seen_items import seen_items
 from experiments.evaluation.top_items import top_items
 from experiments.metric_names import CUTOFFS, RULES, SCORE0, SELECTION_CUTOFF
 from models.shard import ALONE, Shard
@@ -240,39 +241,3 @@ def evaluation_batch(
     if rows.target is None:
         return histories, items[start + length]
     return histories, items[torch.from_numpy(rows.target[index]).to(device)]
-
-
-@dataclass(frozen=True)
-class SeenItems:
-    """Where an item occurs for the first time in a user's history, in order, user after user.
-
-    What was seen before a target are the first occurrences from the user's beginning up to it.
-    """
-
-    items: IntArray  # [F] item numbers of first occurrences
-    before: IntArray  # [N + 1] how many first occurrences lie before each interaction
-    begin: IntArray  # [U] where each user's history begins
-
-    def of(self, rows: Rows, index: IntArray, device: torch.device) -> Pairs:
-        """What the user of each row saw before its target, not only the last max_length items."""
-        ends = rows.start[index] + rows.length[index]
-        return self.until(rows.user[index], ends, device)
-
-    def until(self, users: IntArray, ends: IntArray, device: torch.device) -> Pairs:
-        """[P] pairs (row of the batch, column of the scores without padding), each once.
-
-        users: [B] whose histories; ends: [B] the interaction before which each is looked at.
-        """
-        begin = self.before[self.begin[users]]
-        counts = self.before[ends] - begin
-        row = np.repeat(np.arange(len(users)), counts)
-        first = np.cumsum(counts) - counts
-        item = self.items[np.arange(len(row)) - first[row] + begin[row]] - 1
-        return Pairs(torch.from_numpy(row).to(device), torch.from_numpy(item).to(device))
-
-
-def seen_items(histories: Histories) -> SeenItems:
-    """Of all users, for any split."""
-    first = histories.first_occurrences
-    before = np.concatenate([[0], np.cumsum(first)])
-    return SeenItems(histories.items[first], before, histories.offsets[:-1])
