@@ -178,6 +178,22 @@ def recommend(arguments: argparse.Namespace) -> None:
         print(json.dumps([vars(item) for item in items]))
 
 
+def compare(arguments: argparse.Namespace) -> None:
+    """Fields, metrics and differences by user of several runs."""
+    from experiments.runs import compare as comparing
+    from experiments.runs.comparison_plot import check_plot_name, draw_comparison
+
+    if arguments.to is not None:
+        check_plot_name(arguments.to)
+    runs = comparing.opened(arguments.runs)
+    print("\n".join(comparing.as_lines(runs)))
+    if arguments.to is not None:
+        draw_comparison(runs, arguments.to)
+        print(f"-> {arguments.to}")
+    if arguments.json:
+        print(json.dumps(comparing.as_json(runs)))
+
+
 def export(arguments: argparse.Namespace) -> None:
     """Embeddings of items, or states of users, with their ids."""
     from experiments.evaluation.export import check_name

@@ -65,6 +65,7 @@ def parser() -> Parser:
     add_inspect(commands)
     add_explain(commands)
     add_list(commands)
+    add_compare(commands)
     top.commands = commands.choices
     return top
 
@@ -232,6 +233,14 @@ def add_list(commands: Any) -> None:
     made = add(commands, "list", run.show_list, about)
     made.add_argument("--fields", action="store_true", dest="all_fields", help="all fields instead")
     add_plugin(made)
+
+
+def add_compare(commands: Any) -> None:
+    about = "trained runs beside each other: fields, metrics, paired bootstrap over users"
+    made = add(commands, "compare", run.compare, about)
+    made.add_argument("runs", type=path, nargs="+", metavar="RUN_DIR", help="the first: the base")
+    made.add_argument("--to", type=path, metavar="FILE.svg", help="also draw them (svg, png, pdf)")
+    add_json(made)
 
 
 def add_moved(made: Parser) -> None:

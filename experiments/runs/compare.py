@@ -1,0 +1,208 @@
+"""Trained runs beside each other: how they differ in fields, in metrics, and user by user."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from experiments.aliases import current_tree, without_added
+from experiments.errors import UsageError
+from experiments.metric_names import SELECTION
+from experiments.record.hits import FloatArray
+from experiments.report.numbers import number_text, p_text, signed
+from experiments.report.statistics import RESAMPLES, ROUNDING, resampled
+from experiments.storage.run_folder import RunFolder, existing_run
+from experiments.tracking.tracker import flattened
+
+NEVER_SHOWN = ("data_dir", "track")
+ABSENT = "-"
+TASK = re.compile(r"(contrast\.\d+)\.")
+
+
+@dataclass(frozen=True)
+class Difference:
+    """NDCG@10 of one run minus that of the first, over test users; seen items are excluded.
+
+    low, high: the 95 % interval of the mean under resampling of users.  p: two-sided; how often
+    the sum changes its sign.
+    """
+
+    run: str
+    mean: float
+    low: float
+    high: float
+    p: float
+
+
+@dataclass(frozen=True)
+class Compared:
+    """What a run recorded.  name: of its folder; the whole path where two have the same."""
+
+    name: str
+    folder: RunFolder
+
+    @cached_property
+    def fields(self) -> dict[str, Any]:
+        """Dotted fields of its configuration."""
+        tree = without_added(current_tree(self.folder.read_config()))
+        return dict(flattened({k: v for k, v in tree.items() if k not in NEVER_SHOWN}))
+
+    @cached_property
+    def result(self) -> dict[str, Any]:
+        result = self.folder.read_result()
+        if result is None:
+            raise UsageError(f"{self.folder.path}: no result yet; finish the run with --resume")
+        return result
+
+    @cached_property
+    def gains(self) -> pd.Series:
+        """NDCG@10 of each test user, by id: the mean over the user's targets."""
+        if not self.folder.ranks.is_file():
+            raise UsageError(f"{self.folder.path}: has no ranks of test users (evaluate.test)")
+        with np.load(self.folder.ranks, allow_pickle=False) as arrays:
+            users, ranks = arrays["user_ids"], arrays["excluded"]
+        of_target = np.where(ranks <= 10, 1.0 / np.log2(1.0 + ranks), 0.0)
+        return pd.Series(of_target, index=users).groupby(level=0, sort=True).mean()
+
+    def targets(self) -> dict[str, Any]:
+        """What decides whom and what it is evaluated on."""
+        split = {k: v for k, v in self.fields.items() if k.split(".")[0] in ("split", "ties")}
+        return {"data": self.result["data_sha256"], **split}
+
+
+def opened(paths: Sequence[Path]) -> list[Compared]:
+    """Finished runs on the same targets.
+
+    Errors: UsageError for fewer than two, one that is not finished, and others' targets.
+    """
+    if len(paths) < 2:
+        raise UsageError("compare: name at least two runs")
+    names = [path.resolve().name for path in paths]
+    runs = [
+        Compared(name if names.count(name) == 1 else str(path), existing_run(path))
+        for name, path in zip(names, paths, strict=True)
+    ]
+    first = runs[0]
+    for run in runs[1:]:
+        if run.targets() != first.targets():
+            raise UsageError(
+                f"{run.folder.path}: is evaluated on other targets than {first.folder.path} "
+                "(another data set, version of it, split or order of ties)"
+            )
+    return runs
+
+
+def differing_fields(runs: Sequence[Compared]) -> pd.DataFrame:
+    """A row for each field that is not the same in all, a column a run; "-" where there is none.
+
+    A task that some run does not have is one row, with its kind.
+    """
+    tasks = {match[1] for run in runs for name in run.fields if (match := TASK.match(name))}
+    rows: dict[str, list[Any]] = {}
+    for name in dict.fromkeys(name for run in runs for name in run.fields):
+        match = TASK.match(name)
+        task = match[1] if match else None
+        if task and any(f"{task}.task" not in run.fields for run in runs):
+            rows[task] = [run.fields.get(f"{task}.task", ABSENT) for run in runs]
+        elif name != "contrast" or not tasks:
+            rows[name] = [run.fields.get(name, ABSENT) for run in runs]
+    rows = {name: values for name, values in rows.items() if any(v != values[0] for v in values)}
+    return table(rows, runs)
+
+
+def metrics(runs: Sequence[Compared]) -> pd.DataFrame:
+    """A row for each metric that all have, a column a run: of test, or of validation where a run
+    has not looked at test."""
+    split = "test" if all("test" in run.result["metrics"] for run in runs) else "valid"
+    by_run = [run.result["metrics"][split] for run in runs]
+    rows = {
+        f"{split}/{rule}/{name}": [values[rule][name] for values in by_run]
+        for rule in by_run[0]
+        for name in by_run[0][rule]
+        if all(name in values.get(rule, {}) for values in by_run)
+    }
+    for name in ("best_epoch", "parameters"):
+        rows[name] = [run.result[name] for run in runs]
+    rows["seconds"] = [run.result["seconds"]["total"] for run in runs]
+    return table(rows, runs)
+
+
+def table(rows: dict[str, list[Any]], runs: Sequence[Compared]) -> pd.DataFrame:
+    names = [run.name for run in runs]
+    return pd.DataFrame.from_dict(rows, orient="index", columns=names, dtype=object)
+
+
+def differences(runs: Sequence[Compared]) -> list[Difference]:
+    """Each run against the first, user by user, by a paired bootstrap; none without test ranks."""
+    if not all("test" in run.result["metrics"] for run in runs):
+        return []
+    first = runs[0].gains
+    found = []
+    for run in runs[1:]:
+        if not run.gains.index.equals(first.index):
+            raise UsageError(f"{run.folder.path}: its test users are not those of {runs[0].name}")
+        found.append(Difference(run.name, *paired_bootstrap((run.gains - first).to_numpy())))
+    return found
+
+
+def paired_bootstrap(of_user: FloatArray) -> tuple[float, float, float, float]:
+    """Mean, 95 % interval and two-sided p of differences [U], by resampling users."""
+    users, moved = len(of_user), np.flatnonzero(of_user)
+    if not len(moved):
+        return 0.0, 0.0, 0.0, 1.0
+    blocks = resampled(users, len(moved), RESAMPLES, np.random.default_rng(0))
+    sums = np.concatenate([counts @ of_user[moved] for counts in blocks])
+    low, high = np.quantile(sums, [0.025, 0.975]) / users
+    smaller = min(np.count_nonzero(sums <= ROUNDING), np.count_nonzero(sums >= -ROUNDING))
+    p = min(1.0, 2.0 * (1.0 + smaller) / (RESAMPLES + 1.0))
+    return float(of_user.mean()), float(low), float(high), float(p)
+
+
+def as_lines(runs: Sequence[Compared]) -> list[str]:
+    """Fields, metrics and differences, as lines of text."""
+    fields, values = differing_fields(runs), metrics(runs)
+    lines = ["the same fields"]
+    if len(fields):
+        lines = ["fields that differ:", *text_table(fields.map(str))]
+    lines += ["", *text_table(values.map(cell))]
+    tested = differences(runs)
+    if tested:
+        lines += [
+            "",
+            f"{SELECTION.upper()} against {runs[0].name}, by a paired bootstrap over users:",
+        ]
+    for one in tested:
+        interval = f"[{signed(one.low)}, {signed(one.high)}]"
+        lines.append(f"  {one.run}  {signed(one.mean)}  95 % {interval}  p {p_text(one.p)}")
+    if tested:
+        lines.append("this compares trained models; methods need several seeds: `run.py study`")
+    return lines
+
+
+def text_table(frame: pd.DataFrame) -> list[str]:
+    texts: list[str] = frame.to_string().splitlines()
+    return [f"  {line.rstrip()}" for line in texts]
+
+
+def cell(value: Any) -> str:
+    """Metrics with four digits, seconds with one."""
+    if isinstance(value, float) and 0.0 <= value < 1.0:
+        return number_text(value)
+    return f"{value:.1f}" if isinstance(value, float) else str(value)
+
+
+def as_json(runs: Sequence[Compared]) -> dict[str, Any]:
+    """The same, for programs."""
+    return {
+        "runs": [str(run.folder.path) for run in runs],
+        "fields": differing_fields(runs).to_dict(orient="index"),
+        "metrics": metrics(runs).to_dict(orient="index"),
+        "ndcg@10 against the first": [asdict(one) for one in differences(runs)],
+    }

@@ -1,0 +1,104 @@
+"""Runs beside each other: what differs, by how much, and whether users agree."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from experiments.cli.main import main
+from experiments.errors import UsageError
+from experiments.runs.compare import (
+    differences,
+    differing_fields,
+    metrics,
+    opened,
+    paired_bootstrap,
+)
+from tests.experiments.small_data import FAST, planted, train, write_text
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("runs")
+    write_text(folder, "planted", planted())
+    write_text(folder, "others", planted(seed=1))
+    for name, arguments in {
+        "short": ("--model=sasrec", "--epochs=1"),
+        "long": ("--model=sasrec", "--epochs=12"),
+        "contrast": ("--model=cl4srec", "--epochs=1", "--seed=1"),
+        "blind": ("--model=sasrec", "--epochs=1", "--evaluate.test=false"),
+    }.items():
+        train(folder, folder / name, *FAST, *arguments)
+    train(folder, folder / "elsewhere", *FAST, "--model=sasrec", "--epochs=1", dataset="others")
+    return folder
+
+
+def test_only_fields_that_differ_are_shown(runs: Path) -> None:
+    fields = differing_fields(opened([runs / "short", runs / "long"]))
+    assert fields.to_dict(orient="index") == {"epochs": {"short": 1, "long": 12}}
+
+
+def test_a_task_that_one_does_not_have_is_one_row(runs: Path) -> None:
+    fields = differing_fields(opened([runs / "short", runs / "contrast"]))
+    assert list(fields.index) == ["model", "seed", "contrast.0"]
+    assert list(fields.loc["contrast.0"]) == ["-", "augmented_views"]
+
+
+def test_the_difference_is_that_of_the_metrics_and_its_interval_is_around_it(runs: Path) -> None:
+    pair = opened([runs / "short", runs / "long"])
+    (difference,) = differences(pair)
+    ndcg = metrics(pair).loc["test/excluded/ndcg@10"]
+    assert difference.mean == pytest.approx(ndcg["long"] - ndcg["short"], abs=1e-9)
+    assert difference.low < difference.mean < difference.high
+    assert difference.p < 0.05
+
+
+def test_a_run_against_itself_differs_in_nothing(runs: Path) -> None:
+    twice = opened([runs / "short", runs / "short"])
+    assert len(differing_fields(twice)) == 0
+    assert (differences(twice)[0].mean, differences(twice)[0].p) == (0.0, 1.0)
+
+
+def test_the_bootstrap_agrees_with_resampling_user_by_user() -> None:
+    of_user = np.random.default_rng(3).normal(0.02, 0.1, size=80) * (np.arange(80) % 4 > 0)
+    mean, low, high, p = paired_bootstrap(of_user)
+    draws = np.random.default_rng(9).integers(80, size=(20_000, 80))
+    means = of_user[draws].mean(axis=1)
+    assert mean == pytest.approx(of_user.mean())
+    assert (low, high) == pytest.approx(np.quantile(means, [0.025, 0.975]), abs=0.002)
+    assert p == pytest.approx(2 * min((means <= 0).mean(), (means >= 0).mean()), abs=0.01)
+
+
+def test_where_test_was_not_looked_at_validation_is_compared(runs: Path) -> None:
+    pair = opened([runs / "short", runs / "blind"])
+    assert all(name.startswith("valid/") for name in metrics(pair).index[:3])
+    assert differences(pair) == []
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        (["short"], "at least two runs"),
+        (["short", "elsewhere"], "other targets"),
+        (["short", "none"], "no config.yaml"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused(names: list[str], told: str, runs: Path) -> None:
+    with pytest.raises(UsageError, match=told):
+        opened([runs / name for name in names])
+
+
+def test_the_command_prints_draws_and_gives_json(
+    runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    to = tmp_path / "plots" / "both.svg"
+    assert main(["compare", str(runs / "short"), str(runs / "long"), f"--to={to}", "--json"]) == 0
+    printed = capsys.readouterr().out.splitlines()
+    told = json.loads(printed[-1])
+    assert told["fields"] == {"epochs": {"short": 1, "long": 12}}
+    assert told["ndcg@10 against the first"][0]["run"] == "long"
+    assert to.read_text(encoding="utf-8").startswith("<?xml")
+    assert main(["compare", str(runs / "short"), str(runs / "long"), "--to=x.txt"]) == 2
