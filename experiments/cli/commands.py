@@ -36,6 +36,7 @@ def train(arguments: argparse.Namespace) -> None:
         )
         if leads():
             folder.check_free()
+            print_expected(config)
     if finished is None:
         command = resume_command(folder.path, arguments.plugin, processes())
         with resumable(folder.config, command, leads()):
@@ -45,6 +46,22 @@ def train(arguments: argparse.Namespace) -> None:
 
         run_curves.write_curves(folder)
         report(finished, folder.path, arguments.json)
+
+
+def print_expected(config: Config) -> None:
+    """How long such a run has taken, where committed results are of one like it."""
+    from experiments.data.known import known
+    from experiments.record.results_file import RESULTS
+    from experiments.study.estimate import timings
+    from experiments.training.progress import clock
+
+    if config.dataset not in known():
+        return
+    key = f"{config.dataset} {config.model} {config.examples}"
+    if similar := timings(RESULTS, {}).get(key):
+        seconds, epochs = similar[0], min(similar[1], config.epochs)
+        told = f"{epochs:.0f} epochs of {seconds:.1f} s, as in the committed results"
+        print(f"expected: about {clock(seconds * epochs)} ({told})")
 
 
 def named(config: Config, name: str | None) -> Config:

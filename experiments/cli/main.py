@@ -11,6 +11,7 @@ from experiments.cli.fields import check_text, joined, overrides
 from experiments.cli.parser import parser
 from experiments.errors import RunFailed, UsageError, one_line
 from experiments.storage.atomic import NOT_ALLOWED
+from experiments.terminal import coloured
 from experiments.training.signals import Stopped
 
 
@@ -23,10 +24,10 @@ def main(argv: list[str]) -> int:
         command: Callable[[argparse.Namespace], None] = arguments.command
         command(arguments)
     except UsageError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"{coloured('error:', 'red', sys.stderr)} {error}", file=sys.stderr)
         return 2
     except (FloatingPointError, RunFailed) as error:
-        print(f"failed: {error}", file=sys.stderr)
+        print(f"{coloured('failed:', 'red', sys.stderr)} {error}", file=sys.stderr)
         return 1
     except MemoryError:
         print("failed: not enough memory", file=sys.stderr)

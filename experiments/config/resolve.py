@@ -97,6 +97,24 @@ def fields_of(tree: dict[str, Any]) -> list[str]:
         return []
 
 
+def changed_fields(config: Config) -> dict[str, tuple[Any, Any]]:
+    """Dotted fields that are not as the preset and the data set have them: value, theirs.
+
+    Where to track is none of it.  Nothing for a preset that is gone.
+    """
+    place = {"model": config.model, "dataset": config.dataset, "data_dir": config.data_dir}
+    try:
+        usual = resolve(None, [(key, value) for key, value in place.items() if value is not None])
+    except UsageError:
+        return {}
+    before, now = (dict(flattened(config_tree(one))) for one in (usual[0], config))
+    return {
+        name: (now.get(name, "none"), before.get(name, "none"))
+        for name in {**now, **before}
+        if now.get(name) != before.get(name) and name.split(".")[0] not in ("track", "seed")
+    }
+
+
 def check_whole(file: Path, tree: dict[str, Any]) -> None:
     """UsageError for a part of a run's config.yaml: its preset is not read again."""
     missing = [key for key in ("encoder", "contrast", "train") if key not in tree]

@@ -19,7 +19,7 @@ from experiments.storage.run_folder import as_yaml
 from experiments.study import local, on_ray, slurm
 from experiments.study.adopt import adopt, finished_elsewhere, renewable, reuse_trials
 from experiments.study.again import again
-from experiments.study.estimate import clock, estimate, timings
+from experiments.study.estimate import estimate, timings
 from experiments.study.folder import StudyFolder, study_folder
 from experiments.study.launch import Launch
 from experiments.study.plan import Trial, doubles, plan
@@ -31,6 +31,7 @@ from experiments.study.sweep import sweep_config
 from experiments.study.worker import Worker
 from experiments.tracking.config import TrackConfig
 from experiments.tracking.tracker import track_report
+from experiments.training.progress import clock
 from experiments.training.signals import resumable
 
 if TYPE_CHECKING:

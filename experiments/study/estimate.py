@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from statistics import median
 
@@ -24,10 +25,15 @@ def timings(results: Path, own: dict[str, Values]) -> Seconds:
     A GPU's times tell nothing of a machine without one, and the other way round; nor do lines that
     lack what they are found by, or a time.
     """
-    on_cpu = not torch.cuda.is_available()
     committed = [line for path in study_files(results).values() for line in read_lines(path)]
+    return medians([*own.values(), *(line.values for line in committed)])
+
+
+def medians(lines: Iterable[Values]) -> Seconds:
+    """Of the finished ones that were trained on the kind of device that is here."""
+    on_cpu = not torch.cuda.is_available()
     by_key: dict[str, list[tuple[float, float]]] = defaultdict(list)
-    for line in [*own.values(), *(line.values for line in committed)]:
+    for line in lines:
         examples = current_tree(line.get("config") or {}).get("examples")
         epochs, seconds = line.get("epochs"), line.get("seconds/total")
         if line["status"] != "finished" or is_cpu(str(line.get("device"))) != on_cpu:
@@ -52,8 +58,28 @@ def estimate(trial: Trial, known: Seconds) -> float | None:
     return seconds * min(epochs, trial.epochs)
 
 
-def clock(seconds: float) -> str:
-    """45 s, 12 min, 3.5 h."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+def time_left(
+    left: list[Trial], own: Iterable[Values], elsewhere: Callable[[], Seconds]
+) -> float | None:
+    """Seconds that trials will take here, one after the other, once some are finished.
+
+    A similar trial of this study tells best: it had this machine, and whoever else works on it.
+    Then a similar one of the committed results, times what this machine has needed for theirs;
+    then this study's own median.  None where nothing of this study is finished.
+    elsewhere: gives the committed ones, where they are asked for.
+    """
+    here = medians(own)
+    if not here:
+        return None
+    others = {trial.similar for trial in left} - here.keys()
+    committed = elsewhere() if others else {}
+    paces = [here[key][0] / committed[key][0] for key in here.keys() & committed.keys()]
+    pace = median(paces) if paces else 1.0
+    usual = median(seconds * epochs for seconds, epochs in here.values())
+    total = 0.0
+    for trial in left:
+        known = estimate(trial, here)
+        if known is None and (there := estimate(trial, committed)) is not None:
+            known = there * pace
+        total += usual if known is None else known
+    return total

@@ -7,6 +7,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 from experiments.config.run_config import Config, config_sha256
@@ -15,10 +16,12 @@ from experiments.errors import RunFailed, UsageError
 from experiments.metric_names import TEST_NDCG10, VALID_NDCG10
 from experiments.record.from_run import failed_line, finished_line, pruned_line
 from experiments.record.line import Values
+from experiments.record.results_file import RESULTS
 from experiments.report import run_curves
 from experiments.storage.atomic import FULL_OR_FAILING, NotWritable, cannot_write, writing
 from experiments.storage.hashing import cached_file_sha256
 from experiments.storage.lock import Busy
+from experiments.study.estimate import Seconds, time_left, timings
 from experiments.study.folder import StudyFolder
 from experiments.study.lease import Lease
 from experiments.study.plan import Trial, about, resolved
@@ -26,6 +29,7 @@ from experiments.study.searching import searches_in
 from experiments.tracking.config import TrackConfig, of_trial
 from experiments.training.integrity import finished_result
 from experiments.training.loop import Pruned
+from experiments.training.progress import clock
 from experiments.training.train import train
 
 POLL = 2.0  # seconds between looks at what others have
@@ -74,8 +78,7 @@ class Worker:
         """Those without a line, as far as searches have thought of them, in their order; but
         those that processes die at go to the end."""
         known, begun = self.folder.results.lines(), self.leases.keys()
-        planned = [*self.trials, *(trial for search in self.searches for trial in search.trials())]
-        left = [trial for trial in planned if trial.id not in known]
+        left = [trial for trial in self.planned() if trial.id not in known]
         return sorted(left, key=lambda trial: self.setbacks(trial) if trial.id in begun else 0)
 
     def setbacks(self, trial: Trial) -> int:
@@ -96,8 +99,25 @@ class Worker:
                 return True
             line = self.line_of(trial, lease)
             if line is not None and self.folder.results.append(line):
-                self.say(summary(line))
+                self.say(f"{summary(line)}  {self.standing()}")
         return line is not None
+
+    def standing(self) -> str:
+        """[12 of 40, 25 min left]: trials that have ended, as far as searches have thought of them,
+        and the time that the rest will take, of which the workers do a part each."""
+        known = self.folder.results.lines()
+        planned = {trial.id: trial for trial in self.planned()}
+        left = [trial for trial in planned.values() if trial.id not in known]
+        done = f"{len(planned) - len(left)} of {len(planned)}"
+        own = [known[name] for name in planned.keys() & known.keys()]
+        seconds = time_left(left, own, committed) if left else None
+        if seconds is None:
+            return f"[{done}]"
+        others = sum(self.leases.taken(trial.id) for trial in left)
+        return f"[{done}, {clock(seconds / (1 + others))} left]"
+
+    def planned(self) -> list[Trial]:
+        return [*self.trials, *(trial for search in self.searches for trial in search.trials())]
 
     def line_of(self, trial: Trial, lease: Lease) -> Values | None:
         """Train, and say how it went; None when another worker took over."""
@@ -159,6 +179,12 @@ class Worker:
             except Exception:
                 traceback.print_exc()
                 raise
+
+
+@cache
+def committed() -> Seconds:
+    """What the committed results took."""
+    return timings(RESULTS, {})
 
 
 def summary(line: Values) -> str:

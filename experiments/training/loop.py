@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import math
 import random
-import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 import numpy as np
 import torch
 from torch import Generator, Tensor
-from tqdm import tqdm
 
-from experiments.metric_names import VALID_NDCG10, flat, metric_key
+from experiments.metric_names import VALID_NDCG10, flat
 from experiments.storage.run_folder import RunFolder
 from experiments.tracking.tracker import Tracker
 from experiments.training.environment import give_memory_back, products_in
 from experiments.training.nan_check import Place, check_finite, check_weights
 from experiments.training.optimizer import Optimizer, gradient_norms, rate_at
+from experiments.training.progress import Bar, epoch_line, outlook
 from experiments.training.resume import save_epoch
 from experiments.training.run import Run
 from models.baselines import Popularity, RepeatLast
@@ -53,7 +52,9 @@ def fit(
         goes_on = watch is None or watch(record)
         save_epoch(run, optimizer, folder, record, improved)
         tracker.epoch(record)
-        print(epoch_line(record, improved), flush=True)
+        print(epoch_line(record, config.epochs, improved), flush=True)
+        if line := outlook(run):
+            print(line, flush=True)
         give_memory_back()
         if not goes_on:
             raise Pruned
@@ -75,11 +76,13 @@ def train_epoch(run: Run, optimizer: Optimizer) -> dict[str, float]:
     model.train()
     values: dict[str, list[Tensor]] = {}
     norms: dict[str, Tensor] = {}
-    for number, batch in enumerate(bar(run)):
+    bar = Bar(run)
+    for number, batch in enumerate(bar):
         place = Place(progress.epoch, progress.step + number, number, batch)
         diagnose = number % config.train.diagnose_every == 0
         look = diagnose or run.device.type == "cpu"  # a look makes a GPU wait
         losses = model.losses(batch, rng, diagnose)
+        bar.tell(losses)
         if not norms and len(losses.parts) == model.objectives() > 1:  # once an epoch
             norms = gradient_norms(losses.parts, model, run.shard)
         if look:
@@ -121,17 +124,6 @@ def take_second_step(
         optimizer.descend(model.losses(batch, rng, steps=losses.steps).total, shard)
 
 
-def bar(run: Run) -> Iterable[Batch]:
-    """The epoch's batches, with a progress bar where a person looks."""
-    return tqdm(
-        run.batches.epoch(run.progress.epoch),
-        total=len(run.batches),
-        desc=f"epoch {run.progress.epoch}",
-        leave=False,
-        disable=not sys.stderr.isatty(),
-    )
-
-
 def epoch_seeds(seed: int, epoch: int) -> tuple[int, int]:
     """Seeds of an epoch's dropout and of its views: separate streams."""
     first, second = np.random.SeedSequence((seed, epoch)).generate_state(2, np.uint32)
@@ -143,11 +135,3 @@ def seed_everything(seed: int) -> None:
     torch.manual_seed(seed)
     random.seed(seed)
     np.random.seed(seed)  # noqa: NPY002
-
-
-def epoch_line(record: dict[str, float], improved: bool) -> str:
-    line = f"epoch {record['epoch']:3d}  loss {record['train/loss']:.4f}"
-    if VALID_NDCG10 in record:
-        line += f"  valid HR@10 {record[metric_key('valid', 'excluded', 'hr@10')]:.4f}"
-        line += f"  NDCG@10 {record[VALID_NDCG10]:.4f}"
-    return f"{line}  {record['seconds']:.1f} s{'  best' if improved else ''}"

@@ -7,7 +7,6 @@ from typing import Any
 from experiments.config.loaded_plugins import used_by
 from experiments.config.run_config import Config, config_tree, tree_sha256
 from experiments.data.catalogue import DatasetSpec
-from experiments.data.splitting import described
 from experiments.metric_names import flat
 from experiments.storage.checkpoint import load_weights, save_weights
 from experiments.storage.lock import sole_writer
@@ -18,6 +17,7 @@ from experiments.training.initialise import initialise
 from experiments.training.integrity import check_file
 from experiments.training.loop import Watch, fit
 from experiments.training.optimizer import Optimizer
+from experiments.training.progress import announce
 from experiments.training.result import write_result
 from experiments.training.resume import restore
 from experiments.training.run import Run, origins, prepare, trained
@@ -58,7 +58,7 @@ def train_prepared(
     else:
         folder.claim(tree)
         folder.write_plugins(used_by(config))
-    announce(run, folder)
+    announce(run, folder.path)
     if names:
         print(f"{len(names)} weights start as those of {config.init_from.run}", flush=True)
     head, dirty = commit()
@@ -90,20 +90,3 @@ def train_prepared(
     if where:
         print(f"tracked: {where}")
     return result
-
-
-def announce(run: Run, folder: RunFolder) -> None:
-    """What is trained on what, before the first epoch takes its time."""
-    config, data = run.config, run.histories
-    print(
-        f"{config.model} on {config.dataset}: {data.num_users} users, {data.num_items} items, "
-        f"{len(data.items)} interactions"
-        + (f" ({data.users_left_out} users with fewer than 3 left out)" * (data.users_left_out > 0))
-    )
-    if data.counts:
-        print("\n".join(described(config.split, data.counts)))
-    print(
-        f"examples: {config.examples}, {run.batches.rows.targets} targets in {len(run.batches)} "
-        f"batches an epoch, seed {config.seed}, {run.device} -> {folder.path}",
-        flush=True,
-    )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
 import torch
 
-from experiments.study.estimate import timings
+from experiments.study.estimate import time_left, timings
+from experiments.study.plan import Trial
 from experiments.training.device_name import is_cpu
 from experiments.training.environment import device_name
 
@@ -34,3 +36,23 @@ def test_only_times_of_the_same_kind_of_device_count(
 def test_a_processor_is_told_from_a_card_by_its_name() -> None:
     assert is_cpu(device_name(torch.device("cpu")))
     assert not is_cpu(H100)
+
+
+def trial(similar: str, epochs: int) -> Trial:
+    """Of which only the kind and the limit of epochs matter here."""
+    fields = {field.name: None for field in dataclasses.fields(Trial)}
+    return Trial(**{**fields, "similar": similar, "epochs": epochs})  # type: ignore[arg-type]
+
+
+def test_time_left_is_learned_from_what_this_machine_has_finished(monkeypatch) -> None:
+    """Committed: 10 s an epoch of sasrec, 40 of duorec.  Here all takes twice as long."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    committed = {"beauty sasrec prefixes": (10.0, 10), "beauty duorec prefixes": (40.0, 10)}
+    here = [line(name, "x86_64, 1 threads", 200.0) for name in "ab"]
+    same, other = trial("beauty sasrec prefixes", 99), trial("beauty duorec prefixes", 5)
+    unknown = trial("beauty mine prefixes", 99)
+    assert time_left([same], [], lambda: committed) is None
+    assert time_left([same], here, lambda: committed) == 200.0
+    assert time_left([other], here, lambda: committed) == 2 * 40.0 * 5
+    assert time_left([unknown], here, lambda: committed) == 200.0
+    assert time_left([same, other, unknown], here, dict) == 600.0

@@ -88,6 +88,9 @@ def test_a_study_is_worked_off_and_every_trial_recorded_with_all_of_its_facts(tm
     assert all(line["study"] == "tiny" and line["question"] == "Does it work?" for line in lines)
     assert all("data_dir" not in line["config"] for line in lines)
     assert [text.split()[0] for text in said] == ["finished"] * 2
+    assert "[1 of 2, " in said[0]
+    assert said[0].endswith(" left]")
+    assert said[1].endswith("[2 of 2]")
     log = place.log(lines[0]["trial"]).read_text()
     assert "epoch   2" in log
 
