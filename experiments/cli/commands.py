@@ -293,6 +293,27 @@ def inspect(arguments: argparse.Namespace) -> None:
     print("\n".join(side_by_side(prepare(config, spec), arguments.user)))
 
 
+def version() -> str:
+    """seqcontrast 0.1.0, and the versions of what it stands on; imports none of that."""
+    import platform
+    import re
+    from importlib.metadata import PackageNotFoundError
+    from importlib.metadata import version as installed
+
+    from experiments.storage.files import REPOSITORY
+
+    file = REPOSITORY / "pyproject.toml"  # not there where the package is installed as a copy
+    text = file.read_text(encoding="utf-8") if file.is_file() else ""
+    own = re.search(r'^name = "seqcontrast"\nversion = "(.+)"$', text, re.M)
+    parts = [f"python {platform.python_version()}"]
+    for name in ("torch", "recbole", "numpy"):
+        try:
+            parts.append(f"{name} {installed(name)}")
+        except PackageNotFoundError:
+            parts.append(f"{name} is not installed")
+    return f"seqcontrast {own[1] if own else installed('seqcontrast')} ({', '.join(parts)})"
+
+
 def load_plugins(names: list[str]) -> None:
     """Register what files or modules outside the repository declare."""
     if names:

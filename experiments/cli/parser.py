@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -46,12 +47,23 @@ class Parser(argparse.ArgumentParser):
         return {option for action in self._actions for option in action.option_strings}
 
 
+class Version(argparse.Action):
+    """Prints versions and ends; read only when asked for."""
+
+    def __call__(self, *given: Any) -> NoReturn:
+        print(run.version())
+        sys.exit(0)
+
+
 def parser() -> Parser:
     top = Parser(
         prog="run.py",
         description="Self-supervised sequential recommendation. Without arguments: train CL4SRec "
         "on the embedded ml-100k.",
         allow_abbrev=False,
+    )
+    top.add_argument(
+        "--version", action=Version, nargs=0, help="of this code and what it stands on"
     )
     commands = top.add_subparsers(metavar="COMMAND", required=True)
     add_train(commands)

@@ -341,6 +341,14 @@ def test_a_plugins_operator_is_listed_and_used(data, tmp_path, capsys):
         OPERATORS.pop("keep_all", None)
 
 
+def test_the_version_is_that_of_the_project(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    assert ended.value.code == 0
+    declared = re.search(r'^version = "(.+)"$', (ROOT / "pyproject.toml").read_text(), re.M)
+    assert capsys.readouterr().out.startswith(f"seqcontrast {declared[1]} (python ")
+
+
 def test_help_is_quick_because_it_imports_nothing_heavy():
     printed, modules = modules_after("--help")
     assert "usage: run.py" in printed

@@ -1,0 +1,34 @@
+"""The notebook runs from its first cell to its last."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import matplotlib
+import pytest
+
+from experiments.storage.files import REPOSITORY
+
+NOTEBOOK = REPOSITORY / "experiments" / "docs" / "first_steps.ipynb"
+
+
+def code_cells() -> list[dict[str, Any]]:
+    cells = json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"]
+    return [cell for cell in cells if cell["cell_type"] == "code"]
+
+
+def test_what_the_notebook_shows_was_run_in_this_order() -> None:
+    assert [cell["execution_count"] for cell in code_cells()] == list(range(1, 7))
+    assert all(
+        output["output_type"] != "error" for cell in code_cells() for output in cell["outputs"]
+    )
+
+
+@pytest.mark.slow
+def test_every_cell_of_the_notebook_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    matplotlib.use("Agg")
+    names: dict[str, Any] = {}
+    for cell in code_cells():
+        exec(compile("".join(cell["source"]), str(NOTEBOOK), "exec"), names)
+    assert set(names["runs"]) == {"sasrec", "cl4srec"}
