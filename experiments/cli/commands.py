@@ -216,6 +216,12 @@ def export(arguments: argparse.Namespace) -> None:
     from experiments.evaluation.export import check_name
     from experiments.evaluation.export import export as write
 
+    if arguments.what == "card":
+        from experiments.runs.card import write_card
+        from experiments.storage.run_folder import existing_run
+
+        print(write_card(existing_run(arguments.run), reload(arguments), arguments.to))
+        return
     check_name(arguments.to)
     run = reload(arguments)
     length = run.config.encoder.max_length

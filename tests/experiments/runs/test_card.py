@@ -1,0 +1,48 @@
+"""A model as a folder to publish."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import yaml
+from safetensors.torch import load_file
+
+from experiments.cli.main import main
+from tests.experiments.small_data import FAST, planted, read_json, train, write_text
+
+
+def test_the_card_tells_data_metrics_and_command_and_nothing_of_users(
+    tmp_path: Path, capsys
+) -> None:
+    write_text(tmp_path, "planted", planted())
+    run, to = tmp_path / "run", tmp_path / "card"
+    result = train(tmp_path, run, "--model=cl4srec", "--epochs=1", "--seed=7", *FAST)
+    assert main(["export", str(run), "--what=card", f"--to={to}"]) == 0
+    names = {"README.md", "model.safetensors", "config.json", "config.yaml", "items.txt"}
+    assert {path.name for path in to.iterdir()} == names
+
+    text = (to / "README.md").read_text(encoding="utf-8")
+    head = yaml.safe_load(text.split("---\n")[1])
+    measured = head["model-index"][0]["results"][0]["metrics"]
+    told = {entry["name"]: entry["value"] for entry in measured}
+    ndcg = result["metrics"]["test"]["excluded"]["ndcg@10"]
+    assert told["NDCG@10 (test, seen items excluded)"] == ndcg
+    assert f"{ndcg:.4f}" in text
+    assert result["data_sha256"] in text
+    assert "--model cl4srec --dataset planted --seed 7" in text
+    assert "--train.learning_rate=0.02" in text
+
+    items = (to / "items.txt").read_text(encoding="utf-8").splitlines()
+    table = load_file(to / "model.safetensors")["item_embedding.weight"]
+    assert len(table) == len(items) + 2
+    assert read_json(to / "config.json") == yaml.safe_load((to / "config.yaml").read_text())
+    assert str(tmp_path) not in "".join(
+        (to / name).read_text(encoding="utf-8") for name in names - {"model.safetensors"}
+    )
+    assert json.loads((to / "config.json").read_text())["data_dir"] is None
+
+    assert main(["export", str(run), "--what=card", f"--to={to}"]) == 0  # the same again
+    (to / "README.md").write_text("mine")
+    assert main(["export", str(run), "--what=card", f"--to={to}"]) == 2
+    assert (to / "README.md").read_text() == "mine"
