@@ -26,6 +26,7 @@ from models.tasks import (
     View,
 )
 
+TITLE = 20  # characters of an item's title, at most
 SAMPLE = 4096  # training examples whose views are compared with their histories
 
 
@@ -81,7 +82,17 @@ def ids(histories: Histories, items: Tensor) -> list[str]:
     numbers: IntArray = items.cpu().numpy()
     names = histories.item_ids[np.maximum(numbers, 0)]
     hidden = numbers == MASK
-    return ["[mask]" if h else str(name) for name, h in zip(names, hidden, strict=True)]
+    return [
+        "[mask]" if h else titled(str(name), histories.titles)
+        for name, h in zip(names, hidden, strict=True)
+    ]
+
+
+def titled(item: str, titles: dict[str, str]) -> str:
+    """`50 Star Wars (1977)`; a long title is cut, an item without one is its id."""
+    title = titles.get(item, "")
+    short = title if len(title) <= TITLE else f"{title[: TITLE - 2].rstrip()}.."
+    return f"{item} {short}".rstrip()
 
 
 def operator(view: View) -> str:

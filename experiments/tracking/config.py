@@ -46,6 +46,10 @@ class TrackConfig:
     finish_timeout: float = 30.0
     """Seconds the upload may take after training; what is left is for `wandb sync`."""
 
+    also: tuple[Literal["csv", "tensorboard"], ...] = ()
+    """Beside W&B, in the run's folder.  csv: history.csv, a row an epoch.  tensorboard: event files
+    in tensorboard/, with the extra `pip install -e .[tensorboard]`."""
+
     def __post_init__(self) -> None:
         for name in ("init_timeout", "finish_timeout"):
             if not 0.0 <= getattr(self, name) < float("inf"):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from experiments.metric_names import VALID_NDCG10
 from experiments.tracking.config import TrackConfig
+from experiments.tracking.loggers import Loggers
 from experiments.tracking.session import Session
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ class Tracker(Session):
         self, config: TrackConfig, folder: Path, settings: Mapping[str, object], identity: Identity
     ) -> None:
         self._tested = False
+        self._loggers = Loggers(config.also, folder)
         values = {**dict(flattened(settings)), **asdict(identity)}
         super().__init__(placed(config, identity), folder, values, identity.commit)
         if self._run is not None:
@@ -52,6 +54,7 @@ class Tracker(Session):
     def epoch(self, record: Mapping[str, float]) -> None:
         """Log a line of history.jsonl: epoch, step, seconds, train/*, valid/*, contrast/*."""
         self.log(lambda: dict(record))
+        self._loggers.log(record)
 
     def test(self, metrics: Mapping[str, float]) -> None:
         """Log test/* of the selected epoch, once, which also puts them in the run's summary.
@@ -62,6 +65,11 @@ class Tracker(Session):
             raise RuntimeError("test metrics come once a run, and these are the second")
         self._tested = True
         self.log(lambda: dict(metrics))
+        self._loggers.log(metrics)
+
+    def finish(self, exit_code: int = 0) -> str | None:
+        self._loggers.close()
+        return super().finish(exit_code)
 
     def ranks(self, ranked: np.ndarray, excluded: np.ndarray) -> None:
         """Chart how many test users find their item at which rank, under both seen-item rules.

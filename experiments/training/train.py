@@ -11,6 +11,7 @@ from experiments.metric_names import flat
 from experiments.storage.checkpoint import load_weights, save_weights
 from experiments.storage.lock import sole_writer
 from experiments.storage.run_folder import RunFolder
+from experiments.tracking.loggers import check_installed
 from experiments.tracking.tracker import Identity, Tracker
 from experiments.training.environment import commit
 from experiments.training.initialise import initialise
@@ -37,6 +38,7 @@ def train(
     Every epoch's randomness is a function of (seed, epoch): a resumed run repeats what a run
     that was never stopped would have done.  Raises Pruned where the watch ends the training.
     """
+    check_installed(config.track.also)
     run = prepare(config, spec, shard)
     with sole_writer(folder.path):
         return train_prepared(run, folder, resume, watch)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from experiments.cli.inspect_views import titled
 from experiments.cli.main import main
 from experiments.config.resolve import presets
 from tests.experiments.small_data import ATTRIBUTES, SMALL, planted, write_text
@@ -83,3 +84,10 @@ def test_what_cannot_be_shown_is_told_in_one_line(
     where = ["--dataset", "planted", "--data-dir", str(tmp_path)]
     assert main(["inspect", *where, "--model=popularity"]) == 2
     assert "inspect: popularity makes no views" in capsys.readouterr().err
+
+
+def test_an_item_is_shown_with_its_title_cut_short():
+    titles = {"50": "Star Wars (1977)", "172": "Empire Strikes Back, The (1980)"}
+    assert titled("50", titles) == "50 Star Wars (1977)"
+    assert titled("172", titles) == "172 Empire Strikes Bac.."
+    assert titled("9", titles) == "9"
