@@ -58,8 +58,8 @@ class Version(argparse.Action):
 def parser() -> Parser:
     top = Parser(
         prog="run.py",
-        description="Self-supervised sequential recommendation. Without arguments: train CL4SRec "
-        "on the embedded ml-100k.",
+        description="Self-supervised sequential recommendation. Without arguments: train SASRec "
+        "and CL4SRec on the embedded ml-100k, and compare them.",
         allow_abbrev=False,
     )
     top.add_argument(
@@ -158,7 +158,11 @@ def add_study(commands: Any) -> None:
     made = add(commands, "study", study, "train all that answers a question; resumes")
     made.set_defaults(fields=("track", "slurm"))
     made.epilog = STUDY_HELP
-    made.add_argument("file", type=path, metavar="STUDY.yaml")
+    made.add_argument("study", type=path, metavar="STUDY", help="a name (see `list`) or a file")
+    made.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE",
+        help="a field of all its trials, such as epochs=3; may be repeated",
+    )  # fmt: skip
     made.add_argument("--data-dir", type=path, metavar="DIR", help="folder of the data files")
     made.add_argument(
         "--out", type=path, metavar="DIR",

@@ -6,6 +6,7 @@ import argparse
 from typing import Any
 
 from experiments.cli.commands import load_plugins
+from experiments.errors import UsageError
 
 
 def study(arguments: argparse.Namespace) -> None:
@@ -14,6 +15,7 @@ def study(arguments: argparse.Namespace) -> None:
     from experiments.config.resolve import with_overrides
     from experiments.config.typed import build
     from experiments.study import command
+    from experiments.study.asked import asked
     from experiments.study.slurm import SlurmConfig
     from experiments.tracking.config import TrackConfig
 
@@ -21,22 +23,48 @@ def study(arguments: argparse.Namespace) -> None:
     track = build(TrackConfig, tree["track"], "track")
     where = command.Where(arguments.data_dir, arguments.out, track, arguments.publish)
     slurm = build(SlurmConfig, tree["slurm"], "slurm")
+    check_set(arguments)
+    what = asked(arguments.study, set_fields(arguments.set))
     workers = command.check_workers(arguments.workers, arguments.threads)
     if arguments.worker:
-        command.work(arguments.file, where)
+        command.work(what, where)
     elif arguments.dry_run:
-        command.dry_run(arguments.file, where, workers, arguments.retry_failed)
+        command.dry_run(what, where, workers, arguments.retry_failed)
     elif arguments.again is not None:
-        command.repeat(arguments.file, where, arguments.again, arguments.plugin, arguments.threads)
+        command.repeat(what, where, arguments.again, arguments.plugin, arguments.threads)
     elif arguments.wandb_sweep:
-        command.write_sweeps(arguments.file, where)
+        command.write_sweeps(what, where)
     else:
         command.run(
-            arguments.file, where,
+            what, where,
             command.launcher(arguments.launcher, slurm),
             workers, arguments.threads, arguments.retry_failed,
             worker_words(arguments), continuing(arguments),
         )  # fmt: skip
+
+
+def check_set(arguments: argparse.Namespace) -> None:
+    """UsageError where fields are set and results would be taken for those of the study itself."""
+    if arguments.set and arguments.publish:
+        raise UsageError(
+            "--set: changes the study, so it cannot be published; write a study file with these "
+            "fields under `set` and publish that"
+        )
+    if arguments.set and arguments.again is not None:
+        raise UsageError("--set: --again trains a line of the results just as it was")
+
+
+def set_fields(texts: list[str]) -> list[tuple[str, Any]]:
+    """The fields of `--set key=value`, each value read as YAML."""
+    from experiments.storage.yaml_file import plain
+
+    fields = []
+    for text in texts:
+        key, equals, value = text.removeprefix("--").partition("=")
+        if not (key and equals):
+            raise UsageError(f"--set {text}: write --set KEY=VALUE, such as --set epochs=3")
+        fields.append((key, plain(value, key)))
+    return fields
 
 
 def worker_words(arguments: argparse.Namespace) -> list[str]:
@@ -58,9 +86,10 @@ def study_words(arguments: argparse.Namespace, fields: list[tuple[str, Any]]) ->
     """A study's command line with these fields, without what says how many work at it."""
     from experiments.storage.yaml_file import as_text
 
-    words = ["study", str(arguments.file)]
+    words = ["study", str(arguments.study)]
     for flag, path in (("--data-dir", arguments.data_dir), ("--out", arguments.out)):
         words += [flag, str(path)] if path else []
+    words += [word for text in arguments.set for word in ("--set", text)]
     words += ["--publish"] if arguments.publish else []
     words += [word for name in arguments.plugin for word in ("--plugin", name)]
     return words + [f"--{key}={as_text(value)}" for key, value in fields]

@@ -28,6 +28,7 @@ def add(folder: Path, results: Path) -> list[tuple[str, int, int]]:
     record = folder / "record.jsonl"
     if not record.is_file():
         raise UsageError(f"--add {folder}: there is no {record.name}; give a study's --out folder")
+    check_as_committed(folder)
     for line in read_lines(record):
         given.setdefault(checked_name(line, folder), []).append(line)
     merged, counts = {}, []
@@ -44,6 +45,18 @@ def add(folder: Path, results: Path) -> list[tuple[str, int, int]]:
         for path, text in merged.items():
             replace(path, text)
     return counts
+
+
+def check_as_committed(folder: Path) -> None:
+    """UsageError where a command line has changed the study: its lines would pass for others."""
+    manifest = folder / "manifest.json"
+    try:
+        fields = json.loads(manifest.read_bytes()).get("set") if manifest.is_file() else None
+    except (ValueError, AttributeError) as error:
+        raise UsageError(f"{manifest}: not a study's manifest ({error})") from None
+    if fields:
+        names = ", ".join(map(str, fields))
+        raise UsageError(f"--add {folder}: is of a study with --set ({names}), which is not merged")
 
 
 def checked_name(line: Line, folder: Path) -> str:

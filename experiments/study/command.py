@@ -26,7 +26,7 @@ from experiments.study.plan import Trial, doubles, plan
 from experiments.study.search import ModelSearch, plan_searches
 from experiments.study.searching import Searching, searches_in
 from experiments.study.slurm import SlurmConfig
-from experiments.study.spec import Study, read_study
+from experiments.study.spec import Study
 from experiments.study.sweep import sweep_config
 from experiments.study.worker import Worker
 from experiments.tracking.config import TrackConfig
@@ -60,9 +60,9 @@ class Where:
         return study_folder(study, self.out, self.publish)
 
 
-def work(file: Path, where: Where) -> None:
+def work(study: Study, where: Where) -> None:
     """Be one worker of a study that has been planned."""
-    folder = where.folder(read_study(file).name)
+    folder = where.folder(study.name)
     with resumable(folder.manifest, "", speaks=False):  # a trial in hand is given back
         Worker(folder, where.data_dir, where.track, say=print_now).work()
 
@@ -72,7 +72,7 @@ def print_now(line: str) -> None:
 
 
 def run(
-    file: Path,
+    study: Study,
     where: Where,
     launch: Launch,
     workers: int,
@@ -85,7 +85,6 @@ def run(
 
     worker: the command line of one of them.  continuing: what goes on where this was stopped.
     """
-    study = read_study(file)
     folder = where.folder(study.name)
     trials, searches = whole_plan(study, where.data_dir)
     folder.open(study, trials, searches)
@@ -127,9 +126,8 @@ def others(folder: StudyFolder) -> list[Path]:
     return [path for path in study_files(RESULTS).values() if path != folder.results.path]
 
 
-def dry_run(file: Path, where: Where, workers: int, retry_failed: bool) -> None:
+def dry_run(study: Study, where: Where, workers: int, retry_failed: bool) -> None:
     """What would be trained, and how long it would take; nothing is written."""
-    study = read_study(file)
     folder = where.folder(study.name)
     trials, searches = whole_plan(study, where.data_dir)
     done = folder.results.lines()
@@ -188,7 +186,7 @@ def outlook(
         names = ", ".join(search.what for search in searches)
         line += f" ({study.search.trials} search trials for each of {names}, then {best})"
     if not to_do:
-        return line
+        return f"{line}; --out DIR trains them anew, --again trains one more time and compares"
     known = timings(RESULTS, done)
     seconds = [needed for trial in to_do if (needed := estimate(trial, known)) is not None]
     line += f", {len(to_do)} to do with {workers} worker{'s' * (workers > 1)}"
@@ -242,21 +240,19 @@ def track(study: Study, folder: StudyFolder, config: TrackConfig, chapters: list
         print(f"tracked: {where}")
 
 
-def repeat(file: Path, where: Where, trial: str, plugins: list[str], threads: int) -> None:
+def repeat(study: Study, where: Where, trial: str, plugins: list[str], threads: int) -> None:
     """Train a trial of the results once more; RunFailed where it does not come out the same."""
-    name = read_study(file).name
-    places = [where.folder(name).results]
+    places = [where.folder(study.name).results]
     if where.out is None:  # what the repository claims can be trained again by anybody
-        places.append(study_folder(name, publish=True).results)
+        places.append(study_folder(study.name, publish=True).results)
     lines = {trial: line for place in places for trial, line in place.lines().items()}
     options = ["--data-dir", str(where.data_dir)] if where.data_dir else []
     options += [word for name in plugins for word in ("--plugin", name)]
     again(lines.values(), trial, options, threads)
 
 
-def write_sweeps(file: Path, where: Where) -> None:
+def write_sweeps(study: Study, where: Where) -> None:
     """The study as sweep files of W&B, and the commands that start them."""
-    study = read_study(file)
     whole_plan(study, where.data_dir)  # mistakes are told before a server meets them
     folder = where.folder(study.name).path / "sweeps"
     for number, (name, tree) in enumerate(sweep_config(study, where.data_dir).items(), start=1):

@@ -18,7 +18,7 @@ from experiments.study.lease import Leases
 from experiments.study.plan import Trial, trial_from
 from experiments.study.spec import Study
 
-MANIFEST = {"study", "question", "trials", "searches"}
+MANIFEST = {"study", "question", "set", "trials", "searches"}
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ class StudyFolder:
             tree: Any = json.loads(self.manifest.read_bytes())
         except (OSError, ValueError, RecursionError) as error:
             raise UsageError(f"{self.manifest}: not a study's manifest ({error})") from None
-        if not isinstance(tree, dict) or tree.keys() != MANIFEST:
+        if not isinstance(tree, dict) or {"set", *tree} != MANIFEST:
             raise UsageError(f"{self.manifest}: not a study's manifest of this version")
         return tree
 
@@ -143,10 +143,11 @@ class StudyFolder:
 
 
 def manifest(study: Study, trials: list[Trial], searches: Sequence[Any] = ()) -> dict[str, Any]:
-    """What workers must know of a study; searches: dataclasses."""
+    """What workers must know of a study; set: by its command line.  searches: dataclasses."""
     return {
         "study": study.name,
         "question": study.question,
+        "set": study.given,
         "trials": [trial.tree() for trial in trials],
         "searches": [asdict(search) for search in searches],
     }

@@ -79,7 +79,7 @@ class Study:
     `random`.  `set` holds fields of every trial whose model reads them.  `baseline` is the model
     that the others are compared with: it is run with the same data sets, seeds, `set`, and those
     axes of the grid that are not of `contrast` or `augment`.  `exclude` drops trials that match
-    all keys of one of its entries.
+    all keys of one of its entries.  `given` is what a command line has added to `set`.
     """
 
     name: str
@@ -94,6 +94,7 @@ class Study:
     random: Random | None = None
     search: Search | None = None
     exclude: tuple[dict[str, Any], ...] = ()
+    given: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in ("base", "datasets", "seeds"):
@@ -141,7 +142,7 @@ class Study:
         )
 
 
-KEYS = [field.name for field in fields(Study) if field.name not in ("name", "question")]
+KEYS = [field.name for field in fields(Study) if field.name not in ("name", "question", "given")]
 """What a study file may say; its name is the file's, its question the first comment."""
 
 
