@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 
 from experiments.cli.fields import check_text, joined, overrides
+from experiments.cli.first import first
 from experiments.cli.parser import parser
 from experiments.errors import RunFailed, UsageError, one_line
 from experiments.storage.atomic import NOT_ALLOWED
@@ -19,7 +20,10 @@ def main(argv: list[str]) -> int:
     """Run a command.  0: success; 2: a user's mistake; 1: a failure; 130, 143, 129: stopped."""
     try:
         check_text(argv)
-        arguments, rest = parsed(argv or ["train"])
+        if not argv:
+            first()
+            return 0
+        arguments, rest = parsed(argv)
         arguments.overrides = overrides(arguments, rest)
         command: Callable[[argparse.Namespace], None] = arguments.command
         command(arguments)

@@ -2,8 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 ACCURACY = ("hr", "ndcg", "mrr")
+SHOWN = ("hr@10", "ndcg@10", "mrr@10")
 Metrics = dict[str, dict[str, float]]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """One training of a model.
+
+    metrics: of test, seen items excluded.  epochs: 0 for a model that only counts.
+    """
+
+    name: str
+    metrics: dict[str, float]
+    best_epoch: int
+    epochs: int
+    seconds: float
 
 
 def table(metrics: Metrics) -> str:
@@ -31,3 +48,33 @@ def rows(names: list[str], metrics: Metrics) -> str:
 def headed(split: str, best_epoch: int, epochs: int, metrics: Metrics) -> str:
     """The same, under which model they are of."""
     return f"{split}, at the best epoch {best_epoch} of {epochs}:\n{table(metrics)}"
+
+
+def side_by_side(rows: list[Trained]) -> str:
+    """A row for each model, those that only count first, and what their difference means."""
+    ordered = sorted(rows, key=lambda row: row.epochs > 0)
+    wide = max(len(row.name) for row in ordered) + 2
+    titles = "".join(f"{name.upper():>9}" for name in SHOWN)
+    lines = [
+        "test, seen items excluded, at the epoch that validation chose:",
+        f"{'model':<{wide}}{titles}  best epoch  training",
+    ]
+    for row in ordered:
+        numbers = "".join(f"{row.metrics[name]:9.4f}" for name in SHOWN)
+        cost = f"{f'{row.best_epoch} of {row.epochs}':>12}{f'{row.seconds:.0f} s':>10}"
+        lines.append(f"{row.name:<{wide}}{numbers}{cost if row.epochs else ''}")
+    learnt = [row for row in ordered if row.epochs]
+    meaning = [f"\n{meant(*learnt)}"] if len(learnt) == 2 else []
+    return "\n".join([*lines, *meaning])
+
+
+def meant(before: Trained, after: Trained) -> str:
+    """How far the second is from the first in NDCG@10; that one training each decides nothing."""
+    one, other = before.metrics["ndcg@10"], after.metrics["ndcg@10"]
+    percent = f" ({100 * abs(other - one) / one:.1f} %)" if one else ""
+    side = "above" if other > one else "below"
+    return (
+        f"NDCG@10 of {after.name} is {abs(other - one):.4f}{percent} {side} that of {before.name}."
+        "\nThis is one training each, from one seed: it does not say which model is better. "
+        "Another\nseed can turn it round; a study with three seeds or more tests the difference."
+    )

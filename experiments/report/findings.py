@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from experiments.evaluation.formatting import headed
-from experiments.metric_names import RULES, TEST_NDCG10
+from experiments.evaluation.formatting import Trained, side_by_side
+from experiments.metric_names import TEST_NDCG10
+from experiments.record.line import SECONDS
 from experiments.report.compare import Comparison, Table
 from experiments.report.numbers import number_text, p_text, signed
 
@@ -56,15 +57,14 @@ def commands(table: Table) -> list[str]:
 
 
 def printed(table: Table) -> str:
-    """What training each variant's first seed printed at its end, under its command."""
-    shown = []
+    """What `python run.py` prints of the first seed of each variant, at its end."""
+    rows = []
     for group in table.groups:
         values = group.lines[0].values
-        metrics = {rule: metrics_of(values, f"test/{rule}/") for rule in RULES}
-        text = headed("test", values["best_epoch"], values["epochs"], metrics)
-        took = f"training {values['seconds/train']:.0f} s"
-        shown.append(f"$ python {group.lines[0].command}\n\n{text}\n{took}")
-    return "```\n{}\n```".format("\n\n".join(shown))
+        metrics = metrics_of(values, "test/excluded/")
+        best, epochs, seconds = (values[key] for key in ("best_epoch", "epochs", SECONDS))
+        rows.append(Trained(group.variant, metrics, best, epochs, seconds))
+    return f"```\n$ python run.py\n\n{side_by_side(rows)}\n```"
 
 
 def metrics_of(values: dict[str, Any], start: str) -> dict[str, float]:

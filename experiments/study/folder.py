@@ -14,6 +14,7 @@ from experiments.record.results_file import RESULTS, ResultsFile
 from experiments.storage.atomic import write_json, writing
 from experiments.storage.files import REPOSITORY
 from experiments.storage.run_folder import RunFolder
+from experiments.storage.yaml_file import as_text
 from experiments.study.lease import Leases
 from experiments.study.plan import Trial, trial_from
 from experiments.study.spec import Study
@@ -63,6 +64,14 @@ class StudyFolder:
         before = self.read()
         if before["study"] != study.name:
             raise UsageError(f"--out {self.path}: holds the study {before['study']}")
+        if before.get("set", {}) != study.given and self.results.lines():
+            words = " ".join(
+                f"--set {key}={as_text(v)}" for key, v in before.get("set", {}).items()
+            )
+            raise UsageError(
+                f"--out {self.path}: holds results {f'with {words}' if words else 'without --set'}; "
+                "give the same, or another --out DIR"
+            )
         gone = {tree["id"] for tree in before["trials"]} - {trial.id for trial in trials}
         if any(self.leases().taken(trial) for trial in gone):
             raise UsageError(

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from experiments.cli.main import main
+from experiments.record.results_file import RESULTS
 from experiments.study import folder as places
 from tests.experiments.study.test_study_command import file as file  # a fixture
 
@@ -55,3 +56,14 @@ def test_a_dry_run_says_how_much_of_it_is_in_the_committed_results(
     (repository / "results" / "helps.jsonl").write_text(line)
     assert main(command) == 0
     assert "1 of them are in the committed results" in capsys.readouterr().out
+
+
+def test_a_study_that_is_published_is_trained_all_the_same(repository: Path, capsys) -> None:
+    """The first thing that a newcomer tries, and its lines are among the committed results."""
+    committed = repository / "results" / "quick" / "weight.jsonl"
+    committed.parent.mkdir(parents=True)
+    committed.write_bytes((RESULTS / "quick" / "weight.jsonl").read_bytes())
+    assert main(["study", "quick/weight", "--dry-run"]) == 0
+    printed = capsys.readouterr().out
+    assert "quick/weight: 12 trials, 0 finished, 12 to do" in printed
+    assert "12 of them are in the committed results" in printed
