@@ -64,13 +64,12 @@ class StudyFolder:
         before = self.read()
         if before["study"] != study.name:
             raise UsageError(f"--out {self.path}: holds the study {before['study']}")
-        if before.get("set", {}) != study.given and self.results.lines():
-            words = " ".join(
-                f"--set {key}={as_text(v)}" for key, v in before.get("set", {}).items()
-            )
+        given = before.get("set", {})
+        if given != study.given and self.results.lines():
+            words = " ".join(f"--set {key}={as_text(value)}" for key, value in given.items())
             raise UsageError(
-                f"--out {self.path}: holds results {f'with {words}' if words else 'without --set'}; "
-                "give the same, or another --out DIR"
+                f"--out {self.path}: holds results {f'with {words}' if given else 'without --set'};"
+                " give the same, or another --out DIR"
             )
         gone = {tree["id"] for tree in before["trials"]} - {trial.id for trial in trials}
         if any(self.leases().taken(trial) for trial in gone):
