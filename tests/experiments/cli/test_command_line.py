@@ -154,7 +154,7 @@ def test_a_fields_value_may_follow_it_as_a_word_of_its_own(words, fields):
 
 def test_a_study_takes_its_file_after_a_field(tmp_path):
     arguments, rest = parsed(["study", "--track.mode", "disabled", "a.yaml", "--workers", "1"])
-    assert arguments.file == Path("a.yaml")
+    assert arguments.study == Path("a.yaml")
     assert overrides(arguments, rest) == [("track.mode", "disabled")]
 
 

@@ -170,7 +170,7 @@ def test_a_trial_that_fails_makes_the_study_fail_when_all_others_are_done(file, 
     [
         (("base: cl4srec", "base: cl4srce"), "did you mean 'cl4srec'"),
         (("datasets: [planted]", "datasets: [plantd]"), "did you mean 'planted'"),
-        (("epochs: 2", "epoch: 2"), "did you mean 'epochs'"),
+        (("epochs: 2", "epoch: 2"), "did you mean epochs"),
         (("seeds: [0, 1]", "seeds: 3"), "seeds: expected a list"),
         (("baseline: sasrec", "search: {ranges: {epochs: {low: 1, high: 2}}}"), "trials must be"),
         (("baseline: sasrec", "random: {ranges: {epochs: {low: 1, high: 2}}}"), "draws must be"),
