@@ -81,7 +81,10 @@ def convert(
         _check_no_filters(plan.source, options)
         titles, found = _titles(plan)
         recipe_alone, like = unfiltered(plan.recipe), _trained_by(plan)
-        return [*found, *convert_parts(name, parts, recipe_alone, data_dir, like, titles)]
+        return [
+            *found,
+            *convert_parts(name, parts, recipe_alone, data_dir, like, titles, plan.followed),
+        ]
     return _registered(plan, data_dir)
 
 

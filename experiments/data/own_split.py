@@ -60,10 +60,12 @@ def convert_parts(
     data_dir: Path,
     like: Declaration | None,
     titles: dict[str, str],
+    followed: str | None,
 ) -> list[str]:
     """Write NAME.train.inter, NAME.valid.inter and NAME.test.inter, each what its file says.
 
-    RecBole's own are taken as they are. recipe: without filters, which would change the split.
+    RecBole's own are taken as they are. recipe: without filters, which would change the split;
+    followed: its name.
     Errors: UsageError for whatever is wrong with a file.
     """
     folder = data_dir / name
@@ -84,7 +86,8 @@ def convert_parts(
         files = {f"{name}.item": partial(write_item, titles=titles), **files}
     write_new(folder, files, FREE)
     sha256 = file_sha256(parts[0].source.path)
-    made = {"source": parts[0].source.name, "sha256": sha256, **plain_recipe(recipe)}
+    told = {"name": followed, "source": parts[0].source.name, "sha256": sha256}
+    made = {**told, **plain_recipe(recipe)}
     declare(folder / names[0], counts, mean, like, made, {"split.kind": "files"})
     command = ["python", "run.py", "train", "--dataset", name, "--data-dir", str(data_dir)]
     return [
