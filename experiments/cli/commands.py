@@ -168,19 +168,6 @@ def reload(arguments: argparse.Namespace) -> Run:
     return reloaded(arguments.run, arguments.data_dir, fields=arguments.overrides)
 
 
-def evaluate(arguments: argparse.Namespace) -> None:
-    """Rank again with a finished run's model: the same numbers as in its result.json."""
-    from experiments.evaluation.formatting import table
-
-    for flag in ("score0", "beyond"):
-        if getattr(arguments, flag):
-            arguments.overrides.append((f"evaluate.{flag}", True))
-    metrics = reload(arguments).evaluate(arguments.split).metrics()
-    print(table(metrics))
-    if arguments.json:
-        print(json.dumps({arguments.split: metrics}))
-
-
 def recommend(arguments: argparse.Namespace) -> None:
     """The next items for a typed history."""
     from experiments.evaluation.recommend import recommend as best

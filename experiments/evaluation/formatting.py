@@ -26,7 +26,7 @@ class Trained:
 def table(metrics: Metrics) -> str:
     """Metrics of one split under each rule, as lines of text: accuracy, and below it what is
     recommended, where that was asked for."""
-    names = list(metrics["excluded"])
+    names = list(next(iter(metrics.values())))
     accuracy = [name for name in names if name.split("@")[0] in ACCURACY]
     parts = [rows(accuracy, metrics), rows([n for n in names if n not in accuracy], metrics)]
     return "\n\n".join(filter(None, parts))

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from experiments.errors import RunFailed
-from experiments.report import headline, planted, readme, speed
+from experiments.record.checkpoints import FILE as CHECKPOINTS
+from experiments.report import checkpoints, headline, planted, readme, speed
 from experiments.report.formats import bullets
 from experiments.report.notes import METHOD
 from experiments.report.published import published_table
@@ -81,6 +82,8 @@ def other_blocks(report: Report, results: Path) -> dict[str, readme.Writer]:
         writers[planted.NAME] = lambda _: planted.planted_block(path)
     if report.files.keys() >= set(headline.STUDIES):
         writers["headline"] = lambda _: headline.headline(report)
+    if (results / CHECKPOINTS).exists():
+        writers[checkpoints.NAME] = lambda _: checkpoints.block(report, results)
     writers["method"] = lambda _: bullets([*METHOD])
     writers["published"] = lambda _: published_table(report.others)
     return writers
@@ -93,6 +96,8 @@ def wanted(report: Report, results: Path, studies: list[str], everything: bool) 
         for study in studies
     }
     if everything:
+        page = checkpoints.page(report, results)
+        files |= {} if page is None else {page_of(results, checkpoints.NAME): page}
         from experiments.report.pictures import pictures
 
         files |= {results / PLOTS / f"{plot.name}.svg": plot.svg for plot in pictures(report)}
@@ -104,6 +109,8 @@ def page_of(results: Path, study: str) -> Path:
 
 
 def leftovers(report: Report, results: Path) -> list[Path]:
-    """Pages of studies that have no results any more."""
+    """Pages of what has no results any more."""
     kept = {page_of(results, study) for study in report.files}
+    if (results / CHECKPOINTS).exists():
+        kept.add(page_of(results, checkpoints.NAME))
     return [path for path in sorted((results / TABLES).rglob("*.md")) if path not in kept]

@@ -44,8 +44,7 @@ def ndcg(line: Line, gains: dict[str, FloatArray]) -> FloatArray:
         where = f"{line.study}: trial {line.trial}"
         try:
             ranks = decode_hits(line.values[HITS], line.targets)
-            of_target = np.where(ranks <= 10, 1.0 / np.log2(1.0 + ranks), 0.0)
-            of_user = by_user(of_target, line)
+            of_user = by_user(gain_of(ranks), line)
         except (KeyError, TypeError, ValueError) as error:
             raise UsageError(f"{where}: {HITS!r} cannot be read ({error})") from None
         if abs(float(of_user.mean()) - line.values[TEST_NDCG10]) > 1e-6:
@@ -64,3 +63,8 @@ def by_user(of_target: FloatArray, line: Line) -> FloatArray:
     first = np.cumsum(counts) - counts
     scale = len(counts) / len(of_target)
     return np.asarray(np.add.reduceat(of_target, first) * scale)
+
+
+def gain_of(ranks: FloatArray) -> FloatArray:
+    """[U] NDCG@10 of one target at each rank."""
+    return np.where(ranks <= 10, 1.0 / np.log2(1.0 + ranks), 0.0)

@@ -445,7 +445,7 @@ def test_what_may_not_be_read_is_told_in_one_line(monkeypatch, capsys):
     def look(arguments: object) -> None:
         raise PermissionError(errno.EACCES, "Permission denied", "/a\nfolder")
 
-    monkeypatch.setattr("experiments.cli.commands.evaluate", look)
+    monkeypatch.setattr("experiments.cli.parser.evaluate", look)
     assert error(capsys, "evaluate", "run") == "error: /a\\nfolder: Permission denied\n"
 
 

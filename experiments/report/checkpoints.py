@@ -1,0 +1,179 @@
+"""Our variants against published weights, user by user: one training each of theirs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from experiments.errors import UsageError
+from experiments.metric_names import SCORE0
+from experiments.record.checkpoints import FILE, Checkpoint, read_checkpoints
+from experiments.record.hits import FloatArray
+from experiments.record.order import natural
+from experiments.report.aggregate import Group
+from experiments.report.compare import LEVEL, SEED
+from experiments.report.formats import MARKDOWN, escaped
+from experiments.report.numbers import mean_text, number_text, p_text, signed
+from experiments.report.pairs import gain_of, ndcg
+from experiments.report.published import source_link
+from experiments.report.sheet import SHOWN
+from experiments.report.statistics import RESAMPLES, bootstrap, holm
+from experiments.report.studies import Report
+
+NAME = "checkpoints"
+STUDIES = ("best", "toys", "transfer")
+"""Where our side is taken from: the first of these that has the data set."""
+OURS = ("best", "sasrec")
+"""Variants that are tested against every checkpoint."""
+MAIN = "beauty"
+BY_USERS = (
+    "By users only: theirs is one training each, so a difference may be that of another seed. Ours "
+    f"is the mean over its seeds; p: paired bootstrap over users ({RESAMPLES:,} resamples) of "
+    f"NDCG@10, seen items excluded, corrected by Holm within the table; * p < {LEVEL}. "
+    "official: what the source gives, by its own rule (here: seen items at score 0); the other "
+    "columns are of its weights."
+)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """NDCG@10, seen items excluded: ours, averaged over seeds, minus the checkpoint's."""
+
+    mean: float
+    p: float
+
+    @property
+    def text(self) -> str:
+        star = "*" if self.p < LEVEL else ""
+        return f"{signed(self.mean)}{star} (p {p_text(self.p)})"
+
+
+def blocks(report: Report, results: Path) -> dict[str, str]:
+    """A table for each data set that there are checkpoints of, by its name."""
+    by_dataset: dict[str, list[Checkpoint]] = {}
+    for checkpoint in read_checkpoints(results / FILE):
+        by_dataset.setdefault(checkpoint.dataset, []).append(checkpoint)
+    return {
+        dataset: table(dataset, sorted(found, key=order), ours(report, dataset))
+        for dataset, found in sorted(by_dataset.items(), key=lambda pair: natural(pair[0]))
+    }
+
+
+def order(checkpoint: Checkpoint) -> tuple[float, str]:
+    """The strongest last."""
+    return (checkpoint.number("excluded", "ndcg@10") or 0.0, checkpoint.name)
+
+
+def block(report: Report, results: Path) -> str:
+    """Of the main data set, with the sentence of what is tested."""
+    return blocks(report, results).get(MAIN, "No checkpoints yet.")
+
+
+def page(report: Report, results: Path) -> str | None:
+    """All data sets; None where there are none."""
+    found = blocks(report, results)
+    if not found:
+        return None
+    head = (
+        "# Published checkpoints\n\n"
+        "Weights that authors have published, ranked on the test items of these data sets, beside "
+        "our variants.\n\nMade by `python run.py report` from "
+        f"`experiments/results/{FILE}`; `python run.py evaluate --ranks` adds a line to it."
+    )
+    return "\n\n".join([head, *found.values()]) + "\n"
+
+
+def ours(report: Report, dataset: str) -> tuple[str, list[Group]]:
+    """The study that has the data set, and our variants in it."""
+    for study in STUDIES:
+        of_study = report.table(study, dataset)
+        if of_study is not None:
+            found = [group for name in OURS if (group := of_study.group(name)) is not None]
+            return study, found
+    return "", []
+
+
+def table(dataset: str, checkpoints: list[Checkpoint], of_us: tuple[str, list[Group]]) -> str:
+    """A row a checkpoint, then our variants; below, what is tested."""
+    study, groups = of_us
+    tested = compared(checkpoints, groups)
+    columns = ["model", "official", "score 0", "seen excluded", "seen ranked"]
+    columns += [f"{group.variant} minus it, by users" for group in groups]
+    lines = [f"**{dataset}**, HR@10/NDCG@10", "", f"| {' | '.join(columns)} |"]
+    lines.append("|---" * len(columns) + "|")
+    for checkpoint in checkpoints:
+        differences = [tested[checkpoint.name, group.variant].text for group in groups]
+        texts = [official(checkpoint), *(pair(checkpoint, r) for r in (SCORE0, *RULED))]
+        cells = [named(checkpoint), *(escaped(t, MARKDOWN) for t in (*texts, *differences))]
+        lines.append(f"| {' | '.join(cells)} |")
+    for group in groups:
+        seeds = f"{group.variant} (this repository, study `{study}`, {len(group.lines)} seeds)"
+        keys = [(f"HR@10{end}", f"NDCG@10{end}") for end in ("", ", seen ranked")]
+        means = ["/".join(mean_text(group.mean(SHOWN[k])) for k in both) for both in keys]
+        blank = [""] * len(groups)
+        lines.append(f"| {' | '.join([seeds, '', '', *means, *blank])} |")
+    return "\n".join([*lines, "", escaped(BY_USERS, MARKDOWN)])
+
+
+RULED = ("excluded", "ranked")
+
+
+def named(checkpoint: Checkpoint) -> str:
+    """The model with a link to where it is from."""
+    source, commit = checkpoint.values["source"], checkpoint.values["commit"]
+    at = f" at {commit}" if commit else ""
+    return escaped(checkpoint.name, MARKDOWN) + (f" ({source_link(source)}{at})" if source else "")
+
+
+def official(checkpoint: Checkpoint) -> str:
+    """At 10, or at whatever the source gives."""
+    given = checkpoint.official
+    for k in sorted({name.split("@")[1] for name in given}, key=lambda k: (k != "10", int(k))):
+        if {f"hr@{k}", f"ndcg@{k}"} <= given.keys():
+            text = f"{number_text(given[f'hr@{k}'])}/{number_text(given[f'ndcg@{k}'])}"
+            return text if k == "10" else f"{text} at {k}"
+    return ""
+
+
+def pair(checkpoint: Checkpoint, rule: str) -> str:
+    values = [checkpoint.number(rule, f"{name}@10") for name in ("hr", "ndcg")]
+    return "/".join(number_text(value) for value in values if value is not None)
+
+
+def compared(
+    checkpoints: list[Checkpoint], groups: list[Group]
+) -> dict[tuple[str, str], Difference]:
+    """By checkpoint and variant.  UsageError where they are not of the same users."""
+    gains: dict[str, FloatArray] = {}
+    parts: dict[tuple[str, str], FloatArray] = {}
+    for group in groups:
+        mine = np.mean([ndcg(line, gains) for line in group.lines], axis=0)  # [U]
+        for checkpoint in checkpoints:
+            if checkpoint.values["data_sha256"] != group.lines[0].values.get("data_sha256"):
+                raise UsageError(
+                    f"{FILE}: {checkpoint.name!r} read other data as {checkpoint.dataset} than "
+                    f"{group.lines[0].study} (data_sha256 differs)"
+                )
+            parts[checkpoint.name, group.variant] = mine - own_gain(checkpoint)
+    if not parts:
+        return {}
+    p = holm(bootstrap(np.stack([*parts.values()]), RESAMPLES, np.random.default_rng(SEED)))
+    return {
+        key: Difference(float(np.mean(values)), float(of_key))
+        for (key, values), of_key in zip(parts.items(), p, strict=True)
+    }
+
+
+def own_gain(checkpoint: Checkpoint) -> FloatArray:
+    """[U] NDCG@10, which has to agree with the line's metric."""
+    ranks = checkpoint.ranks("excluded")
+    of_user = None if ranks is None else gain_of(ranks)
+    metric = checkpoint.number("excluded", "ndcg@10")
+    if of_user is None or metric is None or abs(float(of_user.mean()) - metric) > 1e-6:
+        raise UsageError(
+            f"{FILE}: {checkpoint.name!r} on {checkpoint.dataset}: hits/excluded and "
+            "test/excluded/ndcg@10 are missing or do not agree"
+        )
+    return of_user

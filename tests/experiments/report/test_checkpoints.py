@@ -1,0 +1,75 @@
+"""Our variants against published weights: by users, said to be by users."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from experiments.errors import UsageError
+from experiments.record.checkpoints import add_checkpoint, checkpoint_line
+from experiments.record.results_file import study_files
+from experiments.report.checkpoints import block, page
+from experiments.report.studies import Report
+from tests.experiments.report.made_record import finished
+
+USERS = 400
+
+
+def ranks_of(shift: float, seed: int) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    return np.clip(np.round(rng.exponential(12, USERS) * shift) + 1, 1, 100)
+
+
+def theirs(name: str, ranks: np.ndarray, **more: Any) -> dict[str, Any]:
+    about = {"checkpoint": name, "dataset": "beauty", "data_sha256": "sha of beauty",
+             "users": USERS, "source": "someone/model", "commit": "abc", "note": "",
+             "official": {"hr@10": 0.5, "ndcg@10": 0.25}}  # fmt: skip
+    ndcg = float(np.where(ranks <= 10, 1 / np.log2(1 + ranks), 0).mean())
+    metrics = {"excluded": {"hr@10": float((ranks <= 10).mean()), "ndcg@10": ndcg}}
+    return checkpoint_line({**about, **more}, metrics, {"excluded": ranks})
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    ours = [finished("beauty", "best", seed, ranks_of(0.5, seed), study="best") for seed in (0, 1)]
+    (tmp_path / "best.jsonl").write_text("".join(json.dumps(line) + "\n" for line in ours))
+    return tmp_path
+
+
+def test_a_weaker_checkpoint_is_beaten_and_an_equal_one_is_not(results: Path) -> None:
+    path = results / "checkpoints.jsonl"
+    add_checkpoint(path, theirs("weak", ranks_of(3.0, 7)))
+    add_checkpoint(path, theirs("equal", ranks_of(0.5, 0)))
+    text = block(Report(study_files(results)), results)
+    rows = {row.split(" (")[0].strip("| "): row for row in text.splitlines() if "abc" in row}
+    assert "\\* (p" in rows["weak"]
+    assert "\\* (p" not in rows["equal"]
+    assert ".5000/.2500" in rows["weak"]
+    assert "By users only: theirs is one training each" in text
+    assert text in str(page(Report(study_files(results)), results))
+
+
+def test_a_checkpoint_on_other_data_is_refused(results: Path) -> None:
+    add_checkpoint(results / "checkpoints.jsonl", theirs("x", ranks_of(1, 0), data_sha256="other"))
+    with pytest.raises(UsageError, match="read other data as beauty"):
+        block(Report(study_files(results)), results)
+
+
+def test_ranks_that_do_not_give_the_metric_are_refused(results: Path) -> None:
+    line = theirs("x", ranks_of(1, 0)) | {"test/excluded/ndcg@10": 0.9}
+    add_checkpoint(results / "checkpoints.jsonl", line)
+    with pytest.raises(UsageError, match="do not agree"):
+        block(Report(study_files(results)), results)
+
+
+def test_checkpoints_are_no_study(results: Path) -> None:
+    add_checkpoint(results / "checkpoints.jsonl", theirs("x", ranks_of(1, 0)))
+    assert list(study_files(results)) == ["best"]
+
+
+def test_without_checkpoints_there_is_no_page(results: Path) -> None:
+    assert page(Report(study_files(results)), results) is None
