@@ -168,20 +168,6 @@ def reload(arguments: argparse.Namespace) -> Run:
     return reloaded(arguments.run, arguments.data_dir, fields=arguments.overrides)
 
 
-def recommend(arguments: argparse.Namespace) -> None:
-    """The next items for a typed history."""
-    from experiments.evaluation.recommend import recommend as best
-
-    run = reload(arguments)
-    run.model.eval()
-    length = run.config.encoder.max_length
-    items = best(run.model, run.histories, arguments.history, arguments.k, length, run.device)
-    for place, item in enumerate(items, 1):
-        print(f"{place:3d}  {item.item:<12}{item.score:10.4f}  {item.title or ''}".rstrip())
-    if arguments.json:
-        print(json.dumps([vars(item) for item in items]))
-
-
 def compare(arguments: argparse.Namespace) -> None:
     """Fields, metrics and differences by user of several runs."""
     from experiments.runs import compare as comparing

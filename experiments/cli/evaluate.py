@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,34 @@ OF_OTHERS = (
     "dataset", "name", "items", "users", "ranks", "doubled", "source", "commit", "note",
     "official", "to", "publish",
 )  # fmt: skip
+
+
+EVALUATE_HELP = """
+how it is evaluated is set by --evaluate.key=value, such as --evaluate.cutoffs=[1,10,50,100]
+"""
+
+
+def evaluate_options(made: argparse.ArgumentParser, path: Callable[[str], Path]) -> None:
+    made.epilog = EVALUATE_HELP
+    made.add_argument("run", type=path, metavar="RUN_DIR", nargs="?")
+    made.add_argument("--split", choices=["valid", "test"], default="test")
+    made.add_argument("--beyond", action="store_true", help="coverage, popularity, novelty too")
+    made.add_argument("--score0", action="store_true", help="with seen items at score 0, too")
+    other = made.add_argument_group("another model's result, instead of RUN_DIR")
+    other.add_argument("--ranks", type=path, metavar="FILE.npz", help="each user's rank, by rule")
+    other.add_argument("--doubled", action="store_true", help="the file holds twice the rank")
+    other.add_argument("--users", type=path, metavar="FILE.npy", help="a vector for each user")
+    other.add_argument("--items", type=path, metavar="FILE.npy", help="a vector for each item")
+    other.add_argument("--dataset", help="whose users and items they are")
+    other.add_argument("--name", help="of the model, in the results")
+    other.add_argument("--source", metavar="OWNER/REPOSITORY", help="where it was published")
+    other.add_argument("--commit", help="of that repository")
+    other.add_argument("--note", metavar="TEXT", help="what was evaluated")
+    other.add_argument(
+        "--official", metavar="hr@10=X,ndcg@10=Y", help="what the source gives, by its own rule"
+    )
+    other.add_argument("--to", type=path, metavar="FILE.jsonl", help="[runs/checkpoints.jsonl]")
+    other.add_argument("--publish", action="store_true", help="write to the committed results")
 
 
 def evaluate(arguments: argparse.Namespace) -> None:
@@ -47,7 +76,9 @@ def of_another_model(arguments: argparse.Namespace) -> tuple[dict[str, dict[str,
     """Its metrics, and where its line is now."""
     check(arguments)
     from experiments.config.resolve import resolve
+    from experiments.config.run_config import config_tree
     from experiments.data.catalogue import load
+    from experiments.data.split import LeaveOneOut
     from experiments.evaluation.other_models import rank_metrics, read_ranks
     from experiments.evaluation.ranking import Asked
     from experiments.record.checkpoints import FILE, add_checkpoint, checkpoint_line
@@ -57,7 +88,7 @@ def of_another_model(arguments: argparse.Namespace) -> tuple[dict[str, dict[str,
     if arguments.data_dir is not None:
         fields.append(("data_dir", str(arguments.data_dir.absolute())))
     config, spec = resolve(None, [*fields, *arguments.overrides])
-    histories = load(spec, config.ties)
+    histories = load(spec, config.ties, config.split)
     asked = Asked(config.evaluate.cutoffs, config.evaluate.score0, config.evaluate.beyond)
     official = official_metrics(arguments.official)
     if arguments.ranks is not None:
@@ -69,12 +100,16 @@ def of_another_model(arguments: argparse.Namespace) -> tuple[dict[str, dict[str,
         "checkpoint": arguments.name,
         "dataset": arguments.dataset,
         "data_sha256": histories.sha256,
-        "users": histories.num_users,
+        "users": len(next(iter(ranks.values()))),
         "source": arguments.source or "",
         "commit": arguments.commit or "",
         "note": arguments.note or "",
         "official": official,
     }
+    if not isinstance(config.split, LeaveOneOut):
+        if arguments.publish:
+            raise UsageError("--publish: the table of committed checkpoints is of leave-one-out")
+        about["split"] = config_tree(config)["split"]
     if arguments.split == "valid":
         return metrics, "of validation: not kept, since results are of test"
     to = RESULTS / FILE if arguments.publish else arguments.to or OTHERS

@@ -11,18 +11,14 @@ from typing import Any, NoReturn
 
 from experiments.cli import commands as run
 from experiments.cli.data import data, data_options
-from experiments.cli.evaluate import evaluate
+from experiments.cli.evaluate import evaluate, evaluate_options
+from experiments.cli.recommend import recommend, recommend_options
 from experiments.cli.study import study
 from experiments.errors import UsageError
 
 FIELDS_HELP = """
 any field of the configuration is set by --dotted.key=value or --dotted.key value, such as
   --train.learning_rate=0.002  --encoder.dim=128  --contrast.0.temperature=0.2
-"""
-
-
-EVALUATE_HELP = """
-how it is evaluated is set by --evaluate.key=value, such as --evaluate.cutoffs=[1,10,50,100]
 """
 
 
@@ -120,35 +116,15 @@ def add_evaluate(commands: Any) -> None:
     about = "rank again with a finished run's model, or rank what another model says"
     made = add(commands, "evaluate", evaluate, about)
     made.set_defaults(fields=("evaluate", "split"))
-    made.epilog = EVALUATE_HELP
-    made.add_argument("run", type=path, metavar="RUN_DIR", nargs="?")
-    made.add_argument("--split", choices=["valid", "test"], default="test")
-    made.add_argument("--beyond", action="store_true", help="coverage, popularity, novelty too")
-    made.add_argument("--score0", action="store_true", help="with seen items at score 0, too")
-    other = made.add_argument_group("another model's result, instead of RUN_DIR")
-    other.add_argument("--ranks", type=path, metavar="FILE.npz", help="each user's rank, by rule")
-    other.add_argument("--doubled", action="store_true", help="the file holds twice the rank")
-    other.add_argument("--users", type=path, metavar="FILE.npy", help="a vector for each user")
-    other.add_argument("--items", type=path, metavar="FILE.npy", help="a vector for each item")
-    other.add_argument("--dataset", help="whose users and items they are")
-    other.add_argument("--name", help="of the model, in the results")
-    other.add_argument("--source", metavar="OWNER/REPOSITORY", help="where it was published")
-    other.add_argument("--commit", help="of that repository")
-    other.add_argument("--note", metavar="TEXT", help="what was evaluated")
-    other.add_argument(
-        "--official", metavar="hr@10=X,ndcg@10=Y", help="what the source gives, by its own rule"
-    )
-    other.add_argument("--to", type=path, metavar="FILE.jsonl", help="[runs/checkpoints.jsonl]")
-    other.add_argument("--publish", action="store_true", help="write to the committed results")
+    evaluate_options(made, path)
     add_moved(made)
     add_json(made)
 
 
 def add_recommend(commands: Any) -> None:
-    made = add(commands, "recommend", run.recommend, "the next items for a history")
-    made.add_argument("run", type=path, metavar="RUN_DIR")
-    made.add_argument("--history", required=True, metavar='"1 2 3"', help="item ids, oldest first")
-    made.add_argument("-k", type=int, default=10, help="how many [10]")
+    about = "the next items for a history, for users, or for all of them"
+    made = add(commands, "recommend", recommend, about)
+    recommend_options(made, path)
     add_moved(made)
     add_json(made)
 

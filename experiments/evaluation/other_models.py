@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from experiments.data.histories import Histories
+from experiments.data.held_out import Split, evaluation_rows
+from experiments.data.histories import Histories, IntArray
 from experiments.data.vectors import finite, ids_file, read_ids, read_npy
 from experiments.errors import UsageError
 from experiments.evaluation.ranking import Asked, FloatArray, metrics
@@ -21,9 +22,12 @@ KNOWN = (*RULES, SCORE0)
 SPECIAL_ROWS = 2  # padding and mask, which the code of that rule ranks with the items
 
 
-def read_ranks(path: Path, histories: Histories, doubled: bool = False) -> dict[str, FloatArray]:
-    """[U] ranks of the users' targets by rule, from an .npz with arrays `excluded`, `ranked` and
-    `score0`, or some of them, in the order of the data's users.
+def read_ranks(
+    path: Path, histories: Histories, doubled: bool = False, split: Split = "test"
+) -> dict[str, FloatArray]:
+    """[T] ranks of the split's targets by rule, from an .npz with arrays `excluded`, `ranked` and
+    `score0`, or some of them, in the order of the data's users; under leave-one-out each has
+    one target.
 
     A rank is 1 or more, halves where scores tie, inf where the target is no candidate; doubled:
     the file has twice the rank, and 0 for inf.  An array `user_ids`, as a run's ranks.npz has it,
@@ -35,7 +39,8 @@ def read_ranks(path: Path, histories: Histories, doubled: bool = False) -> dict[
             arrays = {name: file[name] for name in file.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise UsageError(f"{path}: not readable as .npz ({error})") from None
-    check_users(path, arrays.pop("user_ids", None), histories)
+    users = evaluation_rows(histories, split, 1).user
+    check_users(path, arrays.pop("user_ids", None), histories, users)
     strange = [name for name in arrays if name not in KNOWN]
     if strange or not arrays:
         found = f"has {', '.join(map(repr, strange))}" if strange else "holds no ranks"
@@ -44,7 +49,7 @@ def read_ranks(path: Path, histories: Histories, doubled: bool = False) -> dict[
         rule: checked(
             f"{path}: {rule}",
             arrays[rule],
-            histories,
+            len(users),
             doubled,
             histories.num_items + SPECIAL_ROWS * (rule == SCORE0),
         )
@@ -53,29 +58,30 @@ def read_ranks(path: Path, histories: Histories, doubled: bool = False) -> dict[
     }
 
 
-def check_users(path: Path, given: NDArray[Any] | None, histories: Histories) -> None:
+def check_users(
+    path: Path, given: NDArray[Any] | None, histories: Histories, users: IntArray
+) -> None:
     """UsageError where a file names other users than the data, or in another order."""
     if given is None:
         return
-    if len(given) != histories.num_users:
-        raise UsageError(f"{path}: {len(given)} user_ids for {histories.num_users} users")
-    other = np.flatnonzero(given.astype(str) != histories.user_ids.astype(str))
+    if len(given) != len(users):
+        raise UsageError(f"{path}: {len(given)} user_ids for {len(users)} targets")
+    ids = histories.user_ids[users].astype(str)
+    other = np.flatnonzero(given.astype(str) != ids)
     if len(other):
         row = int(other[0])
         raise UsageError(
-            f"{path}: row {row} is of user {given[row]!s}, in {histories.name} it is "
-            f"{histories.user_ids[row]!s}; give the rows in the order of the data"
+            f"{path}: row {row} is of user {given[row]!s}, in {histories.name} it is {ids[row]}; "
+            "give the rows in the order of the data"
         )
 
 
-def checked(
-    where: str, values: NDArray[Any], histories: Histories, doubled: bool, most: int
-) -> FloatArray:
+def checked(where: str, values: NDArray[Any], targets: int, doubled: bool, most: int) -> FloatArray:
     """As float64.  most: the largest rank that there can be."""
-    if values.shape != (histories.num_users,):
+    if values.shape != (targets,):
         raise UsageError(
-            f"{where} has the shape {list(values.shape)}, and {histories.name} has "
-            f"{histories.num_users} users; give one rank for each"
+            f"{where} has the shape {list(values.shape)}, and the data have {targets} targets; "
+            "give one rank for each"
         )
     if values.dtype.kind not in "fiu":
         raise UsageError(f"{where}: expected numbers, got {values.dtype}")
@@ -93,7 +99,7 @@ def checked(
     largest = float(ranks[np.isfinite(ranks)].max(initial=1))
     if largest > most:
         raise UsageError(
-            f"{where}: rank {largest:g} of {histories.num_items} items"
+            f"{where}: rank {largest:g} is beyond {most}, the last one"
             + ("" if doubled else "; does the file hold twice the rank? (--doubled)")
         )
     return ranks
@@ -108,9 +114,15 @@ def read_vectors(users: Path, items: Path, histories: Histories) -> UserVectors:
     """Two .npy files of a row for each user and each item of the data, in its order and without
     padding; or with the ids of the rows in FILE.ids.txt, one a line, in any order.
 
-    A user's vector has to be the state after the history that the split reads.
-    Errors: UsageError where rows are missing or too many, or the two have other dimensions.
+    A user's vector has to be the state after the history that the split reads, so a split with
+    several targets of a user, each after another history, is refused.
+    Errors: UsageError for that, where rows are missing or too many, and for other dimensions.
     """
+    if histories.target == "successive":
+        raise UsageError(
+            "--users: a user has several targets under split.target: successive, "
+            "each after another history; give --ranks"
+        )
     u = rows_of(users, histories.user_ids.astype(str).tolist(), "users")
     i = rows_of(items, histories.item_ids[1:].astype(str).tolist(), "items")
     if u.shape[1] != i.shape[1]:

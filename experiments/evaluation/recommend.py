@@ -1,62 +1,164 @@
-"""The next items for a history that is typed in."""
+"""The next items for histories that are given, or for users of the data."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from augment import Sequences
-from experiments.data.histories import Histories
+from augment import TrainHistories
+from augment.sequences import cut_histories
+from experiments.data.histories import Histories, IntArray
 from experiments.errors import UsageError, unknown
-from experiments.evaluation.ranking import Scorer
+from experiments.evaluation.rank_counts import Pairs, check_finite
+from experiments.evaluation.scores import Layout, Scorer, Whole, score_blocks
+from experiments.evaluation.top_items import top_items
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+AT_ONCE = 512  # histories encoded together
+BLOCK = 800_000  # scores held at once
+SEEN = ("drop", "keep")
 
 
 @dataclass(frozen=True)
-class Recommendation:
-    """One item: its id in the data file, its score, and its title where there is one."""
+class Best:
+    """[B, K] item numbers and scores, best first; item 0 where a history has fewer than K."""
 
-    item: str
-    score: float
-    title: str | None
+    items: IntArray
+    scores: NDArray[np.float32]
+
+
+def lists_of(numbers: Iterable[Sequence[int]], num_items: int) -> TrainHistories:
+    """Lists of item numbers, none of them empty, in the form that data have."""
+    kept = [np.asarray(items, dtype=np.int64) for items in numbers]
+    offsets = np.concatenate([[0], np.cumsum([len(items) for items in kept])])
+    flat = np.concatenate(kept) if kept else np.zeros(0, dtype=np.int64)
+    return TrainHistories(torch.from_numpy(flat), torch.from_numpy(offsets), num_items)
+
+
+def users_lists(lists: TrainHistories, users: IntArray) -> TrainHistories:
+    """Those of some users, by number, in their order."""
+    offsets = lists.offsets.numpy()
+    counts = offsets[users + 1] - offsets[users]
+    new = np.concatenate([[0], np.cumsum(counts)])
+    index = np.arange(new[-1]) - np.repeat(new[:-1] - offsets[users], counts)
+    times = None if lists.times is None else lists.times[index]
+    return TrainHistories(lists.items[index], torch.from_numpy(new), lists.num_items, times)
 
 
 @torch.inference_mode()
-def recommend(
+def best_items(
     model: Scorer,
-    histories: Histories,
-    history: str,
+    lists: TrainHistories,
     count: int,
     max_length: int,
     device: torch.device,
-) -> list[Recommendation]:
-    """The `count` best items that are not in the history, best first.
+    seen: str = "drop",
+    block: int = BLOCK,
+) -> Best:
+    """The `count` best items after each list.
 
-    history: the data file's item ids, oldest first, separated by spaces or commas.
+    The model reads the latest max_length items of a list.  seen: drop leaves out what is anywhere
+    in it, keep lets it compete.  Scores are made in blocks of users x items.
+    Errors: UsageError for a count below 1 or another `seen`; FloatingPointError for a score that
+    is not finite.
     """
     if count < 1:
         raise UsageError(f"-k must be at least 1, got {count}")
-    known = {str(item): index for index, item in enumerate(histories.item_ids) if index > 0}
-    items = numbers(history, known)
-    recent = torch.tensor([items[-max_length:]], device=device)
-    length = torch.tensor([recent.shape[1]], device=device)
-    scores = next(model.score_blocks(Sequences(recent, length), 1))[0].clone()  # [num_items]
-    scores[torch.tensor(items, device=device) - 1] = float("-inf")
-    best = scores.topk(min(count, max(0, len(known) - len(set(items)))))
-    ids = histories.item_ids[1 + best.indices.cpu().numpy()]
-    return [
-        Recommendation(str(item), float(score), histories.titles.get(str(item)))
-        for item, score in zip(ids, best.values.cpu().numpy().astype(np.float64), strict=True)
-    ]
+    if seen not in SEEN:
+        raise UsageError(f"seen: {unknown(seen, SEEN)}")
+    count = min(count, lists.num_items)
+    offsets = lists.offsets.numpy()
+    length = np.minimum(np.diff(offsets), max_length)
+    layout = Layout.of(block, lists.num_items)
+    items = lists.items.to(device)
+    times = None if lists.times is None else lists.times.to(device)
+    found = Best(
+        np.zeros((len(length), count), dtype=np.int64),
+        np.full((len(length), count), -np.inf, dtype=np.float32),
+    )
+    order = np.argsort(length, kind="stable")
+    for first in range(0, len(order), AT_ONCE):
+        users = order[first : first + AT_ONCE]
+        batch = cut_histories(
+            items,
+            times,
+            torch.from_numpy(offsets[users + 1] - length[users]).to(device),
+            torch.from_numpy(length[users]).to(device),
+            int(length[users].max()),
+        )
+        start = 0
+        for part in score_blocks(model, batch, layout, lists.num_items):
+            here = users[start : start + layout.rows]
+            start += layout.rows
+            if isinstance(part, Whole):
+                check_finite(part.scores)
+            out = pairs_of(lists, here, device) if seen == "drop" else NOTHING
+            top = top_items(part, out, count, ("excluded",))["excluded"]
+            found.items[here] = top.items.cpu().numpy()
+            found.scores[here] = top.scores.float().cpu().numpy()
+    return found
 
 
-def numbers(history: str, known: dict[str, int]) -> list[int]:
-    """Item numbers of the ids in a text; UsageError for an unknown id or an empty history."""
-    ids = history.replace(",", " ").split()
+NOTHING = Pairs(torch.zeros(0, dtype=torch.int64), torch.zeros(0, dtype=torch.int64))
+
+
+def pairs_of(lists: TrainHistories, users: IntArray, device: torch.device) -> Pairs:
+    """Each distinct item of each of these lists: its row, and its column of the scores."""
+    some = users_lists(lists, users)
+    counts = np.diff(some.offsets.numpy())
+    width = lists.num_items + 1
+    both = np.unique(np.repeat(np.arange(len(users)), counts) * width + some.items.numpy())
+    row, item = (torch.from_numpy(part).to(device) for part in (both // width, both % width - 1))
+    return Pairs(row, item)
+
+
+def as_table(best: Best, names: Sequence[str], histories: Histories) -> pd.DataFrame:
+    """Columns user, rank, item, score and, where the data have titles, title: a row an item."""
+    import pandas as pd
+
+    row, place = np.nonzero(best.items)
+    ids = histories.item_ids[best.items[row, place]].astype(str)
+    table = pd.DataFrame(
+        {
+            "user": np.asarray(names, dtype=object)[row],
+            "rank": place + 1,
+            "item": ids.astype(object),
+            "score": best.scores[row, place],
+        }
+    )
+    if histories.titles:
+        table["title"] = [histories.titles.get(item) for item in ids.tolist()]
+    return table
+
+
+def item_numbers(
+    ids: Sequence[str], known: dict[str, int], where: str, hint: str = ""
+) -> list[int]:
+    """Numbers of the data file's item ids; UsageError for an unknown id or an empty list."""
     if not ids:
-        raise UsageError('--history is empty: give item ids, oldest first, such as "1 2 3"')
+        raise UsageError(f'{where} is empty: give item ids, oldest first, such as "1 2 3"')
     for item in ids:
         if item not in known:
-            raise UsageError(f"--history: {unknown(item, list(known)[:5])}, ...")
+            raise UsageError(f"{where}: {unknown(item, list(known)[:5])}, ...{hint}")
     return [known[item] for item in ids]
+
+
+def known_items(histories: Histories) -> dict[str, int]:
+    """Number of each item id."""
+    return {str(item): number for number, item in enumerate(histories.item_ids) if number > 0}
+
+
+def user_numbers(wanted: Sequence[str], ids: Sequence[str]) -> IntArray:
+    """Places of some user ids among those of the data.  UsageError for an unknown one."""
+    known = {user: place for place, user in enumerate(ids)}
+    for user in wanted:
+        if user not in known:
+            raise UsageError(f"--user: {unknown(user, list(known)[:5])}, ...")
+    return np.array([known[user] for user in wanted])

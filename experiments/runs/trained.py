@@ -24,6 +24,7 @@ from experiments.data.held_out import Read
 from experiments.data.histories import IntArray
 from experiments.errors import UsageError, unknown
 from experiments.evaluation.export import item_vectors, user_vectors
+from experiments.evaluation.recommend import as_table, best_items, lists_of
 from experiments.storage.run_folder import RunFolder, existing_run
 from experiments.training.reload import reload
 from models.recbole_plug import SASRec
@@ -119,27 +120,13 @@ class TrainedRun:
         Returns columns history (its place in `histories`), rank, item, score, title.
         Errors: UsageError for an empty history, an unknown id, or k below 1.
         """
-        if k < 1:
-            raise UsageError(f"k must be at least 1, got {k}")
-        if seen not in ("drop", "keep"):
-            raise UsageError(f"seen: {unknown(seen, ['drop', 'keep'])}")
-        rows: list[tuple[int, int, str, float, str | None]] = []
-        place = 0
-        for items, scores in self._scored(self._numbered(histories)):
-            for history, values in zip(items, scores, strict=True):
-                left = len(values)
-                if seen == "drop":
-                    known = torch.tensor(sorted(set(history)), device=values.device)
-                    values[known - 1] = float("-inf")
-                    left -= len(known)
-                best = values.topk(min(k, left))
-                ids = self.item_ids[best.indices.cpu().numpy()]
-                for rank, (item, score) in enumerate(
-                    zip(ids.tolist(), best.values.tolist(), strict=True), start=1
-                ):
-                    rows.append((place, rank, item, score, self.titles.get(item)))
-                place += 1
-        return pd.DataFrame(rows, columns=["history", "rank", "item", "score", "title"])
+        numbered = self._numbered(histories)
+        lists = lists_of(numbered, len(self.item_ids))
+        length, block = self.config.encoder.max_length, self.config.evaluate.block
+        best = best_items(self.model, lists, k, length, self.device, seen, block)
+        table = as_table(best, [str(place) for place in range(len(numbered))], self._run.histories)
+        table = table.rename(columns={"user": "history"}).astype({"history": int})
+        return table.reindex(columns=["history", "rank", "item", "score", "title"])
 
     def scores(self, histories: Iterable[Sequence[str]]) -> Floats:
         """[histories, num_items] float32: a score for every item, seen ones too."""

@@ -45,17 +45,20 @@ def test_a_runs_own_ranks_can_be_read_again(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arrays", "told"),
     [
-        ({"excluded": [1.0, 2]}, "excluded has the shape [2], and given has 3 users"),
+        ({"excluded": [1.0, 2]}, "excluded has the shape [2], and the data have 3 targets"),
         ({"excluded": [[1.0, 2, 3]]}, "has the shape [1, 3]"),
         ({"excluded": [1.0, 0, 2]}, "row 1 is 0.0: a rank is 1"),
         ({"excluded": [1.0, 1, np.nan]}, "row 2 is nan"),
         ({"excluded": [1.0, 1.2, 2]}, "row 1 is 1.2"),
         ({"excluded": ["a", "b", "c"]}, "expected numbers"),
-        ({"excluded": [1.0, 2, 8]}, "rank 8 of 6 items; does the file hold twice the rank?"),
+        (
+            {"excluded": [1.0, 2, 8]},
+            "rank 8 is beyond 6, the last one; does the file hold twice",
+        ),
         ({"rank": [1.0, 2, 3]}, "has 'rank'; known: excluded, ranked, score0"),
         ({}, "holds no ranks"),
         ({"excluded": [1.0, 2, 3], "user_ids": ["0", "2", "1"]}, "row 1 is of user 2, in given it"),
-        ({"excluded": [1.0, 2, 3], "user_ids": ["0"]}, "1 user_ids for 3 users"),
+        ({"excluded": [1.0, 2, 3], "user_ids": ["0"]}, "1 user_ids for 3 targets"),
         ({"excluded": np.array([1, None, 2], dtype=object)}, "not readable as .npz"),
     ],
 )

@@ -1,0 +1,68 @@
+"""Histories that a person has in a file: JSON lines, or CSV."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+from experiments.errors import UsageError
+from experiments.storage.files import read_text
+
+FORMS = (
+    'FILE.jsonl has a line for each, ["item", ...] or {"user": "name", "items": ["item", ...]}; '
+    "FILE.csv has the columns user and item and a row for each interaction; oldest items first"
+)
+
+
+def read_histories(path: Path) -> dict[str, list[str]]:
+    """Item ids of each history, oldest first, by user; a line without a user is called by its
+    number.
+
+    Errors: UsageError that names file and line.
+    """
+    readers = {".jsonl": from_json, ".json": from_json, ".csv": from_csv}
+    if path.suffix.lower() not in readers:
+        raise UsageError(f"{path}: {FORMS}")
+    found = readers[path.suffix.lower()](path, read_text(path))
+    if not found:
+        raise UsageError(f"{path}: holds no history; {FORMS}")
+    return found
+
+
+def from_json(path: Path, text: str) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        where = f"{path}:{number}"
+        try:
+            value = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise UsageError(f"{where}: not JSON ({error}); {FORMS}") from None
+        user: object = str(number)
+        if isinstance(value, dict):
+            user, value = value.get("user", user), value.get("items")
+        if not isinstance(value, list) or not value or not all(map(is_id, [*value, user])):
+            raise UsageError(f"{where}: no list of item ids; {FORMS}")
+        if str(user) in found:
+            raise UsageError(f"{where}: user {user!r} has a line already")
+        found[str(user)] = [str(item) for item in value]
+    return found
+
+
+def is_id(value: object) -> bool:
+    return isinstance(value, (str, int)) and not isinstance(value, bool)
+
+
+def from_csv(path: Path, text: str) -> dict[str, list[str]]:
+    import pandas as pd
+
+    try:
+        table = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False)
+    except ValueError as error:
+        raise UsageError(f"{path}: not a table ({' '.join(str(error).split())})") from None
+    if not {"user", "item"} <= set(table.columns):
+        raise UsageError(f"{path}: has the columns {', '.join(map(str, table.columns))}; {FORMS}")
+    found: dict[str, list[str]] = {}
+    for user, item in zip(table["user"], table["item"], strict=True):
+        found.setdefault(user, []).append(item)
+    return found
