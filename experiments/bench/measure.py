@@ -58,7 +58,7 @@ def memory_mb(which: str) -> float:
     """VmRSS (now) or VmHWM (highest so far) of this process in MiB; 0 where it is not told."""
     if platform.system() != "Linux":
         return 0.0
-    status = Path("/proc/self/status").read_text()
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
     line = next(line for line in status.splitlines() if line.startswith(which))
     return int(line.split()[1]) / 1024
 

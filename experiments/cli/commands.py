@@ -185,7 +185,13 @@ def compare(arguments: argparse.Namespace) -> None:
 
 
 def export(arguments: argparse.Namespace) -> None:
-    """Embeddings of items, or states of users, with their ids."""
+    """Embeddings of items, or states of users, with their ids; or the whole model."""
+    if arguments.what == "onnx":
+        from experiments.evaluation.onnx_export import check_onnx, export_onnx
+
+        check_onnx(arguments.to)
+        print(export_onnx(reload(arguments).model, arguments.to))
+        return
     from experiments.evaluation.export import check_name
     from experiments.evaluation.export import export as write
 

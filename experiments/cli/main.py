@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import io
+import locale
+import os
 import sys
 from collections.abc import Callable
 
@@ -15,9 +18,13 @@ from experiments.storage.atomic import NOT_ALLOWED
 from experiments.terminal import coloured
 from experiments.training.signals import Stopped
 
+UTF8_LOCALES = ("C.UTF-8", "en_US.UTF-8", "UTF-8")  # of Linux and macOS; one that is there
+
 
 def main(argv: list[str]) -> int:
     """Run a command.  0: success; 2: a user's mistake; 1: a failure; 130, 143, 129: stopped."""
+    speak_utf8()
+    argv = [as_utf8(argument) for argument in argv]
     try:
         check_text(argv)
         if not argv:
@@ -29,6 +36,16 @@ def main(argv: list[str]) -> int:
         command(arguments)
     except UsageError as error:
         print(f"{coloured('error:', 'red', sys.stderr)} {error}", file=sys.stderr)
+        return 2
+    except UnicodeEncodeError as error:
+        if error.encoding != sys.getfilesystemencoding():
+            raise
+        name = one_line(str(error.object))
+        print(
+            f"error: {name}: no file can have this name in the encoding {error.encoding}; set "
+            "PYTHONUTF8=1 or LC_ALL=C.UTF-8",
+            file=sys.stderr,
+        )
         return 2
     except (FloatingPointError, RunFailed) as error:
         print(f"{coloured('failed:', 'red', sys.stderr)} {error}", file=sys.stderr)
@@ -54,6 +71,27 @@ def main(argv: list[str]) -> int:
         print("interrupted", file=sys.stderr)
         return 130
     return 0
+
+
+def speak_utf8() -> None:
+    """What a terminal cannot show is printed as \\u7528; files are UTF-8 in every locale, those
+    that RecBole opens, too."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors != "backslashreplace":
+            stream.reconfigure(errors="backslashreplace")
+    for name in UTF8_LOCALES:
+        if locale.getpreferredencoding(False).lower().replace("-", "") == "utf8":
+            break
+        with contextlib.suppress(locale.Error):
+            locale.setlocale(locale.LC_CTYPE, name)
+
+
+def as_utf8(argument: str) -> str:
+    """An argument as it was typed, where the locale took its bytes for no text."""
+    try:
+        return os.fsencode(argument).decode("utf-8")
+    except UnicodeError:  # it is no UTF-8 either, or it is text already
+        return argument
 
 
 def parsed(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:

@@ -130,11 +130,11 @@ def add_recommend(commands: Any) -> None:
 
 
 def add_export(commands: Any) -> None:
-    about = "embeddings as .npy, with an id for each row; or a folder to publish, with a model card"
+    about = "embeddings as .npy, the model as .onnx, or a folder to publish, with a model card"
     made = add(commands, "export", run.export, about)
     made.add_argument("run", type=path, metavar="RUN_DIR")
-    made.add_argument("--what", choices=["items", "users", "card"], required=True)
-    made.add_argument("--to", type=path, required=True, metavar="FILE.npy|DIR")
+    made.add_argument("--what", choices=["items", "users", "onnx", "card"], required=True)
+    made.add_argument("--to", type=path, required=True, metavar="FILE.npy|FILE.onnx|DIR")
     made.add_argument(
         "--read", choices=["all", "test", "valid"], default="all",
         help="of a user's history: all, or the input of that split's evaluation [all]",

@@ -105,7 +105,7 @@ def initialise(module: nn.Module, std: float) -> None:
 
 def at_last(states: Tensor, lengths: Tensor) -> Tensor:
     """The state at each row's last real position: [B, L, d] -> [B, d]."""
-    return states[torch.arange(len(lengths), device=lengths.device), lengths - 1]
+    return states[torch.arange(lengths.shape[0], device=lengths.device), lengths - 1]
 
 
 def real_positions(lengths: Tensor, width: int, padding: Padding) -> Tensor:

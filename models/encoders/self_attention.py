@@ -184,7 +184,7 @@ class Attention(nn.Module):
         """x [B, L, d] -> [B, L, d], or [B, d] where one position asks."""
         q, k, v = self.project(x, queries)  # [B, H, L or 1, d / H], 2 x [B, H, L, d / H]
         mixed = self.mix(q, k, v, queries.visible)  # [B, H, L or 1, d / H]
-        wide = mixed.transpose(1, 2).reshape(len(x), -1, x.shape[2])  # [B, L or 1, d]
+        wide = mixed.transpose(1, 2).reshape(x.shape[0], -1, x.shape[2])  # [B, L or 1, d]
         out: Tensor = self.output(wide if queries.place is None else wide[:, 0])
         return out
 
