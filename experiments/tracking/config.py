@@ -40,7 +40,7 @@ class TrackConfig:
     job_type: str | None = None
     """Default: WANDB_JOB_TYPE, else train; in a study {dataset}/{variant}, which seeds share."""
     name: str | None = None
-    """Default: WANDB_NAME, else {model}-seed{seed}."""
+    """Default: WANDB_NAME, else the model, the fields that are not the preset's, and the seed."""
     init_timeout: float = 15.0
     """Seconds the server has to open the run; after that the run is tracked offline."""
     finish_timeout: float = 30.0
@@ -62,7 +62,7 @@ def of_trial(config: TrackConfig, study: str, dataset: str, variant: str, seed: 
         config,
         group=study,
         job_type=f"{dataset}/{variant}",
-        name=f"seed{seed} {variant}",
+        name=f"{variant} {dataset} seed{seed}",
     )
 
 

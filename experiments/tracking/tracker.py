@@ -36,24 +36,30 @@ class Tracker(Session):
     """A training run at W&B.
 
     config: where and how to track.  folder: the run's folder; wandb writes to `folder/wandb`.
-    settings: the run's resolved configuration; groups and lists of groups become dotted keys.
+    settings: the run's resolved configuration.  changed: the fields that are not as the preset
+    and the data set have them; they are in the run's name.
 
     Raises RuntimeError when test metrics come twice.
     """
 
     def __init__(
-        self, config: TrackConfig, folder: Path, settings: Mapping[str, object], identity: Identity
+        self,
+        config: TrackConfig,
+        folder: Path,
+        settings: Mapping[str, object],
+        identity: Identity,
+        changed: Mapping[str, object] | None = None,
     ) -> None:
         self._tested = False
         self._loggers = Loggers(config.also, folder)
-        values = {**dict(flattened(settings)), **asdict(identity)}
-        super().__init__(placed(config, identity), folder, values, identity.commit)
+        values = {**columns(settings), **asdict(identity)}
+        super().__init__(placed(config, identity, changed or {}), folder, values, identity.commit)
         if self._run is not None:
             self._attempt("start", lambda: _define_metrics(self._run))
 
     def epoch(self, record: Mapping[str, float]) -> None:
-        """Log a line of history.jsonl: epoch, step, seconds, train/*, valid/*, contrast/*."""
-        self.log(lambda: dict(record))
+        """Log a line of history.jsonl: epoch, step, seconds, train/*, valid/*, contrast_TASK/*."""
+        self.log(lambda: {panel(name): value for name, value in record.items()})
         self._loggers.log(record)
 
     def test(self, metrics: Mapping[str, float]) -> None:
@@ -94,6 +100,28 @@ def track_report(
         return session.finish()
 
 
+def panel(name: str) -> str:
+    """contrast/TASK/accuracy as contrast_TASK/accuracy, any other name as it is.
+
+    W&B makes a section of panels of the names that agree up to their first `/`: so each task has
+    one, with its loss, similarities, alignment and rates.
+    """
+    return name.replace("contrast/", "contrast_", 1) if name.startswith("contrast/") else name
+
+
+def columns(settings: Mapping[str, object]) -> dict[str, object]:
+    """The configuration as W&B's table of runs shows it best: a dotted key a field.
+
+    Left out is what says nothing of a run's result: fields that are not set, where it is tracked,
+    and where the data lie on this machine.
+    """
+    return {
+        key: value
+        for key, value in flattened(settings)
+        if value is not None and key.partition(".")[0] not in ("track", "data_dir")
+    }
+
+
 def flattened(settings: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
     """Yield (dotted key, value): {"contrast": [{"ratio": 0.2}]} gives ("contrast.0.ratio", 0.2)."""
     for key, value in settings.items():
@@ -105,21 +133,30 @@ def flattened(settings: Mapping[str, object], prefix: str = "") -> Iterator[tupl
             yield f"{prefix}{key}", value
 
 
-def placed(config: TrackConfig, identity: Identity) -> TrackConfig:
+def placed(config: TrackConfig, identity: Identity, changed: Mapping[str, object]) -> TrackConfig:
     """With the group, job type and name of a training run where the configuration has none."""
     dataset, model, seed = identity.dataset, identity.model, identity.seed
-    environment = os.environ.get
+    environment, usual = os.environ.get, [model, *in_words(changed), f"seed{seed}"]
     return replace(
         config,
         group=config.group or environment("WANDB_RUN_GROUP", f"{dataset}/{model}"),
         job_type=config.job_type or environment("WANDB_JOB_TYPE", "train"),
-        name=config.name or environment("WANDB_NAME", f"{model}-seed{seed}"),
+        name=config.name or environment("WANDB_NAME", " ".join(usual)),
     )
+
+
+def in_words(fields: Mapping[str, object]) -> list[str]:
+    """`temperature=0.2` for each field: the last word of its key, or all where two end alike."""
+    ends = [key.rpartition(".")[2] for key in fields]
+    return [
+        f"{end if ends.count(end) == 1 else key}={value}"
+        for end, (key, value) in zip(ends, fields.items(), strict=True)
+    ]
 
 
 def _define_metrics(run: Any) -> None:
     run.define_metric("train/*", step_metric="step")
-    run.define_metric("contrast/*", step_metric="step")
+    run.define_metric("contrast_*", step_metric="step")
     run.define_metric("valid/*", step_metric="epoch")
     run.define_metric(VALID_NDCG10, step_metric="epoch", summary="max")
 

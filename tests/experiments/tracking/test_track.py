@@ -17,12 +17,17 @@ import pytest
 
 from experiments.tracking.config import TrackConfig, of_trial, resolve_mode, shortened
 from experiments.tracking.session import answers
-from experiments.tracking.tracker import Identity, Tracker, flattened, track_report
+from experiments.tracking.tracker import Identity, Tracker, flattened, panel, track_report
 from tests.experiments.tracking.loopback import Server, serving
 from tests.experiments.tracking.wandb_reader import Record, read_offline_run, read_records
 
 IDENTITY = Identity("ml-100k", "cl4srec", 3, "c0ffee", True, "d" * 64, "f" * 64)
-SETTINGS = {"train": {"batch_size": 256}, "contrast": [{"temperature": 0.5, "views": ["crop"]}]}
+SETTINGS = {
+    "train": {"batch_size": 256, "max_norm": None},
+    "contrast": [{"temperature": 0.5, "views": ["crop"]}],
+    "track": {"mode": "offline", "project": None},
+    "data_dir": "/home/somebody/data",
+}
 HISTORY = [
     {"epoch": 1, "step": 10, "seconds": 1.5, "train/loss": 2.0, "valid/excluded/ndcg@10": 0.04},
     {"epoch": 2, "step": 20, "seconds": 1.5, "train/loss": 1.5, "valid/excluded/ndcg@10": 0.06},
@@ -60,6 +65,11 @@ def closed(monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setenv("WANDB_BASE_URL", url)
     monkeypatch.setenv("WANDB_API_KEY", KEY)
     return url
+
+
+def as_panels(record: Record) -> Record:
+    """A line of history by the names that it has at W&B."""
+    return {panel(name): value for name, value in record.items()}
 
 
 def log_in(monkeypatch: pytest.MonkeyPatch, server: Server) -> None:
@@ -118,9 +128,9 @@ def test_an_offline_run_holds_what_was_logged(tmp_path):
         "data_sha256": "d" * 64,
         "config_sha256": "f" * 64,
     }
-    assert history == exactly([*HISTORY, TEST])
+    assert history == exactly([*map(as_panels, HISTORY), TEST])
     assert {key: summary[key] for key in TEST} == TEST
-    assert math.isnan(summary["contrast/crop/loss"])
+    assert math.isnan(summary["contrast_crop/loss"])
 
 
 def test_curves_have_their_axis_and_runs_their_place(tmp_path):
@@ -130,13 +140,38 @@ def test_curves_have_their_axis_and_runs_their_place(tmp_path):
     metrics = [r["metric"] for r in records if r["type"] == "metric"]
 
     assert run["project"] == "seqcontrast"
-    assert run["display_name"] == "cl4srec-seed3"
+    assert run["display_name"] == "cl4srec seed3"
     assert (run["run_group"], run["job_type"]) == ("temperature/ml-100k/0.5", "train")
     assert run["git"] == {"commit": "c0ffee"}
     axes = {m.get("glob_name") or m.get("name"): m.get("step_metric") for m in metrics}
-    assert axes.items() >= {"train/*": "step", "contrast/*": "step", "valid/*": "epoch"}.items()
+    assert axes.items() >= {"train/*": "step", "contrast_*": "step", "valid/*": "epoch"}.items()
     (best,) = (m for m in metrics if m.get("name") == "valid/excluded/ndcg@10")
     assert best["summary"] == {"max": True}
+
+
+def test_each_task_has_a_section_of_panels_of_its_own(tmp_path):
+    """W&B's sections are the names up to the first slash."""
+    names = ["contrast/first/loss", "contrast/second/identity_rate/crop", "train/loss", "epoch"]
+    assert [panel(name) for name in names] == [
+        "contrast_first/loss", "contrast_second/identity_rate/crop", "train/loss", "epoch"
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changed", "name"),
+    [
+        ({}, "cl4srec seed3"),
+        ({"contrast.0.temperature": 0.2, "epochs": 5}, "cl4srec temperature=0.2 epochs=5 seed3"),
+        (
+            {"contrast.0.weight": 0.2, "contrast.1.weight": 0.3},
+            "cl4srec contrast.0.weight=0.2 contrast.1.weight=0.3 seed3",
+        ),
+    ],
+)
+def test_a_run_s_name_tells_it_from_other_runs_of_its_preset(changed, name, tmp_path):
+    Tracker(TrackConfig("offline"), tmp_path, SETTINGS, IDENTITY, changed).finish()
+    run = next(r["run"] for r in read_records(tmp_path) if r["type"] == "run")
+    assert run["display_name"] == name
 
 
 def test_groups_come_from_the_environment_before_the_default(tmp_path, monkeypatch):
@@ -213,7 +248,7 @@ def test_a_server_that_is_not_there_means_offline(tmp_path, closed, capfd):
     assert error.startswith("W&B: ")
     assert closed in error
     assert error.count("\n") == 1
-    assert read_offline_run(tmp_path / "run")[1] == exactly([*HISTORY, TEST])
+    assert read_offline_run(tmp_path / "run")[1] == exactly([*map(as_panels, HISTORY), TEST])
 
 
 def test_an_online_run_arrives(tmp_path, server, monkeypatch, home, capfd):
@@ -225,9 +260,9 @@ def test_an_online_run_arrives(tmp_path, server, monkeypatch, home, capfd):
     assert where.startswith(f"{server.url}/somebody/seqcontrast/runs/")
     assert capfd.readouterr() == ("", "")
     assert server.runs[0]["groupName"] == "ml-100k/cl4srec"
-    assert server.runs[0]["displayName"] == "cl4srec-seed3"
+    assert server.runs[0]["displayName"] == "cl4srec seed3"
     arrived = [{k: v for k, v in line.items() if k[0] != "_"} for line in server.history]
-    assert arrived == exactly([*HISTORY, TEST])
+    assert arrived == exactly([*map(as_panels, HISTORY), TEST])
     assert {key: server.summary[key] for key in TEST} == TEST
 
 
@@ -243,7 +278,7 @@ def test_the_command_that_finish_returns_uploads_an_offline_run(tmp_path, server
     monkeypatch.setenv("WANDB_ERROR_REPORTING", "false")
     subprocess.run([sys.executable, "-m", *where.split()], check=True, capture_output=True)
     arrived = [{k: v for k, v in line.items() if k[0] != "_"} for line in server.history]
-    assert arrived[:-1] == exactly(HISTORY)
+    assert arrived[:-1] == exactly(map(as_panels, HISTORY))
     assert arrived[-1]["test/ranks_table"]["nrows"] > 0
 
 
@@ -293,7 +328,7 @@ def test_a_server_with_a_fault_costs_one_line_and_what_was_logged_can_be_sent_la
     assert error.count("\n") == 1
     assert where is not None
     folder = Path(where.removeprefix("wandb sync "))
-    assert read_offline_run(folder)[1][: len(HISTORY)] == exactly(HISTORY)
+    assert read_offline_run(folder)[1][: len(HISTORY)] == exactly(map(as_panels, HISTORY))
 
 
 def test_an_error_inside_wandb_is_reported_once(tmp_path, monkeypatch, capfd):
@@ -438,7 +473,7 @@ def test_trials_of_a_study_share_a_group_and_seeds_of_a_variant_a_job_type(tmp_p
         track(place, tmp_path / str(seed))
         run = next(r["run"] for r in read_records(tmp_path / str(seed)) if r["type"] == "run")
         assert (run["run_group"], run["job_type"]) == ("quick/loss", f"beauty/{variant}")
-        assert run["display_name"] == f"seed{seed} {variant}"
+        assert run["display_name"] == f"{variant} beauty seed{seed}"
 
 
 def test_a_long_name_is_cut_to_what_the_server_takes_and_stays_its_own():

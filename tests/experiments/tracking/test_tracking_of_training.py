@@ -51,13 +51,16 @@ def logged(runs: Path) -> tuple[Record, list[Record], Record]:
     return read_offline_run(runs / "tracked")
 
 
-def without_seconds(records: list[Record]) -> list[Record]:
-    return [{key: record[key] for key in record if key != "seconds"} for record in records]
+def as_written(records: list[Record]) -> list[Record]:
+    """By the names of history.jsonl, without seconds."""
+    names = {key: key.replace("contrast_", "contrast/", 1) for record in records for key in record}
+    names.pop("seconds", None)
+    return [{names[key]: record[key] for key in record if key in names} for record in records]
 
 
 def test_every_line_of_history_is_logged_as_it_is_written(runs, logged):
     history = [record for record in logged[1] if "epoch" in record]
-    assert without_seconds(history) == read_history(runs / "tracked")
+    assert as_written(history) == read_history(runs / "tracked")
 
 
 def test_test_metrics_are_logged_once_and_equal_the_result(runs, logged):
@@ -87,13 +90,22 @@ def test_the_logged_config_is_flat_and_says_which_code_and_data(runs, logged):
     assert config["contrast.0.temperature"] == 1.0
     assert config["contrast.0.operators.1.ratio"] == 0.3
     assert not [key for key, value in config.items() if isinstance(value, dict) and value]
+    assert None not in config.values()
+    assert not [key for key in config if key.startswith(("track.", "data_dir"))]
+
+
+def test_the_diagnostics_of_a_task_are_one_section_of_panels(logged):
+    names = {name for record in logged[1] for name in record if "augmented_views" in name}
+    assert {"contrast_augmented_views/loss", "contrast_augmented_views/uniformity"} <= names
+    assert {name.partition("/")[0] for name in names} == {"contrast_augmented_views"}
 
 
 def test_a_run_has_its_group_its_job_type_and_its_best_epoch(runs, logged):
     records = read_records(runs / "tracked")
     run = next(record["run"] for record in records if record["type"] == "run")
     assert (run["run_group"], run["job_type"]) == ("planted/cl4srec", "train")
-    assert run["display_name"] == "cl4srec-seed0"
+    assert run["display_name"].startswith("cl4srec ")
+    assert run["display_name"].endswith(" seed0")
     scores = [r["valid/excluded/ndcg@10"] for r in read_history(runs / "tracked")]
     assert logged[2]["valid/excluded/ndcg@10"] == {"max": max(scores)}
 
@@ -118,7 +130,7 @@ def test_a_resumed_run_is_tracked_from_its_first_epoch(runs, tmp_path):
     assert main(["train", "--out", str(out), "--resume", "--epochs", "2"]) == 0
     (second,) = set(out.rglob("run-*.wandb")) - {first}
     history = [record for record in read_offline_run(second)[1] if "epoch" in record]
-    assert without_seconds(history) == read_history(runs / "silent")
+    assert as_written(history) == read_history(runs / "silent")
 
 
 def test_a_server_that_is_not_there_changes_no_number(runs, tmp_path, monkeypatch, capfd):
@@ -181,7 +193,7 @@ def test_a_server_with_a_fault_changes_no_number_and_the_record_stays_to_be_sent
     (told,) = [line for line in printed.out.splitlines() if line.startswith("tracked: ")]
     folder = Path(shlex.split(told.removeprefix("tracked: wandb sync "))[0])
     history = [record for record in read_offline_run(folder)[1] if "epoch" in record]
-    assert without_seconds(history) == read_history(runs / "silent")
+    assert as_written(history) == read_history(runs / "silent")
 
 
 def resumed_with(runs: Path, out: Path, make: Callable[[Path], None]) -> None:
