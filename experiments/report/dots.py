@@ -36,7 +36,8 @@ def of_seeds(table: Table, group: Group) -> list[float]:
 def draw_dots(table: Table, looks: Palette) -> Plot:
     """A diamond is the mean, a line its interval, the vertical line the baseline."""
     pairs = compared(table)
-    shown = pairs[:ROWS]
+    alike = [pair for pair in pairs if pair[1].loss] or pairs
+    shown = alike[:ROWS]
     names = [textwrap.fill(named(*pair), NAME) for pair in shown]
     tall = max(name.count("\n") for name in names)
     figure, (panel,) = panels(1, width=7.5, height=1.1 + (0.24 + 0.13 * tall) * len(shown))
@@ -54,11 +55,11 @@ def draw_dots(table: Table, looks: Palette) -> Plot:
     bases = list(dict.fromkeys(comparison.baseline for _, comparison in pairs))
     against = bases[0] if len(bases) == 1 else "the baseline"
     panel.set(xlabel=f"test NDCG@10 minus that of {against}, seen items excluded")
-    caption = (
-        "Diamond: mean; small dots: seeds, each minus the baseline's of that seed; line: 95 % "
-    )
+    caption = "Diamond: mean; dot: a seed minus the baseline's of that seed; line: 95 % "
     caption += "t-interval where there are three seeds or more; *: significant."
-    caption += f" The best {ROWS} of {len(pairs)}." if len(pairs) > ROWS else ""
+    caption += f" The best {ROWS} of {len(alike)}." if len(alike) > ROWS else ""
+    if others := [group.variant for group, _ in pairs if group not in (one for one, _ in alike)]:
+        caption += f" Not drawn, as they have another next-item loss: {', '.join(others)}."
     (best, most), (last, least) = shown[0], shown[-1]
     text = f"{best.variant} has the highest difference, {most.difference:+.4f}"
     text += f", {last.variant} the lowest of those shown, {least.difference:+.4f}."

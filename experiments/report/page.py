@@ -141,10 +141,15 @@ def split(sheet: Sheet) -> tuple[Sheet, Sheet]:
     published = replace(
         sheet,
         title=f"{sheet.title}, published",
-        columns=tuple(sheet.columns[place] for place in filled),
-        rows=tuple(tuple(cells[place] for place in filled) for cells in rows),
+        columns=("method (source; loss and notes)", *(sheet.columns[i] for i in filled[1:])),
+        rows=tuple((named(cells[0]), *(cells[i] for i in filled[1:])) for cells in rows),
     )
     return replace(sheet, rows=tuple(row for row in sheet.rows if row not in rows)), published
+
+
+def named(cell: Cell) -> Cell:
+    """A published row's name where all rows are published."""
+    return replace(cell, text=cell.text.removeprefix("published: "))
 
 
 def table(sheet: Sheet) -> str:

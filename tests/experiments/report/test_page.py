@@ -133,9 +133,9 @@ def test_findings_stand_above_a_table_and_published_rows_and_notes_are_folded(te
     own = shown.index("<table>")
     assert shown.index("Highest: cl4srec temperature=0.2") < own < shown.index("<details>")
     folded = shown[shown.index("<details>") :]
-    assert "published: DuoRec" in folded
+    assert "DuoRec (a paper; cross_entropy" in folded
     assert "Smallest detectable difference" in folded
-    assert "published: DuoRec" not in shown[:own]
+    assert "DuoRec" not in shown[: shown.index("<details>")]
 
 
 def test_a_difference_stands_next_to_what_it_is_a_difference_of(text: str) -> None:

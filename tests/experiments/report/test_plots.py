@@ -121,6 +121,17 @@ def test_the_dots_of_a_variant_are_its_seeds_less_the_baseline_s_and_their_mean_
     assert "minus that of sasrec" in drawn["beauty-differences"].svg
 
 
+def test_variants_of_another_loss_are_not_drawn_and_the_caption_names_them() -> None:
+    record = made_study(("beauty",), users=60)
+    for line in record:
+        if line["variant"] == WORSE and line["status"] == "finished":
+            line["config"] = {"next_item": {"loss": "bce"}}
+    plot = plots(beauty(record))[0]
+    assert f">{BETTER}" in plot.svg
+    assert f">{WORSE}" not in plot.svg
+    assert plot.caption.endswith(f"Not drawn, as they have another next-item loss: {WORSE}.")
+
+
 def two_fields(leave_out: int = 0) -> Table:
     axes = [
         {"encoder.dim": d, "contrast.0.operators": [name]}
