@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from experiments.config.loaded_plugins import used_by
+from experiments.config.resolve import changed_fields
 from experiments.config.run_config import Config, config_tree, tree_sha256
 from experiments.data.catalogue import DatasetSpec
 from experiments.metric_names import flat
@@ -73,7 +74,8 @@ def train_prepared(
         data_sha256=run.histories.sha256,
         config_sha256=tree_sha256(run.tree),
     )
-    with Tracker(config.track, folder.path, tree, identity) as tracker:
+    changed = {key: value for key, (value, _) in changed_fields(config).items()}
+    with Tracker(config.track, folder.path, tree, identity, changed) as tracker:
         for record in folder.read_history():
             tracker.epoch(record)
         if optimizer is None:

@@ -106,6 +106,7 @@ def test_a_run_has_its_group_its_job_type_and_its_best_epoch(runs, logged):
     assert (run["run_group"], run["job_type"]) == ("planted/cl4srec", "train")
     assert run["display_name"].startswith("cl4srec ")
     assert run["display_name"].endswith(" seed0")
+    assert " dim=16 " in run["display_name"]  # not the preset's
     scores = [r["valid/excluded/ndcg@10"] for r in read_history(runs / "tracked")]
     assert logged[2]["valid/excluded/ndcg@10"] == {"max": max(scores)}
 
