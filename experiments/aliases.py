@@ -62,6 +62,9 @@ ADDED: Mapping[str, Any] = {
     "contrast.*.momentum": None,
     "contrast.*.positive_weights": {},
     "contrast.*.positive": "other_user",
+    "contrast.*.views_of": None,
+    "contrast.*.negatives": "centroids",
+    "contrast.*.mask_same_intent": False,
 }
 """Fields that came later, by dotted name, and the value that leaves everything as it was before:
 with it, a field is no part of a hash.  `contrast.*.NAME` is a field of any task."""

@@ -94,7 +94,17 @@ def wanted(name: Name, view: View, asked: Sequence[object]) -> Want:
         for request in asked
         if isinstance(request, SharedView) and (request.task, request.view) == name
     }
-    return view.pooling if shared <= {view.pooling} else "all"
+    poolings = {view.pooling, *shared}
+    if len(poolings) == 1:
+        return view.pooling
+    if poolings == {"padded", "mean_padded"}:
+        return "padded"
+    if poolings & {"padded", "mean_padded"}:
+        raise ValueError(
+            f"contrast: a view of {name[0]} is wanted as {' and '.join(sorted(poolings))}, which "
+            "one pass does not give; give both tasks the same pooling"
+        )
+    return "all"
 
 
 @dataclass(frozen=True)
@@ -125,4 +135,6 @@ class Encoded:
         request, states = self.requests[name], self.tensors[name]
         if request.want == want:
             return states
+        if request.want == "padded":
+            return states.view(len(states), positions, -1).mean(dim=1)
         return pooled(states, request.sequences, want, positions)

@@ -14,10 +14,11 @@ from torch import Generator, Tensor
 from augment import Sequences, TrainHistories
 from augment.sequences import cut_histories
 
-Pooling = Literal["last", "mean", "concat"]
+Pooling = Literal["last", "mean", "concat", "padded", "mean_padded"]
 """One vector for a history: the state at its last real item, [d]; the mean over real items,
-[d]; or all states side by side, the last item's at the end and zeros before the first, [L * d]
-with L the most items that are read (CoSeRec)."""
+[d]; all states side by side, the last item's at the end and zeros before the first, [L * d]
+with L the most items that are read; padded: the same with the states of padding as the encoder
+makes them (CoSeRec's and ICLRec's code); mean_padded: the mean of these L (ICLRec's code)."""
 ROWS = 1024  # histories encoded at once
 
 

@@ -17,7 +17,7 @@ from augment.sequences import concatenated
 from models.encoders.encoder import Encoder, Layout, at_last
 
 Name = TypeVar("Name", bound=Hashable)
-Want = Literal["last", "mean", "concat", "all", "padded", "scored"]
+Want = Literal["last", "mean", "concat", "all", "padded", "mean_padded", "scored"]
 GROUP_OVERHEAD = 1500
 """Padded positions whose arithmetic costs as much as running one more group (measured)."""
 
@@ -33,6 +33,7 @@ class Request:
     all:    the state at every position, [B, L, d]; meaningless at padding.
     padded: the states at all max_length positions as the encoder made them, padding included,
             side by side, [B, max_length * d]: what ICLRec, CoSeRec and their kin contrast.
+    mean_padded: the mean of these, [B, d].
     scored: the states at the positions `scored` [T] of the flattened [B, L], [T, d].
     """
 
@@ -100,8 +101,10 @@ KINDS: tuple[Kind, ...] = ("last", "padded", "every")  # the order in which drop
 
 def kind_of(request: Request) -> Kind:
     """Rows of one kind are encoded together."""
-    if request.want == "last" or request.want == "padded":
-        return request.want
+    if request.want == "last":
+        return "last"
+    if request.want in ("padded", "mean_padded"):
+        return "padded"
     return "every"
 
 
@@ -128,7 +131,7 @@ def states_of(
 def stack(requests: list[Request], layout: Layout) -> Sequences:
     """The rows of all requests, padded to the widest, or to what is asked for."""
     rows = concatenated([request.sequences for request in requests])
-    positions = requests[0].max_length if requests[0].want == "padded" else layout.length
+    positions = requests[0].max_length if kind_of(requests[0]) == "padded" else layout.length
     return rows if positions is None else rows.with_width(positions)
 
 
@@ -241,8 +244,8 @@ def finish(request: Request, states: Tensor) -> Tensor:
     states = states.float() if states.dtype == torch.bfloat16 else states
     if request.want == "last" or states.dim() == 2:
         return states
-    if request.want == "padded":
-        return states.flatten(1)
+    if request.want in ("padded", "mean_padded"):
+        return states.flatten(1) if request.want == "padded" else states.mean(dim=1)
     states = states[:, : request.sequences.width]
     if request.want == "scored":
         assert request.scored is not None

@@ -7,6 +7,7 @@ from models.tasks.contrastive import ContrastiveTask
 from models.tasks.dropout_views import DropoutViews
 from models.tasks.intents import Intents
 from models.tasks.item_features import FeatureTask, ItemFeatures
+from models.tasks.learned_views import LearnedViews
 from models.tasks.recent_subsequence import RecentSubsequence
 from models.tasks.same_target import SameTarget
 from models.tasks.same_user import SameUser
@@ -20,6 +21,7 @@ from models.tasks.step import (
     Step,
     View,
 )
+from models.tasks.subsequence_intents import SubsequenceIntents
 from models.tasks.task import ParameterGroup, Sizes, Task, TaskLoss
 from models.tasks.user_item import UserItem
 
@@ -32,6 +34,8 @@ TASKS: dict[str, type[Task]] = {
     "same_user": SameUser,
     "user_item": UserItem,
     "intents": Intents,
+    "subsequence_intents": SubsequenceIntents,
+    "learned_views": LearnedViews,
 }
 
 __all__ = [
@@ -47,6 +51,7 @@ __all__ = [
     "Intents",
     "ItemEmbeddings",
     "ItemFeatures",
+    "LearnedViews",
     "ParameterGroup",
     "Pooling",
     "RecentSubsequence",
@@ -57,6 +62,7 @@ __all__ = [
     "Sizes",
     "Snapshot",
     "Step",
+    "SubsequenceIntents",
     "Task",
     "TaskLoss",
     "UserItem",

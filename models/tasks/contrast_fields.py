@@ -76,7 +76,7 @@ class ContrastFields(Task):
     positive_weights: dict[str, float] = field(default_factory=dict)
     """How much further positives count, by what they share: {user: 0.5}; 1 where nothing is said,
     and for the row's other view.  Of two rows that share more than one, the highest.  Strong and
-    weak positives, after RCL (Wang et al., WSDM 2025)."""
+    weak positives, after RCL (Wang et al., arXiv:2504.19178), without its order of the two."""
     clusters: int = 256
     """Clusters of users: k-means over training histories as each epoch starts."""
 

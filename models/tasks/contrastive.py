@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import torch
 from torch import Generator, Tensor, nn
@@ -48,6 +49,8 @@ class ContrastiveTask(ContrastFields):
 
     A row without any negative drops out of the mean.
     """
+
+    trims_concat: ClassVar[bool] = True  # leave columns out that are zero in every view of a batch
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -94,7 +97,8 @@ class ContrastiveTask(ContrastFields):
             step.drawn["users"], histories = self.user_histories.draw(self.random_size, step.rng)
             negatives = self.augment_negatives(histories, step.rng)
             requests["negatives"] = self.as_key(negatives, step.batch)
-        if self.pooling != "concat" or self.head != "none" or self.queue is not None:
+        fixed = not self.trims_concat or self.head != "none" or self.queue is not None
+        if self.pooling != "concat" or fixed:
             return requests
         # Columns that are zero in every view take no part in a similarity: leave them out.
         views = {name: view for name, view in requests.items() if isinstance(view, View)}

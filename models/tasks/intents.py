@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,9 +11,9 @@ import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
 from models.kmeans import kmeans, squared_distances
-from models.losses.info_nce import Similarity, similarities
+from models.losses.info_nce import Similarity, info_nce, similarities
 from models.snapshot import Pooling, Snapshot
-from models.tasks.step import Batch, HistoryState, Requests, Step, View
+from models.tasks.step import Batch, EncodingRequest, HistoryState, Requests, SharedView, Step, View
 from models.tasks.task import Sizes, Task, TaskLoss
 
 
@@ -26,7 +26,8 @@ class Intents(Task):
     `intent_of`.  The negatives are the other centroids, all distinct, as in ProtoNCE
     (arXiv:2005.04966), so there is no false negative to mask.  Departs from ICLRec's code,
     whose anchors are the two augmented views and whose negatives are the views and centroids
-    of the other rows, where rows of one intent have to be masked.
+    of the other rows, where rows of one intent have to be masked: `views_of` names the task that
+    makes the views, `negatives: in_batch` takes these negatives.
     """
 
     clusters: tuple[int, ...] = (256,)
@@ -37,6 +38,15 @@ class Intents(Task):
     """dot, or cosine.  Centroids have unit length either way, as in ICLRec's code."""
     pooling: Pooling = "mean"
     """Representation of a history, for the clusters and for the contrast."""
+    views_of: str | None = None
+    """Name of the two-view task whose views are the anchors, as in ICLRec's code, instead of the
+    history itself; the loss is their mean.  They are encoded once for both tasks, where the code
+    encodes them again, under another dropout mask."""
+    negatives: Literal["centroids", "in_batch"] = "centroids"
+    """centroids: all others.  in_batch: the anchors and centroids of the other rows, where
+    centroids are anchors too, as in ICLRec's code."""
+    mask_same_intent: bool = False
+    """Of in_batch: rows of one intent are no negatives of each other."""
     intent_of: Literal["row", "user"] = "row"
     """row: the centroid nearest to the row's own representation, as ICLRec's code asks.  user: the
     one that the user's whole training history fell to, which may say what a short row cannot."""
@@ -50,6 +60,8 @@ class Intents(Task):
             raise ValueError(f"clusters must be numbers of at least 2, got {self.clusters}")
         if not 0.0 < self.temperature < float("inf"):
             raise ValueError(f"temperature must be positive, got {self.temperature}")
+        if self.mask_same_intent and self.negatives != "in_batch":
+            raise ValueError("mask_same_intent is of negatives: in_batch; centroids are distinct")
         self.prototypes = nn.ModuleList()
 
     def prepare(self, sizes: Sizes) -> None:
@@ -64,35 +76,59 @@ class Intents(Task):
         for prototypes in self.centroids():
             prototypes.mine(histories, rng)
 
+    def reads_views_of(self) -> Sequence[str]:
+        return () if self.views_of is None else (self.views_of,)
+
     def requests(self, step: Step) -> Requests:
-        if self.pooling == "concat":
-            return {"histories": View(step.batch.histories, self.pooling)}
-        return {"histories": HistoryState(self.pooling)}
+        own: EncodingRequest = View(step.batch.histories, self.pooling)
+        if self.pooling == "last" or self.pooling == "mean":
+            own = HistoryState(self.pooling)
+        if self.views_of is None:
+            return {"histories": own}
+        shared = {name: SharedView(self.views_of, name, self.pooling) for name in ("a", "b")}
+        return {"histories": own, **shared}
 
     def loss(self, encoded: Mapping[str, Tensor], step: Step) -> TaskLoss:
-        compared = self.compare(encoded["histories"], step.batch)
-        losses = [F.cross_entropy(*one) for one in compared]
+        anchors = [encoded[name] for name in encoded if name != "histories"]
+        losses = [
+            self.contrast(states, prototypes, own)
+            for prototypes, own in self.intents(encoded["histories"], step.batch)
+            for states in anchors or [encoded["histories"]]
+        ]
         return TaskLoss(torch.stack(losses).mean())
 
-    def compare(self, states: Tensor, batch: Batch) -> list[tuple[Tensor, Tensor]]:
-        """`logits` for every clustering."""
-        return [self.logits(states, prototypes, batch) for prototypes in self.centroids()]
+    def intents(self, states: Tensor, batch: Batch) -> list[tuple[Prototypes, Tensor]]:
+        """Every clustering, and the number of each row's own centroid in it: [B]."""
+        found = []
+        for prototypes in self.centroids():
+            prototypes.check_mined()
+            if self.intent_of == "user":
+                found.append((prototypes, prototypes.of_user[batch.users]))
+            else:
+                found.append((prototypes, prototypes.nearest(states.detach())))
+        return found
 
-    def logits(self, states: Tensor, prototypes: Prototypes, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Similarities [B, K] to all centroids, -inf where there is none, and the own one [B]."""
-        prototypes.check_mined()
+    def contrast(self, states: Tensor, prototypes: Prototypes, own: Tensor) -> Tensor:
+        """Anchors [B, d] and the centroids that are theirs, against the others."""
+        if self.negatives == "centroids":
+            return F.cross_entropy(self.logits(states, prototypes), own)
+        same = own[:, None] == own if self.mask_same_intent else None
+        unit = F.normalize(prototypes.vectors, dim=1)
+        return info_nce(states, unit[own], self.temperature, self.similarity, same)
+
+    def logits(self, states: Tensor, prototypes: Prototypes) -> Tensor:
+        """Similarities [B, K] to all centroids, -inf where there is none."""
         unit = F.normalize(prototypes.vectors, dim=1)
         logits = similarities(states, unit, self.similarity) / self.temperature
-        logits = logits.masked_fill(~prototypes.used, float("-inf"))
-        if self.intent_of == "user":
-            return logits, prototypes.of_user[batch.users]
-        return logits, prototypes.nearest(states.detach())
+        return logits.masked_fill(~prototypes.used, float("-inf"))
 
     def diagnose(self, encoded: Mapping[str, Tensor], step: Step) -> dict[str, Tensor]:
-        """accuracy: rows most similar to their own centroid; intents: how many a batch holds."""
-        compared = self.compare(encoded["histories"], step.batch)
-        right = [(logits.argmax(dim=1) == own).float().mean() for logits, own in compared]
-        held = [torch.zeros_like(logits[0]).scatter(0, own, 1.0).sum() for logits, own in compared]
+        """accuracy: histories most similar to their own centroid; intents: how many a batch has."""
+        states, right, held = encoded["histories"], [], []
+        for prototypes, own in self.intents(states, step.batch):
+            logits = self.logits(states, prototypes)
+            right.append((logits.argmax(dim=1) == own).float().mean())
+            held.append(torch.zeros_like(logits[0]).scatter(0, own, 1.0).sum())
         return {"accuracy": torch.stack(right).mean(), "intents": torch.stack(held).mean()}
 
 

@@ -41,7 +41,8 @@ class Sizes:
 
     def pooled(self, pooling: Pooling) -> int:
         """The size of a history's representation."""
-        return self.dim * self.max_length if pooling == "concat" else self.dim
+        wide = pooling in ("concat", "padded")
+        return self.dim * self.max_length if wide else self.dim
 
 
 @dataclass(frozen=True)

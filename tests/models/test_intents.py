@@ -160,7 +160,8 @@ def test_the_intent_may_be_that_of_the_user_s_whole_history() -> None:
     one.mine(torch.tensor([[1.0, 0.0], [1.0, 0.1], [0.0, 1.0]]), generator(0))
     rows = Batch(padded([[1], [1]]), torch.tensor([2, 2]), torch.tensor([2, 0]))
     states = torch.tensor([[1.0, 0.0], [1.0, 0.0]])
-    logits, own = task.logits(states, one, rows)
+    logits = task.logits(states, one)
+    own = task.intents(states, rows)[0][1]
     assert own.tolist() == [int(one.of_user[2]), int(one.of_user[0])]
     assert own[0] != own[1]
     expected = torch.nn.functional.cross_entropy(logits, own)

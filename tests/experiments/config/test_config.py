@@ -39,6 +39,7 @@ CHOICES = {  # another value for every field that takes one of some words, or no
     "contrast.0.objective": "binary_nce",
     "contrast.0.correction": "decoupled",
     "contrast.0.negatives": "queue",
+    "contrast.0.momentum": 0.9,
     "contrast.0.false_negatives_as": "positives",
     "contrast.0.pooling": "mean",
     "contrast.0.anchors": "one_per_user",
@@ -65,7 +66,10 @@ OF_A_TASK = {  # the same for the task of each preset
     "two-tower": {"contrast.0.correction": "none"},
     "alignment": {"contrast.0.similarity": "dot", "contrast.0.items": "uniform"},
 }
-ONLY_ONE = ("contrast.0.task",)  # left out: another one has other fields
+ONLY_ONE = (  # left out: another one has other fields, or needs others with it
+    "contrast.0.task",
+    "contrast.0.positive_weights",
+)
 
 
 def configured(*overrides: tuple[str, Any], model: str = "cl4srec") -> Config:
@@ -497,6 +501,15 @@ def test_the_hash_changes_with_every_field_of_a_task(model, key, value):
     changed = {**CHOICES, **OF_A_TASK[model]}.get(key, other(value))
     hashes = {config_sha256(configured(*fields, model=model)) for fields in [(), ((key, changed),)]}
     assert len(hashes) == 2
+
+
+def test_the_hash_changes_with_the_weights_of_positives():
+    supervised = (
+        ("contrast.0.false_negatives", ["user"]),
+        ("contrast.0.false_negatives_as", "positives"),
+    )
+    weighted = configured(*supervised, ("contrast.0.positive_weights", {"user": 0.5}))
+    assert config_sha256(weighted) != config_sha256(configured(*supervised))
 
 
 def other(value: Any) -> Any:

@@ -1,0 +1,128 @@
+"""Views that small networks learn to change, in a step of their own: MCLRec."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from models.losses.info_nce import info_nce, partner_index, similarities
+from models.tasks.augmented_views import AugmentedViews
+from models.tasks.step import Step
+from models.tasks.task import ParameterGroup, Sizes, TaskLoss
+
+
+@dataclass(eq=False, repr=False)
+class LearnedViews(AugmentedViews):
+    """Contrast augmented views with views that learned augmenters make of them.
+
+    MCLRec (Qin et al., SIGIR 2023): beside the contrast of two augmented views a and b, an
+    augmenter each makes a' and b' of their states, and (a, b'), (b, a') and (a', b') are contrasted
+    (the meta contrast).  The augmenters stand still while the model learns; then, in a second step
+    on the same views, they descend the meta contrast alone while the model stands still.
+
+    The loss is view_weight * (a, b) + meta_weight * meta, times `weight`; the second step's is the
+    meta contrast with factor 1, as in the code.  Temperature and similarity are the fields' in all
+    contrasts, where the code has 1 and the dot product in the meta contrast.
+    """
+
+    trims_concat: ClassVar[bool] = False  # an augmenter has one width
+
+    weight: float = 1.0
+    """Factor of all contrasts next to the next-item loss; 0 leaves the task out."""
+    view_weight: float = 0.03
+    """Of the contrast of the two augmented views: lambda of the code (lmd)."""
+    meta_weight: float = 0.1
+    """Of the meta contrast while the model learns: beta of the code."""
+    hidden: tuple[int, ...] = (32, 16)
+    """Widths of the hidden layers of an augmenter; GELU between, unit length at the end."""
+    regularisation: float = 0.1
+    """Of the term that keeps the similarities of positives and negatives from lying far apart."""
+    train_again: bool = False
+    """Take one more step of the model on every batch after the augmenters', as the code does."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("view_weight", "meta_weight", "regularisation"):
+            if not 0.0 <= getattr(self, name) < float("inf"):
+                raise ValueError(f"{name} must be at least 0, got {getattr(self, name)}")
+        if self.view_weight == self.meta_weight == 0.0:
+            raise ValueError("view_weight and meta_weight are 0: nothing is left of the task")
+        if any(width < 1 for width in self.hidden):
+            raise ValueError(f"hidden must be widths of at least 1, got {self.hidden}")
+
+    def prepare(self, sizes: Sizes) -> None:
+        super().prepare(sizes)
+        width = sizes.pooled(self.pooling) if self.head == "none" else self.head_dim
+        self.augmenters = nn.ModuleList(augmenter(width, self.hidden) for _ in range(2))
+
+    def parameter_groups(self) -> Sequence[ParameterGroup]:
+        return [ParameterGroup(tuple(self.augmenters.parameters()), second_step=True)]
+
+    def trains_again(self) -> bool:
+        return self.train_again
+
+    def loss(self, encoded: Mapping[str, Tensor], step: Step) -> TaskLoss:
+        losses = {}
+        if self.view_weight:
+            losses["view"] = super().loss(encoded, step).value
+        if self.meta_weight:
+            losses["meta"] = self.meta(encoded, step)
+        factors = {"view": self.view_weight, "meta": self.meta_weight}
+        value = torch.stack([factors[name] * loss for name, loss in losses.items()]).sum()
+        return TaskLoss(value, {f"{name}_loss": loss.detach() for name, loss in losses.items()})
+
+    def second_step(self, encoded: Mapping[str, Tensor], step: Step) -> Tensor:
+        return self.meta(encoded, step)
+
+    def meta(self, encoded: Mapping[str, Tensor], step: Step) -> Tensor:
+        """The three contrasts with augmented states, and what regularises them."""
+        view_a, view_b = self.projected(encoded, "a"), self.projected(encoded, "b")
+        first, second = (
+            F.normalize(augment(view), dim=1)
+            for augment, view in zip(self.augmenters, (view_a, view_b), strict=True)
+        )
+        temperature, same = self.temperature_now(), self.same(step.batch)
+        total = view_a.new_zeros(())
+        for one, other in ((view_a, second), (view_b, first), (first, second)):
+            total = total + info_nce(one, other, temperature, self.similarity, same)
+            if self.regularisation:
+                views = torch.cat([one, other])  # [2B, d]
+                logits = similarities(views, views, self.similarity)
+                total = total + self.regularisation * spread(logits / temperature)
+        return total
+
+
+def augmenter(width: int, hidden: tuple[int, ...]) -> nn.Sequential:
+    """[B, width] to [B, width] through the hidden widths; weights by torch's default rule."""
+    sizes = (width, *hidden, width)
+    layers: list[nn.Module] = []
+    for number, (inner, outer) in enumerate(pairwise(sizes)):
+        layers += [nn.GELU()] * (number > 0) + [nn.Linear(inner, outer)]
+    return nn.Sequential(*layers)
+
+
+def spread(logits: Tensor) -> Tensor:
+    """How far positives and negatives lie apart: MCLRec's contrastive regularisation.
+
+    logits: [2B, 2B], similarities of both views to each other.  Of each anchor, low is the lesser
+    of its positive and its greatest negative, high the greater; the mean of positive - low over
+    anchors, plus the mean of high - negative over all pairs of an anchor and a negative.
+    0 for a single row, which has no negative.
+    """
+    rows = len(logits)
+    if rows < 4:
+        return logits.sum() * 0.0
+    partner = partner_index(rows // 2, logits.device)
+    positive = logits.gather(1, partner[:, None])  # [2B, 1]
+    none = torch.eye(rows, dtype=torch.bool, device=logits.device)
+    none = none | none.roll(rows // 2, dims=1)  # itself and the positive
+    hardest = logits.masked_fill(none, float("-inf")).amax(dim=1, keepdim=True)
+    low, high = positive.minimum(hardest), positive.maximum(hardest)
+    below = (high - logits).clamp(min=0.0).masked_fill(none, 0.0).sum() / (rows * (rows - 2))
+    return (positive - low).clamp(min=0.0).mean() + below
