@@ -9,6 +9,7 @@ from augment.operator import CorrelatedOperator, Operator, bind
 from augment.reorder import Reorder
 from augment.sequences import MASK, PADDING, Sequences, TrainHistories
 from augment.substitute import Substitute
+from augment.time_gaps import TimeCrop, TimeInsert, TimeMask, TimeReorder, TimeSubstitute
 from augment.views import draw_two_views, identity_rate
 
 OPERATORS: dict[str, type[Operator]] = {
@@ -17,6 +18,11 @@ OPERATORS: dict[str, type[Operator]] = {
     "reorder": Reorder,
     "substitute": Substitute,
     "insert": Insert,
+    "time_crop": TimeCrop,
+    "time_mask": TimeMask,
+    "time_reorder": TimeReorder,
+    "time_substitute": TimeSubstitute,
+    "time_insert": TimeInsert,
 }
 
 __all__ = [

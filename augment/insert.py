@@ -40,24 +40,39 @@ class Insert:
         count = window_size(seqs.lengths, self.ratio).clamp(min=1)  # [B]
         chosen = random_positions(seqs, count, rng)  # [B, L]
         other = neighbours.draw(seqs.items, rng)
-        lengths = (seqs.lengths + count).clamp(max=max_length)
-        too_many = seqs.lengths + count - lengths  # [B] oldest items that go
-        most = max(1, math.floor(seqs.width * self.ratio + 1e-9))  # of `count` in any row
-        width = min(seqs.width + most, max_length)
-        # Item j moves right by the insertions up to and including its own, which stands right
-        # before it; what falls off the left end, and padding, goes to a column that is cut.
-        place = torch.arange(seqs.width, device=seqs.device) + chosen.cumsum(dim=1)  # [B, L]
-        place = place - too_many[:, None]
-        before = place - 1
-        old = torch.where(seqs.real() & (place >= 0), place, width)
-        new = torch.where(chosen & (before >= 0), before, width)
+        return insert_before(seqs, chosen, other, max_length, inserted_at_most(seqs, self.ratio))
 
-        def placed(present: Tensor, added: Tensor) -> Tensor:
-            wide = present.new_full((len(seqs), width + 1), PADDING)  # [B, width + 1]
-            return wide.scatter(1, old, present).scatter(1, new, added)[:, :width]
 
-        times = None if seqs.times is None else placed(seqs.times, times_between(seqs.times))
-        return Sequences(placed(seqs.items, other), lengths, times)
+def inserted_at_most(seqs: Sequences, ratio: float) -> int:
+    """Items that any history as wide as the batch gets, known without asking the device."""
+    return max(1, math.floor(seqs.width * ratio + 1e-9))
+
+
+def insert_before(
+    seqs: Sequences, chosen: Tensor, other: Tensor, max_length: int, most: int
+) -> Sequences:
+    """Put other [B, L] before the items that are chosen [B, L], at most `most` in a row.
+
+    Of a history that would be longer than max_length, the newest items stay.
+    """
+    count = chosen.sum(dim=1)  # [B]
+    lengths = (seqs.lengths + count).clamp(max=max_length)
+    too_many = seqs.lengths + count - lengths  # [B] oldest items that go
+    width = min(seqs.width + most, max_length)
+    # Item j moves right by the insertions up to and including its own, which stands right
+    # before it; what falls off the left end, and padding, goes to a column that is cut.
+    place = torch.arange(seqs.width, device=seqs.device) + chosen.cumsum(dim=1)  # [B, L]
+    place = place - too_many[:, None]
+    before = place - 1
+    old = torch.where(seqs.real() & (place >= 0), place, width)
+    new = torch.where(chosen & (before >= 0), before, width)
+
+    def placed(present: Tensor, added: Tensor) -> Tensor:
+        wide = present.new_full((len(seqs), width + 1), PADDING)  # [B, width + 1]
+        return wide.scatter(1, old, present).scatter(1, new, added)[:, :width]
+
+    times = None if seqs.times is None else placed(seqs.times, times_between(seqs.times))
+    return Sequences(placed(seqs.items, other), lengths, times)
 
 
 def times_between(times: Tensor) -> Tensor:

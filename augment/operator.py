@@ -9,7 +9,7 @@ from typing import ClassVar, NoReturn, Protocol, runtime_checkable
 from torch import Generator
 
 from augment.neighbours import Neighbours
-from augment.sequences import Sequences
+from augment.sequences import Sequences, TrainHistories
 
 
 class Operator(Protocol):
@@ -44,6 +44,13 @@ class PositionKeeping(Protocol):
     keeps_positions: ClassVar[bool]
 
 
+@runtime_checkable
+class TimeReading(Protocol):
+    """An operator that reads when items were met, and refuses histories without times."""
+
+    needs_times: ClassVar[bool]
+
+
 @dataclass(frozen=True)
 class Bound:
     """A correlated operator together with what it reads: an operator like any other."""
@@ -71,6 +78,16 @@ def bind(
 def refuse_unbound(name: str) -> NoReturn:
     """What a correlated operator answers when it is called without a table."""
     raise ValueError(f"{name} needs the neighbours of items: bind it to a table first")
+
+
+def check_times(
+    operators: Iterable[Operator], catalogue: Mapping[str, type[Operator]], train: TrainHistories
+) -> None:
+    """ValueError for operators that read times where the data have none."""
+    reading = [one for one in operators if isinstance(one, TimeReading) and one.needs_times]
+    if reading and train.times is None:
+        names = ", ".join(operator_names(reading, catalogue))
+        raise ValueError(f"operators: {names} need the times of interactions; these data have none")
 
 
 def moving(operators: Iterable[Operator]) -> tuple[Operator, ...]:

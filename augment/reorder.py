@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import torch
-from torch import Generator
+from torch import Generator, Tensor
 
 from augment.operator import check_share
 from augment.sequences import Sequences, positions, random_below, window_size
@@ -32,13 +32,17 @@ class Reorder:
         size = window_size(seqs.lengths, self.ratio)  # [B]
         if self.at_least_one:
             size = size.maximum(seqs.lengths.clamp(max=2))
-        start = random_below(seqs.lengths - size + 1, rng)[:, None]  # [B, 1]
-        size = size[:, None]
-        place = positions(seqs)  # [1, L]
-        inside = (place >= start) & (place < start + size)  # [B, L]
-        draw = torch.rand(seqs.items.shape, dtype=torch.float64, generator=rng, device=seqs.device)
-        # Inside keys fall in [start, start + size), outside keys are the positions themselves:
-        # sorting by key permutes the window and leaves the rest where it was.
-        keys = torch.where(inside, start + draw * size, place.double())
-        order = keys.argsort(dim=1, stable=True)
-        return replace(seqs, items=seqs.items.gather(1, order))
+        return shuffled(seqs, random_below(seqs.lengths - size + 1, rng), size, rng)
+
+
+def shuffled(seqs: Sequences, start: Tensor, size: Tensor, rng: Generator) -> Sequences:
+    """The `size` [B] items from `start` [B] on in a random order, every one as likely."""
+    start, size = start[:, None], size[:, None]
+    place = positions(seqs)  # [1, L]
+    inside = (place >= start) & (place < start + size)  # [B, L]
+    draw = torch.rand(seqs.items.shape, dtype=torch.float64, generator=rng, device=seqs.device)
+    # Inside keys fall in [start, start + size), outside keys are the positions themselves:
+    # sorting by key permutes the window and leaves the rest where it was.
+    keys = torch.where(inside, start + draw * size, place.double())
+    order = keys.argsort(dim=1, stable=True)
+    return replace(seqs, items=seqs.items.gather(1, order))

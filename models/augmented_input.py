@@ -19,7 +19,7 @@ from augment import (
     TrainHistories,
 )
 from augment.correlation import CountNeighbours, counted_neighbours
-from augment.operator import moving, operator_names
+from augment.operator import check_times, moving, operator_names
 from augment.sequences import Sequences, random_below
 from augment.views import apply_chosen, either
 from models.tasks.step import Batch
@@ -77,6 +77,7 @@ class AugmentedInput:
     def fit(self, train: TrainHistories) -> None:
         """Mine the training split, if there is anything to do with it."""
         if self.config.probability > 0.0:
+            check_times(self.config.operators, OPERATORS, train)
             self.correlated.fit(train)
 
     def start_epoch(self, epoch: int, vectors: Tensor) -> None:

@@ -18,7 +18,7 @@ from augment import (
     TrainHistories,
     draw_two_views,
 )
-from augment.operator import operator_names
+from augment.operator import check_times, operator_names
 from augment.views import Draw, ShortHistories
 from models.snapshot import Snapshot
 from models.tasks.contrastive import ContrastiveTask
@@ -89,6 +89,7 @@ class AugmentedViews(ContrastiveTask):
 
     def fit(self, train: TrainHistories) -> None:
         super().fit(train)
+        check_times(self.operators, OPERATORS, train)
         if self.correlated is not None:
             self.correlated.fit(train)
 

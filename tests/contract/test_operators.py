@@ -13,7 +13,7 @@ import torch
 from hypothesis import given
 
 from augment import MASK, OPERATORS, PADDING, Operator, Sequences, bind
-from augment.operator import CorrelatedOperator, moving
+from augment.operator import CorrelatedOperator, TimeReading, moving
 from tests.augment.tables import listed
 from tests.histories import (
     generator,
@@ -29,7 +29,10 @@ from tests.histories import (
 
 SHARES = ("keep", "ratio")  # fields that hold a share of a history
 
-WIDENING = ("insert",)  # operators that make histories longer, and then the batch wider
+WIDENING = (
+    "insert",
+    "time_insert",
+)  # operators that make histories longer, and then the batch wider
 MAX_LENGTH = 18  # above the widest batch of `histories()`, below what insert can make of it
 CORRELATED = [[item % 18 + 1, (item + 4) % 18 + 1] for item in range(1, 19)] + [[], []]
 """The neighbours of items 1 to 20; 19 and 20 have none."""
@@ -40,6 +43,12 @@ every_operator = pytest.mark.parametrize("name", list(OPERATORS))
 def share_fields(name: str) -> list[str]:
     declared: Any = OPERATORS[name]
     return [field.name for field in dataclasses.fields(declared) if field.name in SHARES]
+
+
+def as_read(name: str, seqs: Sequences, seed: int = 0) -> Sequences:
+    """The histories, with times where the operator reads them."""
+    reads = isinstance(OPERATORS[name](), TimeReading) and seqs.times is None
+    return timed(seqs, seed) if reads else seqs
 
 
 def build(name: str, share: float) -> Operator:
@@ -74,7 +83,7 @@ def test_an_operator_is_a_frozen_dataclass_with_a_default_for_every_field(name: 
 @every_operator
 @given(seqs=histories(), share=shares, seed=seeds)
 def test_histories_stay_well_formed(name: str, seqs: Sequences, share: float, seed: int) -> None:
-    assert_well_formed(name, seqs, build(name, share)(seqs, generator(seed)))
+    assert_well_formed(name, seqs, build(name, share)(as_read(name, seqs, seed), generator(seed)))
 
 
 @every_operator
@@ -83,16 +92,16 @@ def test_histories_stay_well_formed(name: str, seqs: Sequences, share: float, se
 def test_the_extreme_shares_are_allowed(
     name: str, share: float, seqs: Sequences, seed: int
 ) -> None:
-    assert_well_formed(name, seqs, build(name, share)(seqs, generator(seed)))
+    assert_well_formed(name, seqs, build(name, share)(as_read(name, seqs, seed), generator(seed)))
 
 
 @every_operator
 @given(share=shares, seed=seeds)
 def test_a_batch_of_one_history_of_one_item_is_enough(name: str, share: float, seed: int) -> None:
     one = padded([[7]])
-    assert_well_formed(name, one, build(name, share)(one, generator(seed)))
+    assert_well_formed(name, one, build(name, share)(as_read(name, one), generator(seed)))
     wide = padded([[7]], width=5)
-    assert_well_formed(name, wide, build(name, share)(wide, generator(seed)))
+    assert_well_formed(name, wide, build(name, share)(as_read(name, wide), generator(seed)))
 
 
 @every_operator
@@ -100,7 +109,7 @@ def test_a_batch_of_one_history_of_one_item_is_enough(name: str, share: float, s
 def test_the_input_is_not_edited(name: str, seqs: Sequences, share: float, seed: int) -> None:
     seqs = timed(seqs, seed)
     before = copy.deepcopy(seqs)
-    build(name, share)(seqs, generator(seed))
+    build(name, share)(as_read(name, seqs, seed), generator(seed))
     assert torch.equal(seqs.items, before.items)
     assert torch.equal(seqs.lengths, before.lengths)
     assert seqs.times is not None
@@ -133,7 +142,11 @@ def test_times_still_never_fall_and_lie_between_the_first_and_the_last(
 def test_data_without_times_have_none_after_it(
     name: str, seqs: Sequences, share: float, seed: int
 ) -> None:
-    assert build(name, share)(seqs, generator(seed)).times is None
+    if as_read(name, seqs) is seqs:
+        assert build(name, share)(seqs, generator(seed)).times is None
+        return
+    with pytest.raises(ValueError, match="need data with times"):
+        build(name, share)(seqs, generator(seed))
 
 
 @every_operator
@@ -142,7 +155,7 @@ def test_every_item_comes_from_the_history_or_is_hidden_or_a_neighbour_of_its_it
     name: str, seqs: Sequences, share: float, seed: int
 ) -> None:
     """Neighbours are for operators alone that are handed a table of them."""
-    after = build(name, share)(seqs, generator(seed))
+    after = build(name, share)(as_read(name, seqs, seed), generator(seed))
     reads = isinstance(OPERATORS[name](), CorrelatedOperator)
     for old, new in zip(real_items(seqs), real_items(after), strict=True):
         near = {other for item in old if item > 0 for other in CORRELATED[item - 1]}
@@ -157,7 +170,7 @@ def test_an_operator_that_says_so_keeps_positions(
     """There each item is the old one, is hidden, or is a neighbour of the old one."""
     if moving([OPERATORS[name]()]):
         return
-    after = build(name, share)(seqs, generator(seed))
+    after = build(name, share)(as_read(name, seqs, seed), generator(seed))
     assert torch.equal(after.lengths, seqs.lengths)
     for old, new in zip(real_items(seqs), real_items(after), strict=True):
         for one, other in zip(old, new, strict=True):
@@ -176,9 +189,9 @@ def test_an_operator_that_reads_neighbours_says_so_when_it_has_none(name: str) -
 @given(seqs=histories(), share=shares, seed=seeds)
 def test_the_generator_alone_decides(name: str, seqs: Sequences, share: float, seed: int) -> None:
     torch.manual_seed(1)
-    first = build(name, share)(seqs, generator(seed))
+    first = build(name, share)(as_read(name, seqs, seed), generator(seed))
     torch.manual_seed(2)
-    second = build(name, share)(seqs, generator(seed))
+    second = build(name, share)(as_read(name, seqs, seed), generator(seed))
     assert torch.equal(first.items, second.items)
     assert torch.equal(first.lengths, second.lengths)
 
@@ -187,7 +200,7 @@ def test_the_generator_alone_decides(name: str, seqs: Sequences, share: float, s
 def test_the_global_random_states_are_left_alone(name: str) -> None:
     torch_state, python_state = torch.get_rng_state(), random.getstate()
     numpy_state = str(np.random.get_state())  # noqa: NPY002
-    build(name, 0.5)(padded([[1, 2, 3, 4], [5]]), generator(0))
+    build(name, 0.5)(as_read(name, padded([[1, 2, 3, 4], [5]])), generator(0))
     assert torch.equal(torch.get_rng_state(), torch_state)
     assert str(np.random.get_state()) == numpy_state  # noqa: NPY002
     assert random.getstate() == python_state
