@@ -84,6 +84,7 @@ def measure_ours(subject: Subject, dataset: str, data_dir: str | None, steps: in
     from experiments.bench.bound import epoch_flops
     from experiments.bench.products import flops, products_of, seconds_alone
     from experiments.config.resolve import resolve
+    from experiments.training.loop import take_second_step
     from experiments.training.optimizer import Optimizer
     from experiments.training.run import prepare
 
@@ -107,7 +108,9 @@ def measure_ours(subject: Subject, dataset: str, data_dir: str | None, steps: in
     def step() -> None:
         with torch.profiler.record_function("data"):
             batch = next(batches)
-        optimizer.descend(model.losses(batch, rng).total)
+        losses = model.losses(batch, rng)
+        optimizer.descend(losses.total)
+        take_second_step(model, optimizer, losses, batch, rng)
 
     model.train()
     seconds = time_steps(step, steps)

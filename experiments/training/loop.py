@@ -23,7 +23,7 @@ from experiments.training.run import Run
 from models.baselines import Popularity, RepeatLast
 from models.host import Losses
 from models.recbole_plug import SASRec
-from models.shard import Shard
+from models.shard import ALONE, Shard
 from models.tasks import Batch
 
 Watch = Callable[[dict[str, float]], bool]
@@ -90,7 +90,7 @@ def train_epoch(run: Run, optimizer: Optimizer) -> dict[str, float]:
         epochs_passed = progress.epoch - 1 + number / len(run.batches)
         optimizer.set_rate(rate_at(config.train, epochs_passed, config.epochs))
         norm = optimizer.descend(losses.total, run.shard)
-        if optimizer.second and isinstance(model, SASRec):
+        if isinstance(model, SASRec):
             take_second_step(model, optimizer, losses, batch, rng, run.shard)
         if look and norm is not None:
             check_finite("gradient's norm", norm, place)
@@ -113,9 +113,17 @@ def train_epoch(run: Run, optimizer: Optimizer) -> dict[str, float]:
 
 
 def take_second_step(
-    model: SASRec, optimizer: Optimizer, losses: Losses, batch: Batch, rng: Generator, shard: Shard
+    model: SASRec,
+    optimizer: Optimizer,
+    losses: Losses,
+    batch: Batch,
+    rng: Generator,
+    shard: Shard = ALONE,
 ) -> None:
-    """Bi-level training: the second step's weights move, then, where asked for, the rest again."""
+    """Bi-level training: the second step's weights move, then, where asked for, the rest again.
+
+    Nothing is done where no task has a second step.
+    """
     second = model.second_step(losses, batch)
     if second is None:
         return

@@ -29,6 +29,7 @@ SMALL = (
     "--train.batch_size=64",
     "--track.mode=disabled",
 )
+NEED_TIMES = ("ticoserec",)  # presets that refuse data without
 RUN_FILES = [
     "config.yaml",
     "history.jsonl",
@@ -108,6 +109,19 @@ def write_timed(folder: Path, users: Users) -> None:
     for part, of_part in rows.items():
         write_inter(folder / "planted" / f"planted.{part}.inter", of_part)
     write_inter(folder / "planted.inter", [row for of_part in rows.values() for row in of_part])
+
+
+def write_timed_text(folder: Path, name: str, users: Users) -> Path:
+    """folder/name.inter, a row per interaction; a user's next one comes 1 to 7 later."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = [
+        f"{user}\t{item}\t{100 * user + 4 * place + (item * place) % 4}\n"
+        for user, items in enumerate(users, start=1)
+        for place, item in enumerate(items)
+    ]
+    path = folder / f"{name}.inter"
+    path.write_text("user_id:token\titem_id:token\ttimestamp:float\n" + "".join(rows))
+    return path
 
 
 def train(data: Path, out: Path, *arguments: str, dataset: str = "planted") -> dict[str, Any]:

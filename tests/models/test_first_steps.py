@@ -4,10 +4,12 @@ included: a change of code that shall change no number is held to that."""
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from experiments.config.resolve import preset_tree, presets
 from experiments.config.run_config import config_from_tree
@@ -16,7 +18,8 @@ from tests.histories import generator
 from tests.models.tiny import Examples, build_model, cyclic_histories, encoder_config, train_steps
 
 RECORD = Path(__file__).with_name("first_steps.json")
-TRAIN = cyclic_histories(users=40, num_items=13, longest=14)
+UNTIMED = cyclic_histories(users=40, num_items=13, longest=14)
+TIMES = torch.arange(len(UNTIMED.items)) * 7 + UNTIMED.items % 5
 EXAMPLES: tuple[Examples, ...] = ("prefixes", "windows")
 
 pytestmark = pytest.mark.filterwarnings("ignore:clusters. ")  # more than there are users here
@@ -32,12 +35,14 @@ def first_steps(preset: str, examples: Examples) -> list[float]:
     if examples == "prefixes" and "augment" in tree:
         fields["augment"] = tree["augment"]
     config = config_from_tree(fields)
+    reads_times = any("time_" in str(task) for task in fields["contrast"])
+    train = replace(UNTIMED, times=TIMES) if reads_times else UNTIMED
     kind = tree.get("encoder", {}).get("kind", "self_attention")
     model = build_model(
-        encoder_config(kind), config.contrast, TRAIN, 0, config.next_item, config.augment
+        encoder_config(kind), config.contrast, train, 0, config.next_item, config.augment
     )
     model.start_epoch(2, generator(0))
-    return train_steps(model, TRAIN, examples, steps=3)
+    return train_steps(model, train, examples, steps=3)
 
 
 def recorded() -> dict[str, list[float]]:

@@ -9,7 +9,14 @@ import pytest
 from experiments.cli.inspect_views import titled
 from experiments.cli.main import main
 from experiments.config.resolve import presets
-from tests.experiments.small_data import ATTRIBUTES, SMALL, planted, write_text
+from tests.experiments.small_data import (
+    ATTRIBUTES,
+    NEED_TIMES,
+    SMALL,
+    planted,
+    write_text,
+    write_timed_text,
+)
 
 USERS = [[1, 2, 3, 4, 5, 6], [7, 8, 9], [10, 11, 12, 13, 14], *planted()]
 
@@ -17,7 +24,8 @@ USERS = [[1, 2, 3, 4, 5, 6], [7, 8, 9], [10, 11, 12, 13, 14], *planted()]
 def inspected(
     data: Path, capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 0
 ) -> list[str]:
-    write_text(data, "planted", USERS)
+    if not (data / "planted.inter").exists():
+        write_text(data, "planted", USERS)
     where = ["--dataset", "planted", "--data-dir", str(data), *SMALL]
     assert main(["inspect", *where, *arguments]) == code
     printed = capsys.readouterr()
@@ -65,7 +73,18 @@ def test_every_preset_can_be_inspected(
     preset: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "planted_item2attributes.json").write_text(ATTRIBUTES)
+    if preset in NEED_TIMES:
+        write_timed_text(tmp_path, "planted", USERS)
     assert len(inspected(tmp_path, capsys, f"--model={preset}")) > 3
+
+
+@pytest.mark.parametrize("preset", NEED_TIMES)
+def test_a_preset_that_needs_times_says_so_in_one_line(
+    preset: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (line,) = inspected(tmp_path, capsys, f"--model={preset}", code=2)
+    assert "time_crop" in line
+    assert "need the times of interactions" in line
 
 
 def test_the_same_seed_shows_the_same_views(

@@ -11,11 +11,13 @@ from experiments.config.resolve import presets
 from tests.experiments.small_data import (
     ATTRIBUTES,
     ITEMS,
+    NEED_TIMES,
     SMALL,
     planted,
     train,
     write_text,
     write_timed,
+    write_timed_text,
 )
 
 USERS = planted()
@@ -49,7 +51,8 @@ def of_both(folder: Path, *arguments: str) -> tuple[list[bytes], list[dict[str, 
 def test_other_held_out_items_leave_the_same_model(model: str, tmp_path: Path) -> None:
     epochs = () if model == "popularity" else ("--epochs=1", *SMALL)
     for name, users in (("one", USERS), ("other", OTHERS)):
-        write_text(tmp_path / name, "planted", users)
+        write = write_timed_text if model in NEED_TIMES else write_text
+        write(tmp_path / name, "planted", users)
     weights, metrics = of_both(tmp_path, f"--model={model}", *epochs)
     assert weights[0] == weights[1]
     assert metrics[0] != metrics[1]

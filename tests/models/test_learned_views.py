@@ -1,0 +1,130 @@
+"""Augmenters learn in a step of their own: who moves when."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from experiments.config.run_config import TrainConfig
+from experiments.training.loop import take_second_step
+from experiments.training.optimizer import Optimizer
+from models.recbole_plug import SASRec
+from models.shard import ALONE
+from models.tasks import Batch, LearnedViews, Task, TaskLoss
+from tests.histories import counting, generator
+from tests.models.tiny import build_model, cyclic_histories, encoder_config
+
+TRAIN = cyclic_histories(users=30, num_items=12, longest=9)
+BATCH = Batch(counting([3, 2, 4, 6]), torch.tensor([5, 6, 7, 8]), torch.arange(4))
+
+
+def model_with(**fields: object) -> SASRec:
+    task = LearnedViews("it", hidden=(6, 3), **fields)  # type: ignore[arg-type]
+    model = build_model(encoder_config("self_attention", dropout=0.0), [task], TRAIN)
+    model.start_epoch(1, generator(0))
+    return model.train()
+
+
+def weights(model: SASRec) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Of the augmenters, and all others."""
+    every = {name: weight.detach().clone() for name, weight in model.named_parameters()}
+    learned = {name: weight for name, weight in every.items() if "augmenters" in name}
+    return learned, {name: weight for name, weight in every.items() if name not in learned}
+
+
+def moved(before: dict[str, Tensor], after: dict[str, Tensor]) -> bool:
+    return any(not torch.equal(before[name], after[name]) for name in before)
+
+
+def test_the_model_moves_first_then_the_augmenters_alone_then_the_model_if_asked() -> None:
+    for again in (False, True):
+        model = model_with(train_again=again)
+        optimizer = Optimizer(model, TrainConfig())
+        losses = model.losses(BATCH, generator(0))
+        start = weights(model)
+        optimizer.descend(losses.total)
+        first = weights(model)
+        assert not moved(start[0], first[0])
+        assert moved(start[1], first[1])
+        take_second_step(model, optimizer, losses, BATCH, generator(0), ALONE)
+        second = weights(model)
+        assert moved(first[0], second[0])
+        assert moved(first[1], second[1]) == again
+
+
+def test_the_second_step_descends_the_meta_contrast_of_the_same_views() -> None:
+    model = model_with()
+    losses = model.losses(BATCH, generator(0))
+    found = model.second_step(losses, BATCH)
+    assert found is not None
+    (step,) = losses.steps
+    task = step.task
+    assert isinstance(task, LearnedViews)
+    views = {
+        name: model.encode(view.sequences, "last")  # type: ignore[union-attr]
+        for name, view in step.requests.items()
+    }
+    torch.testing.assert_close(found, task.meta(views, step.step))
+    found.backward()  # type: ignore[no-untyped-call]
+    assert all(p.grad is None for name, p in model.named_parameters() if "augmenters" not in name)
+
+
+def test_the_state_of_both_optimisers_is_resumed() -> None:
+    def steps(model: SASRec, optimizer: Optimizer, seeds: range) -> None:
+        for seed in seeds:
+            losses = model.losses(BATCH, generator(seed))
+            optimizer.descend(losses.total)
+            take_second_step(model, optimizer, losses, BATCH, generator(seed), ALONE)
+
+    whole, stopped = model_with(), model_with()
+    one, other = Optimizer(whole, TrainConfig()), Optimizer(stopped, TrainConfig())
+    steps(whole, one, range(4))
+    steps(stopped, other, range(2))
+    resumed = model_with()
+    again = Optimizer(resumed, TrainConfig())
+    resumed.load_state_dict(stopped.state_dict())
+    again.load_state_dict(other.state_dict())
+    steps(resumed, again, range(2, 4))
+    for part in (0, 1):
+        assert not moved(weights(whole)[part], weights(resumed)[part])
+
+
+def test_the_learning_rate_is_that_of_the_schedule_for_both_steps() -> None:
+    optimizer = Optimizer(model_with(), TrainConfig())
+    optimizer.set_rate(0.5)
+    rates = {group["lr"] for part in optimizer.second for group in part.param_groups}
+    assert rates == {0.5}
+
+
+def test_no_second_step_without_a_task_that_has_one() -> None:
+    model = build_model(encoder_config("gru"), [], TRAIN).train()
+    assert Optimizer(model, TrainConfig()).second == []
+    assert model.second_step(model.losses(BATCH, generator(0)), BATCH) is None
+
+
+def test_a_task_written_for_the_first_contract_is_told_what_changed() -> None:
+    with pytest.raises(TypeError, match=r"^Old is written for an earlier version: views"):
+
+        class Old(Task):
+            def views(self, batch: Batch, rng: torch.Generator) -> list[object]:
+                return []
+
+    with pytest.raises(TypeError, match="loss and diagnose get"):
+
+        class Older(Task):
+            def loss(self, encoded: list[Tensor], batch: Batch) -> TaskLoss:  # type: ignore[override]
+                return TaskLoss(encoded[0].sum())
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"view_weight": 0.0, "meta_weight": 0.0}, "^view_weight and meta_weight are 0"),
+        ({"meta_weight": -1.0}, "^meta_weight must be at least 0"),
+        ({"hidden": (0,)}, "^hidden must be widths of at least 1"),
+    ],
+)
+def test_a_field_out_of_range_is_named(fields: dict[str, object], told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        LearnedViews(**fields)  # type: ignore[arg-type]
