@@ -11,9 +11,12 @@ import platform
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from experiments.data.histories import Histories
 
 WARM_UP = 5  # steps that are not counted
 RECORDED = 20  # steps, at most, whose products are timed alone
@@ -32,6 +35,7 @@ class Subject:
     recbole: bool = False
     anomaly: bool = False  # RecBole as its own import leaves it: detecting anomalies
     evaluate: bool = True
+    evaluated_users: int | None = None  # the first so many; None: all
     fields: dict[str, Any] = field(default_factory=dict)  # overrides of our configuration
     trace: str | None = None  # file for a torch.profiler trace of some steps
 
@@ -116,6 +120,8 @@ def measure_ours(subject: Subject, dataset: str, data_dir: str | None, steps: in
     seconds = time_steps(step, steps)
     evaluate_seconds = None
     if subject.evaluate:
+        if subject.evaluated_users is not None:
+            run.histories = first_users(run.histories, subject.evaluated_users)
         started = time.perf_counter()
         run.evaluate("test")
         evaluate_seconds = time.perf_counter() - started
@@ -137,6 +143,19 @@ def measure_ours(subject: Subject, dataset: str, data_dir: str | None, steps: in
         product_flops=flops(products) / recorded,
         product_seconds=seconds_alone(products) / recorded,
     )
+
+
+def first_users(histories: Histories, count: int) -> Histories:
+    """The data of the first `count` users, with the whole catalogue."""
+    count = min(count, histories.num_users)
+    end = int(histories.offsets[count])
+    parts, times = histories.parts, histories.times
+    return replace(
+        histories, items=histories.items[:end], offsets=histories.offsets[: count + 1],
+        user_ids=histories.user_ids[:count],
+        parts=None if parts is None else parts[:end],
+        times=None if times is None else times[:end],
+    )  # fmt: skip
 
 
 def start_of_epoch(model: Any, rng: Any) -> float:

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 LENGTH = 10  # interactions of each user
 SAMPLED = {"loss": "sampled_softmax", "negatives": 1024}
-SUBJECT = Subject("sasrec", evaluate=False, fields={"next_item": SAMPLED, "train.lazy_rows": True})
+EVALUATED = 20_000  # users; all of them where there are fewer
+SUBJECT = Subject(
+    "sasrec", evaluated_users=EVALUATED, fields={"next_item": SAMPLED, "train.lazy_rows": True}
+)
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,7 @@ class Grown:
     step_ms: float
     epoch_seconds: float
     peak_mb: float
+    evaluate_seconds: float | None = None  # of EVALUATED users, ranked among all items
 
 
 def cases(interactions: int, items: int) -> list[Case]:
@@ -73,6 +77,7 @@ def grown(case: Case, measured: Measured) -> Grown:
         measured.step_seconds * 1e3,
         measured.step_seconds * measured.steps,
         measured.peak_mb,
+        measured.evaluate_seconds,
     )
 
 
@@ -96,11 +101,12 @@ def growth_table(sizes: list[Grown]) -> str:
     """A row a size."""
     lines = [
         f"{'interactions':>14}{'items':>11}{'prepare s':>11}{'prepare MB':>12}{'step ms':>9}"
-        f"{'epoch s':>9}{'peak MB':>9}"
+        f"{'epoch s':>9}{'peak MB':>9}{'rank s':>8}"
     ]
     lines += [
         f"{g.interactions:14,}{g.items:11,}{g.prepare_seconds:11.1f}{g.prepare_mb:12.0f}"
         f"{g.step_ms:9.1f}{g.epoch_seconds:9.0f}{g.peak_mb:9.0f}"
+        + ("" if g.evaluate_seconds is None else f"{g.evaluate_seconds:8.1f}")
         for g in sizes
     ]
     return "\n".join(lines)

@@ -81,10 +81,11 @@ def presets(record: Json) -> str:
 
 def scale(record: Json) -> str:
     """How time and memory grow."""
-    lines = [
-        "| interactions | items | preparation s | its peak MB | step ms | epoch s | peak MB |",
-        "|---|---|---|---|---|---|---|",
-    ]
+    columns = ["interactions", "items", "preparation s", "its peak MB", "step ms", "epoch s"]
+    columns += ["peak MB"]
+    ranked = [size.get("evaluate_seconds") for size in record["sizes"]]
+    columns += ["20,000 users ranked, s"] if any(ranked) else []
+    lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
     for size in record["sizes"]:
         numbers = [
             f"{size['interactions']:,}",
@@ -95,6 +96,7 @@ def scale(record: Json) -> str:
             f"{size['epoch_seconds']:,.0f}",
             f"{size['peak_mb']:,.0f}",
         ]
+        numbers += [f"{size['evaluate_seconds']:.1f}"] if any(ranked) else []
         lines.append(f"| {' | '.join(numbers)} |")
     return "\n".join([*lines, "", f"{machine(record)}; {record['steps']} steps of each size."])
 

@@ -13,14 +13,14 @@ import pytest
 from augment.examples import Rows
 from experiments.bench.bound import epoch_flops
 from experiments.bench.compare import SUBJECTS, ratios, seconds_per_target, subjects_here
-from experiments.bench.measure import WARM_UP, Measured, Subject, time_steps
+from experiments.bench.measure import WARM_UP, Measured, Subject, first_users, time_steps
 from experiments.bench.presets import multiples, preset_subjects, preset_table
 from experiments.bench.scale import Case, cases, growth_table, plot, scale, write_random
 from experiments.cli.main import main
 from experiments.config.resolve import presets
 from experiments.config.run_config import Config
 from models.encoders import SelfAttentionConfig
-from tests.experiments.small_data import planted, write_text
+from tests.experiments.small_data import histories_of, planted, write_text
 
 
 def figures(
@@ -129,7 +129,7 @@ def test_growth_is_a_table_and_a_plot(tmp_path: Path) -> None:
 
     found = scale(100, 10, 2, measure, lambda line: None)
     assert len(found) == len(asked) == 5
-    assert [len(line) for line in growth_table(found).splitlines()] == [75] * 6
+    assert [len(line) for line in growth_table(found).splitlines()] == [83] * 6
     assert found[-1].items == 1000
     assert found[0].step_ms == pytest.approx(20.0)
     plot(found, tmp_path / "scale.png")
@@ -152,3 +152,10 @@ def test_a_bench_prints_its_table_and_its_ratios(
     assert sum(record["measured"]["SASRec prefixes"]["shares"].values()) == pytest.approx(1)
     assert "output layer" in trace.read_text()
     assert json.loads((tmp_path / "side_by_side.json").read_text()) == record
+
+
+def test_only_the_first_users_are_ranked_among_all_items() -> None:
+    some = first_users(histories_of([[1, 2, 3], [4, 5, 6, 7], [1, 1, 1]], 9), 2)
+    assert (some.num_users, some.num_items) == (2, 9)
+    assert some.items.tolist() == [1, 2, 3, 4, 5, 6, 7]
+    assert first_users(some, 50).user_ids.tolist() == ["0", "1"]
