@@ -17,6 +17,7 @@ from experiments.errors import UsageError, unknown
 from experiments.evaluation.rank_counts import Pairs, check_finite
 from experiments.evaluation.scores import Layout, Scorer, Whole, score_blocks
 from experiments.evaluation.top_items import top_items
+from models.host import Host
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -66,13 +67,14 @@ def best_items(
 
     The model reads the latest max_length items of a list.  seen: drop leaves out what is anywhere
     in it, keep lets it compete.  Scores are made in blocks of users x items.
-    Errors: UsageError for a count below 1 or another `seen`; FloatingPointError for a score that
-    is not finite.
+    Errors: UsageError for a count below 1, another `seen`, or lists without times where the model
+    reads them; FloatingPointError for a score that is not finite.
     """
     if count < 1:
         raise UsageError(f"-k must be at least 1, got {count}")
     if seen not in SEEN:
         raise UsageError(f"seen: {unknown(seen, SEEN)}")
+    check_times(model, lists)
     count = min(count, lists.num_items)
     offsets = lists.offsets.numpy()
     length = np.minimum(np.diff(offsets), max_length)
@@ -104,6 +106,15 @@ def best_items(
             found.items[here] = top.items.cpu().numpy()
             found.scores[here] = top.scores.float().cpu().numpy()
     return found
+
+
+def check_times(model: Scorer, lists: TrainHistories) -> None:
+    """UsageError where the encoder reads the times of items, and these have none."""
+    if isinstance(model, Host) and model.encoder.reads_times and lists.times is None:
+        raise UsageError(
+            "this model reads the times of items, which typed histories have not: name users of "
+            "the data (--user, --all)"
+        )
 
 
 NOTHING = Pairs(torch.zeros(0, dtype=torch.int64), torch.zeros(0, dtype=torch.int64))

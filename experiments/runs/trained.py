@@ -24,7 +24,7 @@ from experiments.data.held_out import Read
 from experiments.data.histories import IntArray
 from experiments.errors import UsageError, unknown
 from experiments.evaluation.export import item_vectors, user_vectors
-from experiments.evaluation.recommend import as_table, best_items, lists_of
+from experiments.evaluation.recommend import as_table, best_items, check_times, lists_of
 from experiments.storage.run_folder import RunFolder, existing_run
 from experiments.training.reload import reload
 from models.recbole_plug import SASRec
@@ -214,6 +214,7 @@ class TrainedRun:
 
     def _sequences(self, numbered: list[list[int]]) -> Sequences:
         """The latest max_length items of each, right-padded."""
+        check_times(self.model, lists_of(numbered, len(self.item_ids)))
         recent = [items[-self.config.encoder.max_length :] for items in numbered]
         lengths = torch.tensor([len(items) for items in recent])
         padded = torch.zeros(len(recent), int(lengths.max()), dtype=torch.long)

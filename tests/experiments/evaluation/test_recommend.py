@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,9 @@ from experiments.errors import UsageError
 from experiments.evaluation import scores
 from experiments.evaluation.history_file import read_histories
 from experiments.evaluation.recommend import best_items, lists_of
+from models.encoders import HSTUConfig
 from tests.experiments.small_data import FAST, planted, train, write_text
+from tests.models.tiny import build_model, cyclic_histories
 
 CPU = torch.device("cpu")
 
@@ -182,3 +185,13 @@ def test_a_file_without_histories_is_refused(name, text, told, tmp_path: Path) -
     with pytest.raises(UsageError) as error:
         read_histories(tmp_path / name)
     assert told in str(error.value)
+
+
+def test_a_typed_history_is_refused_by_a_model_that_reads_times() -> None:
+    train = cyclic_histories(users=20, num_items=9, longest=8)
+    timed = replace(train, times=torch.arange(len(train.items)))
+    encoder = HSTUConfig(dim=4, layers=1, max_length=5, time_bias=True)
+    model = build_model(encoder, [], timed).eval()
+    with pytest.raises(UsageError, match="reads the times of items"):
+        best_items(model, lists_of([[1, 2]], 9), 3, 5, CPU)
+    assert best_items(model, timed, 3, 5, CPU).items[:, 0].min() > 0
