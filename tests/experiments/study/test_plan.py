@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from dataclasses import replace
 
@@ -218,12 +219,17 @@ def test_item_features_are_read_once_and_refused_before_anything_runs(data, monk
 
 @pytest.fixture(scope="module")
 def stand_ins(tmp_path_factory):
-    """Small files under the names of the known data sets."""
+    """Small files under the names of the known data sets, with times where theirs have them."""
     folder = tmp_path_factory.mktemp("data")
-    for name in known():
-        file = declared(name).file
-        if file.endswith(".txt"):
-            write_text(folder, file.removesuffix(".txt"), planted(8))
+    for name in [*known(), "amazon-2014-Beauty"]:
+        stem, suffix = os.path.splitext(declared(name).file)
+        if suffix == ".txt":
+            write_text(folder, stem, planted(8))
+        else:
+            timed = [(u, i, u + t) for u, h in enumerate(planted()) for t, i in enumerate(h)]
+            rows = "".join(f"{u}\t{i}\t{t}\n" for u, i, t in timed)
+            header = "user_id:token\titem_id:token\ttimestamp:float\n"
+            (folder / f"{stem}.inter").write_text(header + rows)
     return folder
 
 
