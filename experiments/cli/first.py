@@ -21,7 +21,7 @@ def first() -> None:
 
     trials = plan(asked(STUDY), data_dir=None)
     names = ", ".join(trial.variant.label for trial in trials)
-    print(f"Trains {names} on {trials[0].dataset}, which recbole contains: study {STUDY}.")
+    print(f"Trains {names} on {trials[0].dataset}, as study {STUDY} says. {cost()}".rstrip())
     rows, folders = list[Trained](), list[Path]()
     for trial in trials:
         config, spec = resolve(None, trial.overrides())
@@ -34,6 +34,15 @@ def first() -> None:
     print(f"\n{side_by_side(rows)}\n")
     print("\n".join(f"-> {folder}" for folder in folders))
     print(f"Next, a study of several trainings: {NEXT}")
+
+
+def cost() -> str:
+    """What the head of the study's file says of its time."""
+    from experiments.storage.yaml_file import header
+    from experiments.study.asked import study_file
+
+    lines = header(study_file(STUDY)).splitlines()
+    return next((line.removeprefix("# ") for line in lines if line.startswith("# Cost: ")), "")
 
 
 def trained(name: str, result: dict[str, Any]) -> Any:

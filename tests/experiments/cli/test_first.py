@@ -14,7 +14,8 @@ from experiments.study.asked import asked
 from experiments.study.plan import plan
 from tests.experiments.small_data import read_json
 
-TINY = """# A newcomer's first minutes, in seconds
+TINY = """# A newcomer's first minutes, in seconds?
+# Cost: about 5 seconds.
 base: [popularity, cl4srec]
 datasets: [ml-100k]
 baseline: sasrec
@@ -43,6 +44,7 @@ def test_without_arguments_models_are_trained_into_folders_and_compared_in_one_t
         metrics = result["metrics"]["test"]["excluded"]
         numbers = [f"{metrics[name]:.4f}" for name in ("hr@10", "ndcg@10", "mrr@10")]
         assert rows[model][1:4] == numbers
+    assert printed.splitlines()[0].endswith("Cost: about 5 seconds.")
     assert "one seed" in printed
 
 
