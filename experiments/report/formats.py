@@ -5,9 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import textwrap
+from collections.abc import Sequence
 
 from experiments.metric_names import RULES, TEST_METRICS, VALID_NDCG10, metric_key
 from experiments.record.line import SECONDS
+from experiments.record.order import natural
 from experiments.report.aggregate import Group
 from experiments.report.compare import Comparison, Table
 from experiments.report.notes import CAPTION
@@ -84,9 +86,8 @@ def plain(sheet: Sheet) -> str:
 def as_csv(tables: list[Table], others: list[Published]) -> str:
     """A row a variant and data set: every cutoff and rule, mean and standard deviation."""
     file = io.StringIO()
-    metrics = [
-        f"{key} {part}" for key in (*TEST_METRICS, VALID_NDCG10, SECONDS) for part in ("mean", "sd")
-    ]
+    keys = (*TEST_METRICS, *further_metrics(tables), VALID_NDCG10, SECONDS)
+    metrics = [f"{key} {part}" for key in keys for part in ("mean", "sd")]
     out = csv.writer(file, lineterminator="\n")
     compared = ("baseline", "pairs", "difference", "relative", "low", "high", "d_z", "p_holm",
                 "same_loss", "significant")  # fmt: skip
@@ -95,7 +96,7 @@ def as_csv(tables: list[Table], others: list[Published]) -> str:
         for group in table.groups:
             start = [table.study, table.dataset, group.variant, "results", len(group.lines)]
             compared_cells = cells_of(table.comparisons.get(group.variant))
-            out.writerow([*start, *numbers(group), *compared_cells])
+            out.writerow([*start, *numbers(group, keys), *compared_cells])
         for row in others:
             if row.dataset == table.dataset and row.seen in RULES:
                 own = {
@@ -109,8 +110,16 @@ def as_csv(tables: list[Table], others: list[Published]) -> str:
     return file.getvalue()
 
 
-def numbers(group: Group) -> list[object]:
-    means = [group.mean(key) for key in (*TEST_METRICS, VALID_NDCG10, SECONDS)]
+def further_metrics(tables: list[Table]) -> list[str]:
+    """Test metrics that some lines have besides the usual ones: other cutoffs, a third rule,
+    coverage and the like."""
+    lines = [line for table in tables for group in table.groups for line in group.lines]
+    found = {key for line in lines for key in line.values if key.startswith("test/")}
+    return sorted(found - {*TEST_METRICS}, key=natural)
+
+
+def numbers(group: Group, keys: Sequence[str]) -> list[object]:
+    means = [group.mean(key) for key in keys]
     return [blank(part) for mean in means for part in ((mean.mean, mean.sd) if mean else ("", ""))]
 
 

@@ -268,3 +268,14 @@ def test_seconds_of_a_gpu_are_marked_and_not_averaged_with_those_of_a_cpu() -> N
     assert any(f"{card} (3)" in note for note in made.origins)
     (alike,) = tables(lines_of(made_study(datasets=("beauty",), seeds=2, users=50)))
     assert not any("devices" in note for note in sheet(alike, []).origins)
+
+
+def test_other_cutoffs_and_rules_are_columns_of_the_csv() -> None:
+    ranks = np.array([1.0, 30.0])
+    line = finished("beauty", "sasrec", 0, ranks, baseline=None) | {
+        "test/excluded/hr@50": 1.0, "test/score0/hr@10": 0.5, "test/excluded/coverage@10": 0.25,
+    }  # fmt: skip
+    (row,) = csv.DictReader(io.StringIO(as_csv(tables([parse(json.dumps(line), "line")]), [])))
+    assert float(row["test/excluded/hr@50 mean"]) == 1.0
+    assert float(row["test/score0/hr@10 mean"]) == 0.5
+    assert float(row["test/excluded/coverage@10 mean"]) == 0.25
