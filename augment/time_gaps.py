@@ -77,8 +77,10 @@ class TimeMask:
 
 @dataclass(frozen=True)
 class TimeSubstitute:
-    """Ti-Substitute: replace max(1, floor(ratio * n)) items with the narrowest gaps before them by
-    correlated ones; an item without neighbours and a hidden one stay."""
+    """Ti-Substitute: replace the max(1, floor(ratio * n)) items with the narrowest gaps before them.
+
+    By correlated ones, as Substitute does; an item without neighbours and a hidden one stay.
+    """
 
     needs_times: ClassVar[bool] = True
     keeps_positions: ClassVar[bool] = True

@@ -97,6 +97,11 @@ def test_the_learning_rate_is_that_of_the_schedule_for_both_steps() -> None:
     assert rates == {0.5}
 
 
+def test_recboles_trainer_is_told_that_it_takes_no_second_step() -> None:
+    with pytest.raises(ValueError, match=r"^a task trains weights of its own in a second step"):
+        model_with().calculate_loss(None)
+
+
 def test_no_second_step_without_a_task_that_has_one() -> None:
     model = build_model(encoder_config("gru"), [], TRAIN).train()
     assert Optimizer(model, TrainConfig()).second == []
