@@ -77,7 +77,7 @@ class TimeMask:
 
 @dataclass(frozen=True)
 class TimeSubstitute:
-    """Ti-Substitute: replace the max(1, floor(ratio * n)) items with the narrowest gaps before them.
+    """Ti-Substitute: replace the max(1, floor(ratio * n)) items after the narrowest gaps.
 
     By correlated ones, as Substitute does; an item without neighbours and a hidden one stay.
     """
