@@ -94,7 +94,9 @@ def test_what_runs_make_is_ignored(made: str) -> None:
     assert subprocess.run(command, check=False).returncode == 0
 
 
-@pytest.mark.parametrize("kept", ["experiments/data/read.py", "experiments/results/planted.jsonl"])
+@pytest.mark.parametrize(
+    "kept", ["experiments/data/reading/read.py", "experiments/results/planted.jsonl"]
+)
 def test_what_belongs_here_is_not_ignored(kept: str) -> None:
     committed()
     command = ["git", "-C", str(ROOT), "check-ignore", "--quiet", "--no-index", kept]

@@ -64,7 +64,7 @@ def data(arguments: argparse.Namespace) -> None:
         if getattr(arguments, needed) is None:
             flag = "NAME" if needed == "name" else f"--{needed.replace('_', '-')}"
             raise UsageError(f"data: {flag} is missing; see `run.py data --help`, or --list")
-    from experiments.data.convert import convert
+    from experiments.data.conversion.convert import convert
 
     lines = convert(
         arguments.name, arguments.source, arguments.data_dir, options(arguments), arguments.recipe

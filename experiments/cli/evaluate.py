@@ -78,7 +78,7 @@ def of_another_model(arguments: argparse.Namespace) -> tuple[dict[str, dict[str,
     from experiments.config.resolve import resolve
     from experiments.config.run_config import config_tree
     from experiments.data.catalogue import load
-    from experiments.data.split import LeaveOneOut
+    from experiments.data.splits.kinds import LeaveOneOut
     from experiments.evaluation.other_models import rank_metrics, read_ranks
     from experiments.evaluation.ranking import Asked
     from experiments.record.checkpoints import FILE, add_checkpoint, checkpoint_line

@@ -23,7 +23,7 @@ from experiments.cli.listing import SOURCE
 from experiments.config.init_from import InitFromConfig
 from experiments.config.run_config import Config, EvaluateConfig, TrainConfig
 from experiments.config.typed import CATALOGUES, PLAIN, hints_of, required, to_tree
-from experiments.data.split import SPLITS, SplitConfig
+from experiments.data.splits.kinds import SPLITS, SplitConfig
 from experiments.storage.atomic import replace
 from experiments.storage.files import REPOSITORY
 from experiments.tracking.config import TrackConfig

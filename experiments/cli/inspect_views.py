@@ -8,8 +8,8 @@ from torch import Generator, Tensor
 
 from augment import MASK, Sequences
 from experiments.data.batches import make_batch
-from experiments.data.held_out import train_user_ids
 from experiments.data.histories import Histories, IntArray
+from experiments.data.splits.held_out import train_user_ids
 from experiments.errors import UsageError
 from experiments.training.loop import epoch_seeds
 from experiments.training.run import Run

@@ -20,7 +20,7 @@ CATALOGUES = {  # heading: the file that holds a catalogue, and the catalogue's 
     "next-item losses": ("models/losses/next_item.py", "NEXT_ITEM_LOSSES"),
     "encoders": ("models/encoders/__init__.py", "ENCODERS"),
     "baselines": ("models/baselines.py", "BASELINES"),
-    "splits": ("experiments/data/split.py", "SPLITS"),
+    "splits": ("experiments/data/splits/kinds.py", "SPLITS"),
 }
 PLUGIN = {  # heading: what a plug-in calls its dict
     "operators": "OPERATORS",

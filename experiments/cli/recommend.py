@@ -103,7 +103,7 @@ def asked_for(
     arguments: argparse.Namespace, histories: Histories
 ) -> tuple[list[str], TrainHistories]:
     """What each history is called, and the histories."""
-    from experiments.data.held_out import read_split
+    from experiments.data.splits.held_out import read_split
     from experiments.evaluation.history_file import read_histories
     from experiments.evaluation.recommend import (
         item_numbers,

@@ -10,7 +10,7 @@ from experiments.aliases import FIELDS, current_tree, original, original_tree, w
 from experiments.config.init_from import InitFromConfig
 from experiments.config.typed import build, to_tree
 from experiments.data.interactions import Ties
-from experiments.data.split import LeaveOneOut, SplitConfig
+from experiments.data.splits.kinds import LeaveOneOut, SplitConfig
 from experiments.errors import UsageError
 from experiments.metric_names import CUTOFFS
 from experiments.storage.hashing import json_sha256

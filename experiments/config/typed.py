@@ -10,7 +10,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 from augment import OPERATORS, Operator
 from experiments.config.suggest import UnknownField
-from experiments.data.split import SPLITS, SplitConfig
+from experiments.data.splits.kinds import SPLITS, SplitConfig
 from experiments.errors import UsageError, unknown
 from models.encoders import ENCODERS, EncoderConfig
 from models.losses.next_item import NEXT_ITEM_LOSSES, NextItemLoss

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from experiments.data.declaration import Declaration, read_declaration
 from experiments.data.known import declared, families, is_known, known
-from experiments.data.split import Files, LeaveOneOut, SplitConfig
+from experiments.data.splits.kinds import Files, LeaveOneOut, SplitConfig
 from experiments.errors import UsageError, did_you_mean
 from experiments.storage.files import plain_name
 from experiments.storage.hashing import file_sha256
@@ -126,9 +126,9 @@ def load(spec: DatasetSpec, ties: Ties = "file", split: SplitConfig | None = Non
     Errors: UsageError when the file is malformed, is not what its declaration expects, has no
     times for ties to be shuffled or for a temporal split, or does not suit the split.
     """
-    from experiments.data.read import ordered, read_interactions
-    from experiments.data.split_files import is_part, read_split_files
-    from experiments.data.splitting import split_histories
+    from experiments.data.reading.read import ordered, read_interactions
+    from experiments.data.splits.split_files import is_part, read_split_files
+    from experiments.data.splits.splitting import split_histories
 
     split = split or LeaveOneOut()
     if isinstance(split, Files):
@@ -155,7 +155,7 @@ def data_sha256(
     """What the data are known by: the hash of the file, or of the three files that are read."""
     if not isinstance(split, Files):
         return hashed(spec.path)
-    from experiments.data.split_files import sha256_of
+    from experiments.data.splits.split_files import sha256_of
 
     return sha256_of(spec.path, hashed)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.aliases import current_tree
-from experiments.data.raw import Raw, filled_in, raw_of
+from experiments.data.reading.raw import Raw, filled_in, raw_of
 from experiments.errors import UsageError, did_you_mean
 from experiments.storage.files import plain_name
 from experiments.storage.yaml_file import read_tree

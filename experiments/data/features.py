@@ -16,8 +16,8 @@ import torch
 from experiments.data.bags import Bags, bag_vectors, words
 from experiments.data.catalogue import DatasetSpec
 from experiments.data.histories import Histories
-from experiments.data.layout import first_line, read_layout
-from experiments.data.titles import text_table
+from experiments.data.reading.layout import first_line, read_layout
+from experiments.data.reading.titles import text_table
 from experiments.data.vectors import FORMATS, ids_file, matched_vectors
 from experiments.errors import UsageError
 from experiments.storage.files import read_text

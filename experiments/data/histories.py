@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.data.split import Target
+from experiments.data.splits.kinds import Target
 
 PartArray = NDArray[np.int8]
 TRAIN, READ, VALID, TEST = range(4)

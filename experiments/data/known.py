@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from experiments.data.declaration import Declaration, read_declaration
-from experiments.data.raw import CATEGORY
+from experiments.data.reading.raw import CATEGORY
 
 FOLDER = Path(__file__).parent.parent / "datasets"
 ADDED: dict[str, tuple[Path, Declaration]] = {}

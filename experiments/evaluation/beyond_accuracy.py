@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from experiments.data.held_out import train_split
 from experiments.data.histories import Histories, IntArray
+from experiments.data.splits.held_out import train_split
 
 
 @dataclass(frozen=True)

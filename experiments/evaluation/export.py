@@ -9,8 +9,8 @@ from typing import Literal
 import numpy as np
 import torch
 
-from experiments.data.held_out import Read, read_split
 from experiments.data.histories import Histories, IntArray
+from experiments.data.splits.held_out import Read, read_split
 from experiments.data.vectors import Vectors, ids_file
 from experiments.errors import UsageError
 from experiments.evaluation.ranking import Scorer

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from experiments.data.held_out import Split, evaluation_rows
 from experiments.data.histories import Histories, IntArray
+from experiments.data.splits.held_out import Split, evaluation_rows
 from experiments.data.vectors import finite, ids_file, read_ids, read_npy
 from experiments.errors import UsageError
 from experiments.evaluation.ranking import Asked, FloatArray, metrics

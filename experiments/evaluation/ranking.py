@@ -15,8 +15,8 @@ from tqdm import tqdm
 from augment import Sequences
 from augment.examples import Rows
 from augment.sequences import cut_histories
-from experiments.data.held_out import Split, evaluation_rows
 from experiments.data.histories import Histories, IntArray
+from experiments.data.splits.held_out import Split, evaluation_rows
 from experiments.evaluation.beyond_accuracy import beyond_metrics, popularity
 from experiments.evaluation.rank_counts import Pairs, count_ranks
 from experiments.evaluation.scores import (

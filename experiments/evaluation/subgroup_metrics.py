@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from experiments.data.held_out import counts_below, evaluation_rows, train_split
 from experiments.data.histories import READ, Histories, IntArray
 from experiments.data.interactions import BoolArray
+from experiments.data.splits.held_out import counts_below, evaluation_rows, train_split
 from experiments.evaluation.ranking import Evaluation, metrics
 
 LENGTHS = (0, 1, 5, 10, 20, 50)  # where each group of training-history lengths begins

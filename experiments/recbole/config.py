@@ -14,8 +14,8 @@ import pandas as pd
 import torch
 from recbole.config import Config as StockConfig
 
-from experiments.data.held_out import train_split
 from experiments.data.histories import Histories, IntArray
+from experiments.data.splits.held_out import train_split
 from experiments.errors import UsageError
 
 

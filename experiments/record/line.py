@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, TypeGuard
 
 from experiments.aliases import current
-from experiments.data.split import split_words
+from experiments.data.splits.kinds import split_words
 from experiments.errors import UsageError
 from experiments.metric_names import SELECTION, TEST_NDCG10, VALID_NDCG10
 from experiments.storage.yaml_file import as_text, plain

@@ -20,8 +20,8 @@ from torch import Tensor
 from augment import Sequences
 from experiments.config.plugin import load_plugins
 from experiments.config.run_config import Config
-from experiments.data.held_out import Read
 from experiments.data.histories import IntArray
+from experiments.data.splits.held_out import Read
 from experiments.errors import UsageError, unknown
 from experiments.evaluation.export import item_vectors, user_vectors
 from experiments.evaluation.recommend import as_table, best_items, check_times, lists_of

@@ -14,7 +14,7 @@ from experiments.config.run_config import Config, config_sha256
 from experiments.config.typed import build
 from experiments.data.catalogue import DatasetSpec, data_sha256, load
 from experiments.data.features import files_sha256
-from experiments.data.split import LeaveOneOut, SplitConfig
+from experiments.data.splits.kinds import LeaveOneOut, SplitConfig
 from experiments.errors import UsageError
 from experiments.storage.hashing import cached_file_sha256, json_sha256
 from experiments.storage.yaml_file import as_text

@@ -10,7 +10,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from experiments.config.resolve import changed_fields
-from experiments.data.splitting import described
+from experiments.data.splits.splitting import described
 from experiments.metric_names import VALID_NDCG10, metric_key
 from experiments.terminal import coloured
 from experiments.training.run import Run

@@ -13,9 +13,9 @@ from augment.examples import prefix_rows, window_rows
 from experiments.config.run_config import Config, settings_sha256
 from experiments.data.batches import TrainingBatches
 from experiments.data.catalogue import DatasetSpec, load
-from experiments.data.held_out import Split, train_split
 from experiments.data.histories import Histories
-from experiments.data.split import LeaveOneOut, SplitConfig
+from experiments.data.splits.held_out import Split, train_split
+from experiments.data.splits.kinds import LeaveOneOut, SplitConfig
 from experiments.errors import UsageError
 from experiments.evaluation.ranking import Asked, Evaluation, evaluate
 from experiments.training.build import AnyModel, build_model

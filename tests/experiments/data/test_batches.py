@@ -15,7 +15,7 @@ from augment import TrainHistories
 from augment.examples import Rows, prefix_rows, window_rows
 from experiments.config.resolve import resolve
 from experiments.data.batches import TrainingBatches, make_batch
-from experiments.data.held_out import evaluation_rows, train_split
+from experiments.data.splits.held_out import evaluation_rows, train_split
 from experiments.training.run import prepare
 from models.tasks import Batch
 from tests.experiments.small_data import Users, histories_of, planted, users_of, write_text

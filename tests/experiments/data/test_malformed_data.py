@@ -17,7 +17,7 @@ from experiments.data.catalogue import DatasetSpec
 from experiments.data.features import read_features
 from experiments.data.histories import Histories
 from experiments.data.interactions import Interactions
-from experiments.data.read import read_interactions
+from experiments.data.reading.read import read_interactions
 from tests.experiments.malformed import examined, mutated, outcome
 from tests.experiments.small_data import histories_of
 

@@ -15,7 +15,7 @@ from recbole.evaluator import Collector, Evaluator
 from torch import Tensor
 
 from augment import Sequences, TrainHistories
-from experiments.data.held_out import Split
+from experiments.data.splits.held_out import Split
 from experiments.errors import UsageError
 from experiments.evaluation import scores
 from experiments.evaluation.ranking import USUAL, Asked, Evaluation, evaluate, metrics

@@ -12,8 +12,8 @@ import torch
 from recbole.data import create_dataset, data_preparation
 from recbole.trainer import Trainer
 
-from experiments.data.held_out import train_split
 from experiments.data.histories import Histories
+from experiments.data.splits.held_out import train_split
 from experiments.evaluation.ranking import evaluate
 from experiments.recbole.config import recbole_config, write_atomic_file
 from models.encoders import EncoderConfig, GRUConfig, SelfAttentionConfig

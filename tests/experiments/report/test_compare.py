@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from experiments.data.split import split_words
+from experiments.data.splits.kinds import split_words
 from experiments.errors import UsageError
 from experiments.metric_names import TEST_NDCG10
 from experiments.record.hits import encode_counts, encode_hits

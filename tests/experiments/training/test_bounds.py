@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save
 
-from experiments.data.read import read_interactions
+from experiments.data.reading.read import read_interactions
 from tests.experiments.malformed import outcome
 from tests.experiments.small_data import planted, write_text
 

@@ -12,7 +12,7 @@ import torch
 from experiments.cli.main import main
 from experiments.config.resolve import resolve
 from experiments.data.catalogue import load
-from experiments.data.held_out import train_split
+from experiments.data.splits.held_out import train_split
 from experiments.evaluation.ranking import metrics
 from experiments.recbole.models import RecBoleModel
 from experiments.record.from_run import finished_line

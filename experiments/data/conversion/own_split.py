@@ -10,14 +10,14 @@ from typing import NamedTuple
 
 import numpy as np
 
+from experiments.data.conversion.read_raw import form_of, read_raw
+from experiments.data.conversion.register import FREE, declare
+from experiments.data.conversion.write import write_inter, write_item
 from experiments.data.declaration import Declaration
 from experiments.data.interactions import Counts, Interactions
-from experiments.data.read_raw import form_of, read_raw
-from experiments.data.recipe import Recipe, plain_recipe
-from experiments.data.register import FREE, declare
-from experiments.data.source import Source
-from experiments.data.split_files import read_split_files
-from experiments.data.write import write_inter, write_item
+from experiments.data.reading.recipe import Recipe, plain_recipe
+from experiments.data.reading.source import Source
+from experiments.data.splits.split_files import read_split_files
 from experiments.errors import UsageError
 from experiments.storage.hashing import file_sha256
 from experiments.storage.new_files import Writer, copy_of, write_new

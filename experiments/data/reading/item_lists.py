@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from experiments.data.interactions import TimeArray
-from experiments.data.recipe import Recipe
+from experiments.data.reading.recipe import Recipe
 
 
 def unrolled(chunk: pd.DataFrame, recipe: Recipe) -> tuple[pd.DataFrame, int]:

@@ -7,9 +7,9 @@ from typing import Any
 
 import pandas as pd
 
-from experiments.data.layout import Layout
-from experiments.data.recipe import Column
-from experiments.data.source import Source
+from experiments.data.reading.layout import Layout
+from experiments.data.reading.recipe import Column
+from experiments.data.reading.source import Source
 from experiments.errors import UsageError
 
 CHUNK = 1_000_000  # rows, or elements of lists, at a time

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from experiments.data.read import read
+from experiments.data.reading.read import read
 from experiments.errors import UsageError
 
 one_file = settings(

@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from experiments.data.source import Source
+from experiments.data.reading.source import Source
 from experiments.errors import UsageError
 from experiments.storage.files import LONGEST_LINE
 

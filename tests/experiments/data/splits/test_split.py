@@ -10,7 +10,8 @@ import pytest
 
 from experiments.config.resolve import resolve
 from experiments.data.catalogue import load, locate
-from experiments.data.held_out import (
+from experiments.data.histories import Histories
+from experiments.data.splits.held_out import (
     Read,
     Split,
     evaluation_rows,
@@ -18,8 +19,7 @@ from experiments.data.held_out import (
     train_split,
     train_user_ids,
 )
-from experiments.data.histories import Histories
-from experiments.data.split import Files, SplitConfig, Temporal
+from experiments.data.splits.kinds import Files, SplitConfig, Temporal
 from experiments.errors import UsageError
 
 Examples = list[tuple[str, str, str]]  # user, what is read, target

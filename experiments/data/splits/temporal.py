@@ -8,7 +8,7 @@ import numpy as np
 
 from experiments.data.histories import READ, TEST, TRAIN, VALID, IntArray
 from experiments.data.interactions import BoolArray, Interactions
-from experiments.data.split import Temporal
+from experiments.data.splits.kinds import Temporal
 from experiments.errors import UsageError
 
 SEED = 0  # of held-out validation users; not the run's: the split is the same for all of them

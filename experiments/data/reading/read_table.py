@@ -10,20 +10,20 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 
-from experiments.data.csv_rows import TableRows
 from experiments.data.histories import IntArray
 from experiments.data.ids import id_order, shown, unusable
 from experiments.data.interactions import BoolArray, Interactions, StrArray, TimeArray
-from experiments.data.item_lists import PastItems, unrolled
-from experiments.data.json_rows import RecordRows
-from experiments.data.layout import Columns, layout_of
-from experiments.data.missing import MISSING, MissingIds, missing_rows
-from experiments.data.parquet_rows import ParquetRows
-from experiments.data.recipe import Column, Recipe
-from experiments.data.row_filters import RowFilters, distinct
-from experiments.data.source import Source
-from experiments.data.time_forms import TimeParser
-from experiments.data.titles import read_titles
+from experiments.data.reading.csv_rows import TableRows
+from experiments.data.reading.item_lists import PastItems, unrolled
+from experiments.data.reading.json_rows import RecordRows
+from experiments.data.reading.layout import Columns, layout_of
+from experiments.data.reading.missing import MISSING, MissingIds, missing_rows
+from experiments.data.reading.parquet_rows import ParquetRows
+from experiments.data.reading.recipe import Column, Recipe
+from experiments.data.reading.row_filters import RowFilters, distinct
+from experiments.data.reading.source import Source
+from experiments.data.reading.time_forms import TimeParser
+from experiments.data.reading.titles import read_titles
 from experiments.errors import UsageError
 from experiments.storage.hashing import file_sha256
 

@@ -11,8 +11,8 @@ import numpy as np
 from experiments.data.histories import READ, TEST, TRAIN, VALID, IntArray
 from experiments.data.ids import id_order, unusable
 from experiments.data.interactions import Interactions, StrArray, TimeArray
-from experiments.data.layout import Layout, read_layout
-from experiments.data.titles import read_titles, text_table
+from experiments.data.reading.layout import Layout, read_layout
+from experiments.data.reading.titles import read_titles, text_table
 from experiments.errors import UsageError
 from experiments.storage.hashing import file_sha256, json_sha256
 
@@ -84,7 +84,7 @@ def of_rows(
     files: dict[str, Path], layouts: dict[str, Layout], timed: bool
 ) -> tuple[StrArray, StrArray, IntArray, TimeArray | None]:
     """[N] user and item ids, parts and times, file after file."""
-    from experiments.data.read import read_interactions
+    from experiments.data.reading.read import read_interactions
 
     users, items, parts, times = [], [], [], []
     for part, file in files.items():

@@ -8,8 +8,8 @@ from itertools import islice
 from pathlib import Path
 
 from experiments.data.ids import shown
-from experiments.data.recipe import Column, Recipe
-from experiments.data.source import Source
+from experiments.data.reading.recipe import Column, Recipe
+from experiments.data.reading.source import Source
 from experiments.errors import UsageError, did_you_mean
 
 _SEPARATORS = {".inter": "\t", ".item": "\t", ".tsv": "\t", ".csv": ","}

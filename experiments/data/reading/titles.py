@@ -11,10 +11,10 @@ from pathlib import Path
 import pandas as pd
 
 from experiments.data.ids import CONTROL
-from experiments.data.json_rows import RecordRows, record_form
-from experiments.data.layout import Layout, layout_of, read_layout
-from experiments.data.recipe import Recipe, Titles
-from experiments.data.source import Source
+from experiments.data.reading.json_rows import RecordRows, record_form
+from experiments.data.reading.layout import Layout, layout_of, read_layout
+from experiments.data.reading.recipe import Recipe, Titles
+from experiments.data.reading.source import Source
 from experiments.errors import UsageError
 from experiments.storage.files import check_lines, opened
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from experiments.data.histories import IntArray
 from experiments.data.ids import id_order, shown, unusable
 from experiments.data.interactions import Interactions, StrArray
-from experiments.data.source import Source
+from experiments.data.reading.source import Source
 from experiments.errors import UsageError
 from experiments.storage.hashing import file_sha256
 

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from experiments.data import csv_rows as module
-from experiments.data.filters import to_core
-from experiments.data.layout import Columns
-from experiments.data.missing import MISSING
-from experiments.data.read import read, read_interactions
+from experiments.data.conversion.filters import to_core
+from experiments.data.reading import csv_rows as module
+from experiments.data.reading.layout import Columns
+from experiments.data.reading.missing import MISSING
+from experiments.data.reading.read import read, read_interactions
 from experiments.errors import UsageError
 
 one_file = settings(

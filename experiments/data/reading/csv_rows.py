@@ -12,9 +12,9 @@ from typing import Any, BinaryIO
 import pandas as pd
 
 from experiments.data.ids import shown
-from experiments.data.layout import LONGEST_HEADER, Layout
-from experiments.data.scan import check_bytes, line_of_row
-from experiments.data.source import Source
+from experiments.data.reading.layout import LONGEST_HEADER, Layout
+from experiments.data.reading.scan import check_bytes, line_of_row
+from experiments.data.reading.source import Source
 from experiments.errors import UsageError
 
 CHUNK = 1_000_000  # rows parsed at a time

@@ -11,7 +11,7 @@ import pandas as pd
 from experiments.data.histories import IntArray
 from experiments.data.ids import shown
 from experiments.data.interactions import BoolArray
-from experiments.data.recipe import Recipe
+from experiments.data.reading.recipe import Recipe
 from experiments.errors import UsageError
 
 MOST_SHOWN = 10  # values of a column, in a message

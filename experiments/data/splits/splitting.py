@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from experiments.data.held_out import Split, counts_below, evaluation_rows
 from experiments.data.histories import READ, TRAIN, VALID, Histories, IntArray
 from experiments.data.interactions import Interactions
-from experiments.data.split import Files, LeaveOneOut, SplitConfig, Temporal
-from experiments.data.temporal import split_by_time, with_validation_targets
+from experiments.data.splits.held_out import Split, counts_below, evaluation_rows
+from experiments.data.splits.kinds import Files, LeaveOneOut, SplitConfig, Temporal
+from experiments.data.splits.temporal import split_by_time, with_validation_targets
 from experiments.errors import UsageError
 
 

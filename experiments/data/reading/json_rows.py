@@ -10,9 +10,9 @@ from typing import Any
 import pandas as pd
 
 from experiments.data.ids import shown
-from experiments.data.layout import NoColumn, first_lines
-from experiments.data.recipe import Column
-from experiments.data.source import Source
+from experiments.data.reading.layout import NoColumn, first_lines
+from experiments.data.reading.recipe import Column
+from experiments.data.reading.source import Source
 from experiments.errors import UsageError, did_you_mean
 
 CHUNK = 100_000  # records parsed at a time

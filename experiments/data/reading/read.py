@@ -6,8 +6,8 @@ from pathlib import Path
 
 from experiments.data.histories import Histories
 from experiments.data.interactions import Interactions, Ties
-from experiments.data.layout import CANDIDATES, Columns
-from experiments.data.source import Source
+from experiments.data.reading.layout import CANDIDATES, Columns
+from experiments.data.reading.source import Source
 
 TABLES = (".inter", ".csv", ".tsv")
 LOOK = 4096  # bytes
@@ -23,10 +23,10 @@ def read_interactions(path: Path, columns: Columns | None = None) -> Interaction
     """
     source = Source(path)
     if columns is None and path.suffix not in TABLES and not has_header(source):
-        from experiments.data.read_text import read_text
+        from experiments.data.reading.read_text import read_text
 
         return read_text(source)
-    from experiments.data.read_table import read_table  # pandas: half a second
+    from experiments.data.reading.read_table import read_table  # pandas: half a second
 
     return read_table(path, columns)
 

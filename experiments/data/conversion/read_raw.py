@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 
 from experiments.data.interactions import Interactions
-from experiments.data.json_rows import record_form
 from experiments.data.known import declared, families, known
-from experiments.data.layout import CANDIDATES, NoColumn, first_lines, read_layout
-from experiments.data.read import LOOK, TABLES, has_header
-from experiments.data.read_table import TableRead, read_rows
-from experiments.data.read_text import read_lines
-from experiments.data.recipe import Recipe
-from experiments.data.source import Source
-from experiments.data.split_files import LISTS, assembled, of_lists
+from experiments.data.reading.json_rows import record_form
+from experiments.data.reading.layout import CANDIDATES, NoColumn, first_lines, read_layout
+from experiments.data.reading.read import LOOK, TABLES, has_header
+from experiments.data.reading.read_table import TableRead, read_rows
+from experiments.data.reading.read_text import read_lines
+from experiments.data.reading.recipe import Recipe
+from experiments.data.reading.source import Source
+from experiments.data.splits.split_files import LISTS, assembled, of_lists
 from experiments.errors import UsageError
 from experiments.storage.hashing import file_sha256
 

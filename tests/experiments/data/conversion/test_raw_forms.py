@@ -13,7 +13,7 @@ import pytest
 
 from experiments.cli.main import main
 from experiments.data.catalogue import load, locate
-from experiments.data.convert import convert
+from experiments.data.conversion.convert import convert
 from experiments.errors import UsageError
 
 TABLE = "user_id,item_id,timestamp\n"

@@ -12,20 +12,20 @@ from typing import Any
 import numpy as np
 
 from experiments.data.catalogue import check, check_name, spec_of
+from experiments.data.conversion.filters import core_name, repeats, to_core, without_repeats
+from experiments.data.conversion.own_split import convert_parts, parts_of
+from experiments.data.conversion.read_raw import read_raw
+from experiments.data.conversion.register import FREE, check_not_shadowed, declare
+from experiments.data.conversion.ties import describe_ties
+from experiments.data.conversion.write import write_inter, write_item
 from experiments.data.declaration import Declaration
-from experiments.data.filters import core_name, repeats, to_core, without_repeats
 from experiments.data.interactions import SHORTEST, Counts, Interactions
 from experiments.data.known import declared, families, is_known
-from experiments.data.own_split import convert_parts, parts_of
-from experiments.data.raw import CATEGORY, Raw
-from experiments.data.read import read_interactions
-from experiments.data.read_raw import read_raw
-from experiments.data.recipe import FILTERS, Recipe, plain_recipe, recipe_of, unfiltered
-from experiments.data.register import FREE, check_not_shadowed, declare
-from experiments.data.source import Source, find_source
-from experiments.data.ties import describe_ties
-from experiments.data.titles import read_titles, titles_beside
-from experiments.data.write import write_inter, write_item
+from experiments.data.reading.raw import CATEGORY, Raw
+from experiments.data.reading.read import read_interactions
+from experiments.data.reading.recipe import FILTERS, Recipe, plain_recipe, recipe_of, unfiltered
+from experiments.data.reading.source import Source, find_source
+from experiments.data.reading.titles import read_titles, titles_beside
 from experiments.errors import UsageError
 from experiments.storage.hashing import file_sha256
 from experiments.storage.new_files import copy_of, write_new

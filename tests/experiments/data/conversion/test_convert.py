@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from experiments.data import known
 from experiments.data.catalogue import load, locate
-from experiments.data.convert import convert
-from experiments.data.layout import Columns
-from experiments.data.missing import MISSING
-from experiments.data.read import read
+from experiments.data.conversion.convert import convert
+from experiments.data.reading.layout import Columns
+from experiments.data.reading.missing import MISSING
+from experiments.data.reading.read import read
 from experiments.errors import UsageError
 
 TEXT = "9 2 3 4\n10 3 30 5 5\n11 2\n"

@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 from typing import Any
 
-from experiments.data.recipe import Recipe, recipe_of
+from experiments.data.reading.recipe import Recipe, recipe_of
 from experiments.errors import UsageError, unknown
 
 CATEGORY = "CATEGORY"  # in the YAML of a family: the part of the name that is not fixed

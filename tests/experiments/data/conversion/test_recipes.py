@@ -11,12 +11,12 @@ import yaml
 
 from experiments.cli.main import main
 from experiments.data.catalogue import load, locate
-from experiments.data.convert import convert
+from experiments.data.conversion.convert import convert
 from experiments.data.declaration import read_declaration
 from experiments.data.known import FOLDER, declared, families, known
-from experiments.data.parquet_rows import INSTALL
+from experiments.data.reading.parquet_rows import INSTALL
 from experiments.errors import UsageError
-from tests.experiments.data.raw_files import CASES, RawCase
+from tests.experiments.data.conversion.raw_files import CASES, RawCase
 from tests.experiments.small_data import FAST
 
 
