@@ -61,7 +61,7 @@ ORIGINS = {"data_sha256": "0", "features_sha256": {}, "processes": 1}
 def finish(config: Config, run: RunFolder, value: float) -> None:
     """The result of a training, and three users' ranks."""
     splits = ["valid", "test"] if config.evaluate.test else ["valid"]
-    np.savez(run.ranks, excluded=np.ones(3), ranked=np.ones(3))
+    np.savez(run.ranks, user_ids=np.array(["1", "2", "3"]), excluded=np.ones(3), ranked=np.ones(3))
     result: dict[str, Any] = {
         "best_epoch": config.epochs,
         "epochs": config.epochs,
