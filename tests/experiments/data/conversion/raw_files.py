@@ -184,5 +184,6 @@ CASES = [
     RawCase("yambda", {"listens.parquet": events}, KEPT, FIRST),
     RawCase("yambda", {"likes.parquet": listened}, KEPT, FIRST),
     RawCase("zvuk", {"zvuk-interactions.parquet": dated}, KEPT, FIRST),
-    RawCase("beeradvocate", {"beeradvocate.json.gz": rows(BEER, *LINES)}, KEPT, FIRST),
+    RawCase("beeradvocate", {"beeradvocate.json.gz":
+            rows(BEER, *LINES) + BEER.format("", "10", "978300000")}, KEPT, FIRST),  # nobody's
 ]  # fmt: skip
