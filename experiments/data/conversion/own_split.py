@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -12,17 +13,15 @@ import numpy as np
 
 from experiments.data.conversion.read_raw import form_of, read_raw
 from experiments.data.conversion.register import FREE, declare
-from experiments.data.conversion.write import write_inter, write_item
+from experiments.data.conversion.write import timestamps, write_inter, write_item
 from experiments.data.declaration import Declaration
-from experiments.data.interactions import Counts, Interactions
+from experiments.data.interactions import Interactions
 from experiments.data.reading.recipe import Recipe, plain_recipe
 from experiments.data.reading.source import Source
-from experiments.data.splits.split_files import read_split_files
+from experiments.data.splits.split_files import PARTS, assembled, check_apart, read_split_files
 from experiments.errors import UsageError
 from experiments.storage.hashing import file_sha256
 from experiments.storage.new_files import Writer, copy_of, write_new
-
-PARTS = ("train", "valid", "test")
 
 
 class Part(NamedTuple):
@@ -66,21 +65,20 @@ def convert_parts(
 
     RecBole's own are taken as they are. recipe: without filters, which would change the split;
     followed: its name.
-    Errors: UsageError for whatever is wrong with a file.
+    Errors: UsageError for whatever is wrong with a file, and for files that overlap.
     """
     folder = data_dir / name
     names = [f"{name}.{part.part}.inter" for part in parts]
     if _are_atomic(parts, recipe):
         together = read_split_files(parts[0].source.path)
         lines = [f"read {', '.join(str(part.source) for part in parts)}"]
-        counts, mean = together.counts, float(together.lengths.mean())
         writers = [copy_of(part.source.path) for part in parts]
     else:
         read = [read_raw(part.source, recipe) for part in parts]
         lines = [f"read {r.interactions.source}: {r.interactions.counts}" for r in read]
         lines += read[0].notes
-        counts, mean = _together([r.interactions for r in read])
-        writers = [partial(write_inter, interactions=r.interactions) for r in read]
+        together = _together(parts, [r.interactions for r in read])
+        writers = [partial(write_inter, interactions=found) for found in _apart(together)]
     files: dict[str, Writer] = dict(zip(names, writers, strict=True))
     if titles:
         files = {f"{name}.item": partial(write_item, titles=titles), **files}
@@ -88,6 +86,7 @@ def convert_parts(
     sha256 = file_sha256(parts[0].source.path)
     told = {"name": followed, "source": parts[0].source.name, "sha256": sha256}
     made = {**told, **plain_recipe(recipe)}
+    counts, mean = together.counts, float(together.lengths.mean())
     declare(folder / names[0], counts, mean, like, made, {"split.kind": "files"})
     command = ["python", "run.py", "train", "--dataset", name, "--data-dir", str(data_dir)]
     return [
@@ -106,9 +105,31 @@ def _are_atomic(parts: list[Part], recipe: Recipe) -> bool:
     )
 
 
-def _together(parts: list[Interactions]) -> tuple[Counts, float]:
-    """The counts of all three, and the mean length of a history."""
-    users = np.unique(np.concatenate([part.user_ids for part in parts]))
-    items = np.unique(np.concatenate([part.item_ids for part in parts]))
-    interactions = sum(len(part.items) for part in parts)
-    return Counts(len(users), len(items), interactions), interactions / len(users)
+def _together(parts: list[Part], read: list[Interactions]) -> Interactions:
+    """All three, user after user; a time where there is none is the place in the whole history.
+
+    Errors: UsageError where files share interactions, where an earlier file holds what is later
+    in a user's time, and where only some of them have times.
+    """
+    timeless = [found.source for found in read if found.times is None]
+    if timeless and len(timeless) < len(read):
+        raise UsageError(
+            f"{' and '.join(timeless)}: no times, which the other files of the split have"
+        )
+    together = assembled(
+        parts[0].source.path,
+        np.concatenate([found.user_ids[found.users] for found in read]),
+        np.concatenate([found.item_ids[found.items] for found in read]),
+        np.repeat([PARTS[part.part] for part in parts], [len(found.items) for found in read]),
+        np.concatenate([found.times for found in read]) if not timeless else None,
+    )
+    if timeless:
+        return replace(together, times=timestamps(together))
+    check_apart({part.part: part.source.name for part in parts}, together)
+    return together
+
+
+def _apart(together: Interactions) -> list[Interactions]:
+    """The interactions of each file."""
+    assert together.parts is not None
+    return [together.only(np.equal(together.parts, part)) for part in PARTS.values()]

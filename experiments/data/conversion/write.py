@@ -28,7 +28,7 @@ def write_inter(path: Path, interactions: Interactions) -> None:
     here, not by pandas, which takes five times as long for three plain columns.
     """
     users, items = interactions.user_ids.astype(object), interactions.item_ids.astype(object)
-    times = _timestamps(interactions)
+    times = timestamps(interactions)
     with path.open("w", encoding="utf-8", newline="\n") as file:
         file.write("user_id:token\titem_id:token\ttimestamp:float\n")
         for start in range(0, len(times), ROWS):
@@ -47,8 +47,8 @@ def write_item(path: Path, titles: dict[str, str]) -> None:
     pd.DataFrame(table).to_csv(path, **_PLAIN)
 
 
-def _timestamps(interactions: Interactions) -> TimeArray:
-    """[N] whole numbers where nothing is lost by it."""
+def timestamps(interactions: Interactions) -> TimeArray:
+    """[N] whole numbers where nothing is lost by it; places in a history, from 1, without times."""
     times = interactions.times
     if times is None:
         lengths = interactions.lengths

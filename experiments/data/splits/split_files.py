@@ -74,7 +74,7 @@ def read_split_files(path: Path) -> Interactions:
     title_file = files["train"].with_name(files["train"].name.replace(".train.inter", ".item"))
     interactions = assembled(files["train"], users, items, parts, times)
     if times is not None:
-        check_apart(files, interactions)
+        check_apart({part: file.name for part, file in files.items()}, interactions)
     return Interactions(
         **{**vars(interactions), "sha256": sha256_of(path), "titles": read_titles(title_file)}
     )
@@ -183,13 +183,16 @@ def numbered(ids: StrArray, where: str) -> tuple[StrArray, IntArray]:
     return distinct[order], np.argsort(order)[number]
 
 
-def check_apart(files: dict[str, Path], interactions: Interactions) -> None:
-    """Errors: UsageError for files that share interactions or overlap in a user's time."""
+def check_apart(names: dict[str, str], interactions: Interactions) -> None:
+    """Errors: UsageError for files that share interactions or overlap in a user's time.
+
+    names: part -> what to call its file.
+    """
     users, items, parts = interactions.users, interactions.items, interactions.parts
     times = interactions.times
     assert parts is not None
     assert times is not None
-    name = {part: files[key].name for key, part in PARTS.items()}
+    name = {part: names[key] for key, part in PARTS.items()}
     by_what = np.lexsort((parts, times, items, users))
     same = np.ones(len(users) - 1, dtype=np.bool_)
     for column in (users, items, times):

@@ -322,27 +322,6 @@ def test_a_known_recipe_reads_another_name(tmp_path: Path) -> None:
         convert("sample", path, tmp_path / "data", {}, "ml-2m")
 
 
-def test_the_three_files_of_a_split_stay_three(tmp_path: Path) -> None:
-    for part, rows in {"train": "1,a,5,1\n1,b,5,2\n2,b,5,1\n", "valid": "1,c,5,3\n2,a,5,2\n",
-                       "test": "1,d,5,4000\n2,c,5,3000\n"}.items():  # fmt: skip
-        put(tmp_path, "user_id,parent_asin,rating,timestamp\n" + rows, f"Toys.{part}.csv")
-    lines = convert("amazon-2023-Toys", tmp_path / "Toys.train.csv", tmp_path / "data")
-    assert any("together: 2 users, 4 items, 7 interactions" in line for line in lines)
-    folder = tmp_path / "data" / "amazon-2023-Toys"
-    valid = (folder / "amazon-2023-Toys.valid.inter").read_text().splitlines()
-    assert valid[1:] == ["1\tc\t0.003", "2\ta\t0.002"]
-    spec = locate("amazon-2023-Toys", tmp_path / "data")
-    assert (spec.path.name, spec.defaults["split.kind"]) == (
-        "amazon-2023-Toys.train.inter",
-        "files",
-    )
-    with pytest.raises(UsageError, match="its own split, which k_core would change"):
-        convert("amazon-2023-Toys", tmp_path / "Toys.train.csv", tmp_path / "x", {"k_core": 5})
-    (tmp_path / "Toys.valid.csv").unlink()
-    with pytest.raises(UsageError, match=r"Toys.valid.csv is not beside it"):
-        convert("amazon-2023-Toys", tmp_path / "Toys.train.csv", tmp_path / "x")
-
-
 def test_rows_of_a_list_and_the_item_after_it_are_histories(tmp_path: Path) -> None:
     rows = "1\ta\tb\n1\ta b\tc\n2\tb\ta\n2\tb a\tc\n"
     header = "session_id:token\titem_id_list:token_seq\titem_id:token\n"
