@@ -177,7 +177,7 @@ def test_two_ways_to_the_same_configuration_are_one_trial(data):
 
 
 def test_fields_that_a_model_does_not_have_are_refused_before_anything_runs(data):
-    with pytest.raises(UsageError, match="contrast.0.temprature: unknown field"):
+    with pytest.raises(UsageError, match=r"contrast\.0\.temprature: unknown field"):
         plan(study(grid={"contrast.0.temprature": (1.0,)}), data)
 
 
