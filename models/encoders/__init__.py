@@ -2,6 +2,7 @@
 
 from models.encoders.bsarec import BSARecConfig
 from models.encoders.encoder import Encoder, EncoderConfig, build_encoder
+from models.encoders.fmlp import FMLPConfig
 from models.encoders.gru import GRUConfig
 from models.encoders.hstu import HSTUConfig
 from models.encoders.ligr import LiGRConfig
@@ -14,6 +15,7 @@ ENCODERS: dict[str, type[EncoderConfig]] = {
     "original": OriginalConfig,
     "ligr": LiGRConfig,
     "bsarec": BSARecConfig,
+    "fmlp": FMLPConfig,
     "hstu": HSTUConfig,
 }
 
