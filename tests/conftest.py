@@ -50,7 +50,7 @@ def no_plug_in_stays() -> Iterator[None]:
     """What a test registers is gone after it."""
     from augment import OPERATORS
     from experiments.config.loaded_plugins import LOADED
-    from experiments.config.resolve import ADDED_PRESETS
+    from experiments.config.presets import ADDED_PRESETS
     from experiments.data.known import ADDED
     from models.encoders import ENCODERS
     from models.losses.next_item import NEXT_ITEM_LOSSES

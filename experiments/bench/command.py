@@ -21,7 +21,8 @@ from experiments.bench.compare import (
 from experiments.bench.measure import Measured
 from experiments.bench.presets import multiples, preset_subjects, preset_table
 from experiments.bench.scale import growth_table, plot, scale
-from experiments.config.resolve import presets, resolve
+from experiments.config.presets import presets
+from experiments.config.resolve import resolve
 from experiments.data.catalogue import locate
 from experiments.errors import UsageError
 from experiments.storage.atomic import put, writing

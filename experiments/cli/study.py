@@ -12,7 +12,7 @@ from experiments.errors import UsageError
 def study(arguments: argparse.Namespace) -> None:
     """Plan a study and have workers train it; or be one of them."""
     load_plugins(arguments.plugin)
-    from experiments.config.resolve import with_overrides
+    from experiments.config.overrides import with_overrides
     from experiments.config.typed import build
     from experiments.study import command
     from experiments.study.asked import asked

@@ -24,7 +24,7 @@ KINDS = ("OPERATORS", "TASKS", "ENCODERS", "LOSSES", "PRESETS", "DATASETS")
 
 def load_plugins(names: Iterable[str]) -> None:
     """Load each; a preset may name what a later one adds.  UsageError as for `load_plugin`."""
-    from experiments.config.resolve import check_added_presets
+    from experiments.config.presets import check_added_presets
 
     for name in names:
         load_plugin(name)
@@ -81,7 +81,7 @@ def class_catalogues() -> dict[str, tuple[dict[str, Any], type]]:
 
 def add_presets(name: str, path: Path, entries: dict[str, Any]) -> None:
     """Let `--model` know them.  UsageError for a name that is taken, or for no mapping."""
-    from experiments.config.resolve import ADDED_PRESETS, AddedPreset, check_model_name, models
+    from experiments.config.presets import ADDED_PRESETS, AddedPreset, check_model_name, models
     from experiments.storage.yaml_file import check_tree
 
     for entry, tree in entries.items():

@@ -20,7 +20,7 @@ from recbole.utils import InputType, get_trainer
 from torch import Generator, Tensor, nn
 
 from augment import Sequences
-from experiments.config.resolve import RECBOLE
+from experiments.config.presets import RECBOLE
 from experiments.config.run_config import Config
 from experiments.data.histories import Histories
 from experiments.errors import UsageError, unknown

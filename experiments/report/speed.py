@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from experiments.config.resolve import PRESETS
+from experiments.config.presets import PRESETS
 from experiments.errors import UsageError
 from experiments.storage.yaml_file import first_line, header
 

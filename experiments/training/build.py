@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import torch
 
 from augment import TrainHistories
-from experiments.config.resolve import RECBOLE
+from experiments.config.presets import RECBOLE
 from experiments.config.run_config import Config
 from experiments.data.catalogue import DatasetSpec
 from experiments.data.features import files_sha256, read_features

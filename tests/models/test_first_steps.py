@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from experiments.config.resolve import preset_tree, presets
+from experiments.config.presets import preset_tree, presets
 from experiments.config.run_config import config_from_tree
 from models.encoders import ENCODERS
 from tests.histories import generator

@@ -17,7 +17,7 @@ from experiments.bench.measure import WARM_UP, Measured, Subject, first_users, t
 from experiments.bench.presets import multiples, preset_subjects, preset_table
 from experiments.bench.scale import Case, cases, growth_table, plot, scale, write_random
 from experiments.cli.main import main
-from experiments.config.resolve import presets
+from experiments.config.presets import presets
 from experiments.config.run_config import Config
 from models.encoders import SelfAttentionConfig
 from tests.experiments.small_data import histories_of, planted, write_text

@@ -16,7 +16,7 @@ import experiments.storage.run_folder as run_folder
 from augment import OPERATORS
 from experiments.cli.fields import overrides
 from experiments.cli.main import main, parsed
-from experiments.config.resolve import presets
+from experiments.config.presets import presets
 from experiments.data.known import known
 from models.baselines import BASELINES
 from models.encoders import ENCODERS

@@ -8,7 +8,7 @@ import pytest
 
 from experiments.cli.inspect_views import titled
 from experiments.cli.main import main
-from experiments.config.resolve import presets
+from experiments.config.presets import presets
 from tests.experiments.small_data import (
     ATTRIBUTES,
     NEED_TIMES,

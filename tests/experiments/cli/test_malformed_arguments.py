@@ -16,7 +16,8 @@ import experiments.report.command
 import experiments.training.run
 import experiments.training.train
 from experiments.cli.main import main
-from experiments.config.resolve import presets, resolve
+from experiments.config.presets import presets
+from experiments.config.resolve import resolve
 from experiments.config.run_config import config_tree
 from experiments.errors import RunFailed
 from experiments.storage.files import plain_name

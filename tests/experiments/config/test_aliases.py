@@ -308,7 +308,7 @@ def test_a_task_is_addressed_by_its_old_kind_unless_another_has_that_name() -> N
 
 
 def test_a_preset_with_old_names_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("experiments.config.resolve.PRESETS", tmp_path)
+    monkeypatch.setattr("experiments.config.presets.PRESETS", tmp_path)
     (tmp_path / "mine.yaml").write_text("protocol: sequence\ncontrast: [dropout_twin]\n")
     config, _ = resolve(None, [("model", "mine"), ("contrast.dropout_views.weight", 0.5)])
     assert (config.examples, config.contrast[0].weight) == ("windows", 0.5)

@@ -11,7 +11,8 @@ import pytest
 import yaml
 
 from augment import Crop
-from experiments.config.resolve import presets, resolve
+from experiments.config.presets import presets
+from experiments.config.resolve import resolve
 from experiments.config.run_config import Config, config_from_tree, config_sha256, config_tree
 from experiments.data.known import declared
 from experiments.errors import UsageError

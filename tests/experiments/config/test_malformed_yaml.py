@@ -10,7 +10,8 @@ import pytest
 import yaml
 from hypothesis import strategies as st
 
-from experiments.config.resolve import presets, resolve
+from experiments.config.presets import presets
+from experiments.config.resolve import resolve
 from experiments.config.run_config import Config, config_from_tree, config_sha256, config_tree
 from experiments.data.declaration import Declaration, read_declaration
 from experiments.storage.files import plain_name

@@ -9,7 +9,8 @@ import pytest
 
 from experiments.cli.main import main
 from experiments.config.plugin import load_plugin, load_plugins
-from experiments.config.resolve import presets, resolve
+from experiments.config.presets import presets
+from experiments.config.resolve import resolve
 from experiments.errors import UsageError
 from models.encoders import ENCODERS
 from models.losses.next_item import NEXT_ITEM_LOSSES
@@ -100,7 +101,7 @@ def train_arguments(plugin: Path, data: Path, out: Path) -> list[str]:
 def forget() -> None:
     """As a new process would: nothing is loaded."""
     from experiments.config.loaded_plugins import LOADED
-    from experiments.config.resolve import ADDED_PRESETS
+    from experiments.config.presets import ADDED_PRESETS
     from experiments.data.known import ADDED
 
     for catalogue in (LOADED, ADDED_PRESETS, ADDED):

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from experiments.cli.main import main
-from experiments.config.resolve import presets, resolve
+from experiments.config.presets import presets
+from experiments.config.resolve import resolve
 from experiments.config.run_config import config_from_tree
 from experiments.storage.yaml_file import read_tree
 from tests.experiments.small_data import (

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from experiments.config.resolve import presets
+from experiments.config.presets import presets
 from tests.experiments.small_data import (
     ATTRIBUTES,
     ITEMS,

@@ -1,0 +1,110 @@
+"""Plain trees of a configuration: one on top of another, and single fields by dotted names."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from experiments.aliases import old_kind
+from experiments.config.suggest import UnknownField
+from experiments.config.typed import TAGS
+from experiments.errors import UsageError, unknown
+
+MOST_SEGMENTS = 40  # of a dotted key; the deepest field has 6
+NAMED = {"encoder": "kind", "next_item": "loss", "split": "kind"}
+"""Parts that may be given by a bare name, for its defaults."""
+
+
+def merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """`over` on top of `base`: mappings key by key, everything else replaced.
+
+    A mapping that names another kind (loss: bce over loss: cross_entropy) has other fields: it
+    is replaced, too.
+    """
+    result = dict(base)
+    for key, value in over.items():
+        old = result.get(key)
+        if isinstance(value, dict) and isinstance(old, dict) and not other_kind(old, value):
+            value = merged(old, value)
+        result[key] = value
+    return result
+
+
+def other_kind(base: dict[str, Any], over: dict[str, Any]) -> bool:
+    return any(tag in base and tag in over and base[tag] != over[tag] for tag in TAGS)
+
+
+def with_overrides(tree: dict[str, Any], overrides: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Set each dotted key.  What names a choice (encoder.kind) goes first: it resets fields."""
+    tree = copy.deepcopy(tree)
+    overrides = [
+        (f"{key}.{NAMED[key]}", value) if key in NAMED and isinstance(value, str) else (key, value)
+        for key, value in overrides
+    ]
+    is_tag = [key.split(".")[-1] in TAGS for key, _ in overrides]
+    first = [o for o, tag in zip(overrides, is_tag, strict=True) if tag]
+    then = [o for o, tag in zip(overrides, is_tag, strict=True) if not tag]
+    for key, value in first + then:
+        assign(tree, key, value)
+    return tree
+
+
+def assign(tree: dict[str, Any], dotted: str, value: Any) -> None:
+    """tree["a"]["b"] = value for "a.b"; list entries by index or by name."""
+    *parents, last = dotted.split(".")
+    if len(parents) >= MOST_SEGMENTS:
+        raise UsageError(f"{dotted[:MOST_SEGMENTS]}...: a key has at most {MOST_SEGMENTS} parts")
+    node: Any = tree
+    for depth, segment in enumerate(parents):
+        path = ".".join(parents[: depth + 1])
+        if isinstance(node, list):
+            index = entry_index(node, segment, path)
+            if isinstance(node[index], str):  # a bare name stands for its defaults
+                node[index] = {tag_of(path): node[index]}
+            node = node[index]
+        else:
+            if isinstance(node.get(segment), str) and path in NAMED:
+                node[segment] = {NAMED[path]: node[segment]}
+            node = node.setdefault(segment, {})
+        if not isinstance(node, (dict, list)):
+            raise UsageError(f"{dotted}: {path} is a single value and has no keys")
+    if isinstance(node, list):
+        node[entry_index(node, last, dotted)] = value
+        return
+    if last in TAGS and node.get(last, value) != value:
+        kept = {"max_length", "name", "weight"}
+        for stale in [key for key in node if key not in kept]:
+            del node[stale]
+    node[last] = value
+
+
+def entry_index(entries: list[Any], segment: str, path: str) -> int:
+    """The index of a list entry that is given by number, name or kind."""
+    if not entries and path.split(".")[0] == "contrast":
+        raise UsageError(
+            f"{path}: this model has no contrast; take a preset that has one (--model cl4srec), or "
+            "add one: --contrast='[augmented_views]'"
+        )
+    if segment.isascii() and segment.isdigit():
+        if len(segment) < 10 and int(segment) < len(entries):
+            return int(segment)
+        raise UsageError(f"{path}: there are {len(entries)} entries, the first is 0")
+    names = [names_of(entry) for entry in entries]
+    matches = [index for index, entry in enumerate(names) if segment in entry]
+    if len(matches) != 1:
+        known = [name for entry in names for name in entry]
+        raise UnknownField(path, f"{path}: {unknown(segment, known)}")
+    return matches[0]
+
+
+def names_of(entry: Any) -> list[str]:
+    if isinstance(entry, str):
+        entry = {"name": entry}
+    given = [entry.get(key) for key in ("name", *sorted(TAGS))] if isinstance(entry, dict) else []
+    names = [str(name) for name in given if name]
+    return list(dict.fromkeys([*names, *(old for name in names if (old := old_kind(name)))]))
+
+
+def tag_of(path: str) -> str:
+    """Which key names an entry of this list: operators hold operators, contrast holds tasks."""
+    return "operator" if path.split(".")[-2] == "operators" else "task"
