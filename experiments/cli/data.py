@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import argparse
 import textwrap
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
+from experiments.cli.arguments import path
 from experiments.errors import UsageError
 
 YES_OR_NO = {"yes": True, "no": False}
@@ -17,7 +16,7 @@ Columns are told by name, or by number from 0.  Options that are given go above 
 """
 
 
-def data_options(made: argparse.ArgumentParser, path: Callable[[str], Path]) -> None:
+def data_options(made: argparse.ArgumentParser) -> None:
     made.epilog = EPILOG
     made.add_argument("name", metavar="NAME", nargs="?", help="what the data set is called")
     made.add_argument("--list", action="store_true", help="known raw files: where they are had")

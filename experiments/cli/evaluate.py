@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from experiments.cli.arguments import path
 from experiments.cli.commands import reload
 from experiments.errors import UsageError
 
@@ -29,7 +29,7 @@ how it is evaluated is set by --evaluate.key=value, such as --evaluate.cutoffs=[
 """
 
 
-def evaluate_options(made: argparse.ArgumentParser, path: Callable[[str], Path]) -> None:
+def evaluate_options(made: argparse.ArgumentParser) -> None:
     made.epilog = EVALUATE_HELP
     made.add_argument("run", type=path, metavar="RUN_DIR", nargs="?")
     made.add_argument("--split", choices=["valid", "test"], default="test")

@@ -4,44 +4,22 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, NoReturn
 
 from experiments.cli import commands as run
+from experiments.cli.arguments import Parser, add_json, add_moved, add_plugin, path
 from experiments.cli.data import data, data_options
 from experiments.cli.evaluate import evaluate, evaluate_options
 from experiments.cli.recommend import recommend, recommend_options
-from experiments.cli.study import study
-from experiments.errors import UsageError
+from experiments.cli.study import study, study_options
+from experiments.cli.train import train
 
 FIELDS_HELP = """
 any field of the configuration is set by --dotted.key=value or --dotted.key value, such as
   --train.learning_rate=0.002  --encoder.dim=128  --contrast.0.temperature=0.2
 """
-
-
-STUDY_HELP = """
-tracking is set by --track.key=value; what each job asks for, with --launcher slurm, by
-  --slurm.partition=NAME  --slurm.time=12:00:00  --slurm.gpus_per_node=1  --slurm.mem_gb=16
-"""
-
-
-LONGEST_NAME, LONGEST_PATH = 255, 4095  # bytes; what file systems take
-
-
-class Parser(argparse.ArgumentParser):
-    """Reports a mistake as one line instead of a page of usage."""
-
-    commands: Mapping[str, Parser] = MappingProxyType({})  # by name, of the whole
-
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(f"{message}; see `{self.prog} --help`")
-
-    def options(self) -> set[str]:
-        """--out, -k and the like, as it knows them."""
-        return {option for action in self._actions for option in action.option_strings}
 
 
 class Version(argparse.Action):
@@ -92,7 +70,7 @@ def add(commands: Any, name: str, run: Callable[[argparse.Namespace], None], abo
 
 
 def add_train(commands: Any) -> None:
-    made = add(commands, "train", run.train, "train and evaluate one model")
+    made = add(commands, "train", train, "train and evaluate one model")
     made.set_defaults(fields=True)
     made.epilog = FIELDS_HELP
     made.add_argument("--model", help="a preset, popularity, repeat-last or recbole:NAME [cl4srec]")
@@ -116,7 +94,7 @@ def add_evaluate(commands: Any) -> None:
     about = "rank again with a finished run's model, or rank what another model says"
     made = add(commands, "evaluate", evaluate, about)
     made.set_defaults(fields=("evaluate", "split"))
-    evaluate_options(made, path)
+    evaluate_options(made)
     add_moved(made)
     add_json(made)
 
@@ -124,7 +102,7 @@ def add_evaluate(commands: Any) -> None:
 def add_recommend(commands: Any) -> None:
     about = "the next items for a history, for users, or for all of them"
     made = add(commands, "recommend", recommend, about)
-    recommend_options(made, path)
+    recommend_options(made)
     add_moved(made)
     add_json(made)
 
@@ -144,39 +122,13 @@ def add_export(commands: Any) -> None:
 
 def add_data(commands: Any) -> None:
     made = add(commands, "data", data, "convert a raw file to a data set, checked and filtered")
-    data_options(made, path)
+    data_options(made)
 
 
 def add_study(commands: Any) -> None:
     made = add(commands, "study", study, "train all that answers a question; resumes")
     made.set_defaults(fields=("track", "slurm"))
-    made.epilog = STUDY_HELP
-    made.add_argument("study", type=path, metavar="STUDY", help="a name (see `list`) or a file")
-    made.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE",
-        help="a field of all its trials, such as epochs=3; may be repeated",
-    )  # fmt: skip
-    made.add_argument("--data-dir", type=path, metavar="DIR", help="folder of the data files")
-    made.add_argument(
-        "--out", type=path, metavar="DIR",
-        help="manifest, runs and results [runs/studies/NAME]",
-    )  # fmt: skip
-    made.add_argument(
-        "--publish", action="store_true",
-        help="write to the committed results, and take from there what is finished",
-    )  # fmt: skip
-    made.add_argument("--workers", type=int, metavar="N", help="processes [one a GPU, or core]")
-    made.add_argument("--threads", type=int, default=1, metavar="N", help="of each worker [1]")
-    made.add_argument("--launcher", choices=["local", "slurm", "ray"], default="local")
-    made.add_argument("--retry-failed", action="store_true", help="train what failed again")
-    which = made.add_mutually_exclusive_group()
-    which.add_argument("--dry-run", action="store_true", help="list trials and their time")
-    which.add_argument("--worker", action="store_true", help="be one more worker of it")
-    which.add_argument("--wandb-sweep", action="store_true", help="write a W&B sweep instead")
-    which.add_argument(
-        "--again", nargs="?", const="", metavar="TRIAL",
-        help="train a trial of the results once more, any one or this, and compare",
-    )  # fmt: skip
+    study_options(made)
     add_plugin(made)
 
 
@@ -251,30 +203,3 @@ def add_compare(commands: Any) -> None:
     made.add_argument("runs", type=path, nargs="+", metavar="RUN_DIR", help="the first: the base")
     made.add_argument("--to", type=path, metavar="FILE.svg", help="also draw them (svg, png, pdf)")
     add_json(made)
-
-
-def add_moved(made: Parser) -> None:
-    """For commands that read a run: where its data and its plug-ins are."""
-    made.add_argument("--data-dir", type=path, metavar="DIR", help="where the data is now")
-    add_plugin(made)
-
-
-def add_plugin(made: Parser) -> None:
-    made.add_argument(
-        "--plugin", action="append", default=[], metavar="FILE.py|MODULE",
-        help="a Python file with OPERATORS, TASKS, ENCODERS, LOSSES, PRESETS or DATASETS",
-    )  # fmt: skip
-
-
-def add_json(made: Parser) -> None:
-    made.add_argument("--json", action="store_true", help="print the result as the last line")
-
-
-def path(text: str) -> Path:
-    """A path that a file can have; argparse puts the name of the argument in front of an error."""
-    if not text:
-        raise argparse.ArgumentTypeError("an empty text names no file or folder")
-    longest = max(len(part.encode()) for part in text.split("/"))
-    if longest > LONGEST_NAME or len(text.encode()) > LONGEST_PATH:
-        raise argparse.ArgumentTypeError(f"no file has so long a name: {text[:40]}...")
-    return Path(text)

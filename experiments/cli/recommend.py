@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from experiments.cli.arguments import path
 from experiments.cli.commands import reload
 from experiments.errors import UsageError
 
@@ -22,7 +22,7 @@ WAYS = ("history", "item", "user", "all", "history_file")
 HINT = "; an id with a space or a comma in it is given by --item"
 
 
-def recommend_options(made: argparse.ArgumentParser, path: Callable[[str], Path]) -> None:
+def recommend_options(made: argparse.ArgumentParser) -> None:
     made.add_argument("run", type=path, metavar="RUN_DIR")
     who = made.add_argument_group("after which history (one of these)")
     who.add_argument("--history", metavar='"1 2 3"', help="item ids, oldest first")

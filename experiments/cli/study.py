@@ -5,8 +5,44 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from experiments.cli.arguments import path
 from experiments.cli.commands import load_plugins
 from experiments.errors import UsageError
+
+STUDY_HELP = """
+tracking is set by --track.key=value; what each job asks for, with --launcher slurm, by
+  --slurm.partition=NAME  --slurm.time=12:00:00  --slurm.gpus_per_node=1  --slurm.mem_gb=16
+"""
+
+
+def study_options(made: argparse.ArgumentParser) -> None:
+    made.epilog = STUDY_HELP
+    made.add_argument("study", type=path, metavar="STUDY", help="a name (see `list`) or a file")
+    made.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE",
+        help="a field of all its trials, such as epochs=3; may be repeated",
+    )  # fmt: skip
+    made.add_argument("--data-dir", type=path, metavar="DIR", help="folder of the data files")
+    made.add_argument(
+        "--out", type=path, metavar="DIR",
+        help="manifest, runs and results [runs/studies/NAME]",
+    )  # fmt: skip
+    made.add_argument(
+        "--publish", action="store_true",
+        help="write to the committed results, and take from there what is finished",
+    )  # fmt: skip
+    made.add_argument("--workers", type=int, metavar="N", help="processes [one a GPU, or core]")
+    made.add_argument("--threads", type=int, default=1, metavar="N", help="of each worker [1]")
+    made.add_argument("--launcher", choices=["local", "slurm", "ray"], default="local")
+    made.add_argument("--retry-failed", action="store_true", help="train what failed again")
+    which = made.add_mutually_exclusive_group()
+    which.add_argument("--dry-run", action="store_true", help="list trials and their time")
+    which.add_argument("--worker", action="store_true", help="be one more worker of it")
+    which.add_argument("--wandb-sweep", action="store_true", help="write a W&B sweep instead")
+    which.add_argument(
+        "--again", nargs="?", const="", metavar="TRIAL",
+        help="train a trial of the results once more, any one or this, and compare",
+    )  # fmt: skip
 
 
 def study(arguments: argparse.Namespace) -> None:
@@ -87,8 +123,8 @@ def study_words(arguments: argparse.Namespace, fields: list[tuple[str, Any]]) ->
     from experiments.storage.yaml_file import as_text
 
     words = ["study", str(arguments.study)]
-    for flag, path in (("--data-dir", arguments.data_dir), ("--out", arguments.out)):
-        words += [flag, str(path)] if path else []
+    for flag, folder in (("--data-dir", arguments.data_dir), ("--out", arguments.out)):
+        words += [flag, str(folder)] if folder else []
     words += [word for text in arguments.set for word in ("--set", text)]
     words += ["--publish"] if arguments.publish else []
     words += [word for name in arguments.plugin for word in ("--plugin", name)]
