@@ -63,6 +63,12 @@ def evaluate(arguments: argparse.Namespace) -> None:
         given = [name for name in OF_OTHERS if getattr(arguments, name) not in (None, False)]
         if given:
             raise UsageError(f"--{given[0]}: is for another model's result, without RUN_DIR")
+        for key, _ in arguments.overrides:
+            if key.startswith("split."):
+                raise UsageError(
+                    f"--{key}: a run is ranked under the split that it was trained on; another "
+                    "one may have trained on its targets"
+                )
         metrics = reload(arguments).evaluate(arguments.split).metrics()
         print(table(metrics))
     else:
@@ -127,7 +133,7 @@ def from_vectors(
     from experiments.training.environment import keep_memory
 
     keep_memory()
-    vectors = read_vectors(arguments.users, arguments.items, histories)
+    vectors = read_vectors(arguments.users, arguments.items, histories, arguments.split)
     length, block = config.encoder.max_length, config.evaluate.block
     cpu = torch.device("cpu")
     found = rank(vectors, histories, arguments.split, length, block, cpu, asked=asked)

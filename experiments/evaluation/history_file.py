@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 from pathlib import Path
@@ -32,8 +33,10 @@ def read_histories(path: Path) -> dict[str, list[str]]:
 
 def from_json(path: Path, text: str) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.split("\n"), 1):
         where = f"{path}:{number}"
+        if not line.strip():
+            continue
         try:
             value = json.loads(line)
         except (ValueError, RecursionError) as error:
@@ -54,15 +57,20 @@ def is_id(value: object) -> bool:
 
 
 def from_csv(path: Path, text: str) -> dict[str, list[str]]:
-    import pandas as pd
-
-    try:
-        table = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False)
-    except ValueError as error:
-        raise UsageError(f"{path}: not a table ({' '.join(str(error).split())})") from None
-    if not {"user", "item"} <= set(table.columns):
-        raise UsageError(f"{path}: has the columns {', '.join(map(str, table.columns))}; {FORMS}")
+    """Every row has as many fields as the first line names columns."""
+    rows = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+    columns = rows.fieldnames or []
+    if not {"user", "item"} <= set(columns):
+        raise UsageError(f"{path}: has the columns {', '.join(columns) or 'none'}; {FORMS}")
     found: dict[str, list[str]] = {}
-    for user, item in zip(table["user"], table["item"], strict=True):
-        found.setdefault(user, []).append(item)
+    try:
+        for row in rows:
+            if None in row or None in row.values():
+                raise UsageError(
+                    f"{path}:{rows.line_num}: has another number of fields than the first line, "
+                    f"which has {len(columns)}"
+                )
+            found.setdefault(row["user"], []).append(row["item"])
+    except csv.Error as error:
+        raise UsageError(f"{path}:{rows.line_num}: not a table ({error})") from None
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ def read_ranks(
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, TypeError, EOFError, zlib.error, zipfile.BadZipFile) as error:
         raise UsageError(f"{path}: not readable as .npz ({error})") from None
     users = evaluation_rows(histories, split, 1).user
     check_users(path, arrays.pop("user_ids", None), histories, users)
@@ -64,8 +65,8 @@ def check_users(
     """UsageError where a file names other users than the data, or in another order."""
     if given is None:
         return
-    if len(given) != len(users):
-        raise UsageError(f"{path}: {len(given)} user_ids for {len(users)} targets")
+    if given.shape != (len(users),):
+        raise UsageError(f"{path}: {given.size} user_ids for {len(users)} targets")
     ids = histories.user_ids[users].astype(str)
     other = np.flatnonzero(given.astype(str) != ids)
     if len(other):
@@ -110,9 +111,12 @@ def rank_metrics(ranks: dict[str, FloatArray], asked: Asked) -> dict[str, dict[s
     return {rule: metrics(of_rule, asked.all_cutoffs) for rule, of_rule in ranks.items()}
 
 
-def read_vectors(users: Path, items: Path, histories: Histories) -> UserVectors:
+def read_vectors(
+    users: Path, items: Path, histories: Histories, split: Split = "test"
+) -> UserVectors:
     """Two .npy files of a row for each user and each item of the data, in its order and without
-    padding; or with the ids of the rows in FILE.ids.txt, one a line, in any order.
+    padding; or with the ids of the rows in FILE.ids.txt, one a line, in any order.  With ids,
+    users who have no target in the split may be left out.
 
     A user's vector has to be the state after the history that the split reads, so a split with
     several targets of a user, each after another history, is refused.
@@ -123,7 +127,9 @@ def read_vectors(users: Path, items: Path, histories: Histories) -> UserVectors:
             "--users: a user has several targets under split.target: successive, "
             "each after another history; give --ranks"
         )
-    u = rows_of(users, histories.user_ids.astype(str).tolist(), "users")
+    ranked = np.zeros(histories.num_users, dtype=np.bool_)
+    ranked[evaluation_rows(histories, split, 1).user] = True
+    u = rows_of(users, histories.user_ids.astype(str).tolist(), "users", ranked)
     i = rows_of(items, histories.item_ids[1:].astype(str).tolist(), "items")
     if u.shape[1] != i.shape[1]:
         raise UsageError(
@@ -133,22 +139,35 @@ def read_vectors(users: Path, items: Path, histories: Histories) -> UserVectors:
     return UserVectors(torch.from_numpy(u), torch.from_numpy(i))
 
 
-def rows_of(path: Path, ids: list[str], what: str) -> NDArray[np.float32]:
-    """[len(ids), d] in the order of the ids."""
+def rows_of(
+    path: Path, ids: list[str], what: str, needed: NDArray[np.bool_] | None = None
+) -> NDArray[np.float32]:
+    """[len(ids), d] in the order of the ids.
+
+    needed: [len(ids)] who must have a row where the file has ids; None: all.  Others have zeros.
+    """
     table = read_npy(path)
     if table.ndim != 2 or table.dtype.kind not in "fiu" or table.shape[1] == 0:
         raise UsageError(
             f"{path}: expected a matrix of numbers, got {table.dtype} {list(table.shape)}"
         )
-    if len(table) != len(ids):
+    named = ids_file(path).is_file()
+    if len(table) != len(ids) and not (named and needed is not None):
         raise UsageError(
             f"{path}: {len(table)} rows for {len(ids)} {what}; give one for each, in the order of "
             "the data and without padding"
         )
-    if not ids_file(path).is_file():
-        return np.ascontiguousarray(finite(path, table))
+    values = finite(path, table)
+    if not named:
+        return np.ascontiguousarray(values)
     place = {name: row for row, name in enumerate(read_ids(ids_file(path), len(table)))}
-    missing = [name for name in ids if name not in place]
-    if missing:
-        raise UsageError(f"{ids_file(path)}: has no {what[:-1]} {missing[0]!r}")
-    return np.ascontiguousarray(finite(path, table)[[place[name] for name in ids]])
+    if strange := place.keys() - set(ids):
+        first = min(strange, key=place.__getitem__)
+        raise UsageError(f"{ids_file(path)}: {what[:-1]} {first!r} is not in the data")
+    there = np.array([name in place for name in ids], dtype=np.bool_)
+    if not (there if needed is None else there | ~needed).all():
+        lacking = int(np.argmin(there if needed is None else there | ~needed))
+        raise UsageError(f"{ids_file(path)}: has no {what[:-1]} {ids[lacking]!r}")
+    rows = np.zeros((len(ids), values.shape[1]), dtype=np.float32)
+    rows[there] = values[[place[name] for name in ids if name in place]]
+    return rows

@@ -65,7 +65,13 @@ def check_origin(run: Run, folder: RunFolder, names: list[str]) -> None:
     where, record = record_of(folder)
     own_split = config_tree(run.config)["split"]
     split = folder.read_config().get("split", {"kind": "leave_one_out"})
+    ties = folder.read_config().get("ties", "file")
     same_data = record["data_sha256"] == run.histories.sha256
+    if same_data and ties != run.config.ties:
+        raise UsageError(
+            f"init_from.run: {folder.path} was trained with ties: {ties}, which has other test "
+            f"items than ties: {run.config.ties}: what is held out here may be in its weights"
+        )
     if same_data and split != own_split:
         raise UsageError(
             f"init_from.run: {folder.path} was trained on another split of these data, "

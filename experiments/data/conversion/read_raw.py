@@ -36,7 +36,7 @@ def read_raw(source: Source, recipe: Recipe) -> TableRead:
     try:
         return read_rows(source, recipe, "csv" if form == "inter" else form)
     except NoColumn as error:
-        if recipe.columns_named:
+        if recipe.columns_named or {"user_id", "item_id", "timestamp"} <= set(error.names):
             raise
         raise UsageError(f"{error}; {_advice(error.names)}") from None
 

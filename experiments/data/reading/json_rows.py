@@ -43,12 +43,21 @@ class RecordRows:
         rows: list[list[Any]] = []
         for line, record in self.records():
             lines.append(line)
-            rows.append([record.get(self.names[role]) for role in roles])
+            rows.append([self._value(line, role, record) for role in roles])
             if len(rows) == CHUNK:
                 yield pd.DataFrame(rows, index=lines, columns=roles, dtype=object)
                 lines, rows = [], []
         if rows:
             yield pd.DataFrame(rows, index=lines, columns=roles, dtype=object)
+
+    def _value(self, line: int, role: str, record: dict[str, Any]) -> Any:
+        value = record.get(self.names[role])
+        if isinstance(value, (dict, list, set, tuple)):
+            raise UsageError(
+                f"{self.source} line {line}: the {role} is {shown(repr(value))}; it has to be a "
+                "text or a number"
+            )
+        return value
 
     def records(self) -> Iterator[tuple[int, dict[str, Any]]]:
         """Line numbers and records; blank lines are skipped."""

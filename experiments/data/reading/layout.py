@@ -188,10 +188,13 @@ def first_lines(source: Source, most: int) -> list[str]:
             f"{LONGEST_HEADER:,} bytes"
         )
     complete = raw if whole else raw[:-1]
-    lines = list(islice((line for line in complete if line.strip()), most))
+    numbered = ((number, line) for number, line in enumerate(complete, 1) if line.strip())
+    lines = []
+    for number, line in islice(numbered, most):
+        try:
+            lines.append(line.decode())
+        except UnicodeDecodeError:
+            raise UsageError(f"{source} line {number}: {shown(line)} is not UTF-8 text") from None
     if not lines:
         raise UsageError(f"{source} is empty or has no header; its first line names the columns")
-    try:
-        return [line.decode() for line in lines]
-    except UnicodeDecodeError:
-        raise UsageError(f"{source} line 1: {shown(lines[0])} is not UTF-8 text") from None
+    return lines

@@ -134,7 +134,10 @@ def _dates(column: pd.Series[Any], form: str) -> tuple[TimeArray, BoolArray]:
     """[rows] nanoseconds since 1970, and where there is no date."""
     text = column if column.dtype.kind == "M" else column.astype(str)
     pattern = "ISO8601" if form == "iso" else form
-    dates = pd.DatetimeIndex(pd.to_datetime(text, format=pattern, utc=True, errors="coerce"))
+    try:
+        dates = pd.DatetimeIndex(pd.to_datetime(text, format=pattern, utc=True, errors="coerce"))
+    except ValueError as error:  # of the pattern: times that do not fit it are coerced
+        raise UsageError(f"--time-format {form}: {' '.join(str(error).split())}") from None
     wrong = np.asarray(dates.isna())
     if form == "iso" and column.dtype.kind != "M":
         wrong |= ~text.str.match(r"\d").to_numpy()  # pandas takes "now" and "today" for dates

@@ -55,11 +55,16 @@ def train_split(histories: Histories) -> TrainHistories:
 def read_split(histories: Histories, read: Read) -> tuple[TrainHistories, IntArray]:
     """What a model reads of each user before a split's first target, and whose it is [users].
 
-    valid: the training part and what is only read.  test: the validation part, too.  all: every
-    interaction.  Users of whom nothing is read are left out.
+    valid, test: as `evaluation_rows` of that split has it; of a user without a target, the parts
+    before the split's.  all: every interaction.  Users of whom nothing is read are left out.
     """
-    part = {**PARTS, "all": TEST + 1}[read]
-    counts = counts_below(histories, part)
+    if read == "all":
+        counts = histories.lengths
+    else:
+        counts = counts_below(histories, PARTS[read])
+        rows = evaluation_rows(histories, read, 1)
+        user, first = np.unique(rows.user, return_index=True)
+        counts[user] = (rows.start + rows.length)[first] - histories.offsets[user]
     return first_items(histories, counts), np.flatnonzero(counts)
 
 

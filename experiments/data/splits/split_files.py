@@ -11,7 +11,7 @@ import numpy as np
 from experiments.data.histories import READ, TEST, TRAIN, VALID, IntArray
 from experiments.data.ids import id_order, unusable
 from experiments.data.interactions import Interactions, StrArray, TimeArray
-from experiments.data.reading.layout import Layout, read_layout
+from experiments.data.reading.layout import Columns, Layout, read_layout
 from experiments.data.reading.titles import read_titles, text_table
 from experiments.errors import UsageError
 from experiments.storage.hashing import file_sha256, json_sha256
@@ -65,12 +65,17 @@ def read_split_files(path: Path) -> Interactions:
     lists = {part for part, layout in layouts.items() if LISTS in layout.names}
     if lists and len(lists) < len(files):
         raise UsageError(f"{path.parent}: only the {' and '.join(sorted(lists))} file has {LISTS}")
-    timed = all("timestamp" in layout.names for layout in layouts.values())
+    timed = {part for part, layout in layouts.items() if "timestamp" in layout.names}
+    if not lists and 0 < len(timed) < len(files):
+        raise UsageError(
+            f"{path.parent}: only the {' and '.join(sorted(timed))} file has timestamp; all "
+            "three need it, or none"
+        )
     if lists:
         users, items, parts = of_lists(files, layouts)
         times = None
     else:
-        users, items, parts, times = of_rows(files, layouts, timed)
+        users, items, parts, times = of_rows(files, layouts, bool(timed))
     title_file = files["train"].with_name(files["train"].name.replace(".train.inter", ".item"))
     interactions = assembled(files["train"], users, items, parts, times)
     if times is not None:
@@ -86,23 +91,17 @@ def of_rows(
     """[N] user and item ids, parts and times, file after file."""
     from experiments.data.reading.read import read_interactions
 
-    users, items, parts, times = [], [], [], []
+    read = []
     for part, file in files.items():
-        if timed:
-            found = read_interactions(file)
-            assert found.times is not None
-            users.append(found.user_ids[found.users])
-            items.append(found.item_ids[found.items])
-            times.append(found.times)
-        else:
-            table = text_table(file, layouts[part])
-            user_at = layouts[part].position(file, user_column(layouts[part]), "user")
-            item_at = layouts[part].position(file, "item_id", "item")
-            users.append(table[user_at].to_numpy(dtype=str))
-            items.append(table[item_at].to_numpy(dtype=str))
-        parts.append(np.full(len(users[-1]), PARTS[part]))
-    together = np.concatenate(times) if timed else None
-    return np.concatenate(users), np.concatenate(items), np.concatenate(parts), together
+        columns = Columns(user=user_column(layouts[part]), time="timestamp" if timed else None)
+        read.append(read_interactions(file, columns))
+    times = [found.times for found in read if found.times is not None]
+    return (
+        np.concatenate([found.user_ids[found.users] for found in read]),
+        np.concatenate([found.item_ids[found.items] for found in read]),
+        np.repeat([PARTS[part] for part in files], [len(found.items) for found in read]),
+        np.concatenate(times) if timed else None,
+    )
 
 
 def user_column(layout: Layout) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -93,8 +94,31 @@ def test_vectors_with_ids_may_be_in_any_order(tmp_path: Path) -> None:
     found = read_vectors(tmp_path / "u.npy", tmp_path / "i.npy", HISTORIES)
     assert found.items.tolist() == vectors.tolist()
     (tmp_path / "i.ids.txt").write_text("6\n5\n4\n3\n2\nx\n")
-    with pytest.raises(UsageError, match="has no item '1'"):
+    with pytest.raises(UsageError, match="item 'x' is not in the data"):
         read_vectors(tmp_path / "u.npy", tmp_path / "i.npy", HISTORIES)
+
+
+def test_a_file_that_holds_no_arrays_by_name_is_no_file_of_ranks(tmp_path: Path) -> None:
+    np.save(tmp_path / "r.npy", np.ones(3))
+    with pytest.raises(UsageError, match="not readable as"):
+        read_ranks(tmp_path / "r.npy", HISTORIES)
+    with pytest.raises(UsageError, match="user_ids for 3 targets"):
+        read_ranks(saved(tmp_path / "r.npz", excluded=[1.0, 1, 1], user_ids="0"), HISTORIES)
+
+
+def test_users_without_a_target_need_no_vector_where_rows_have_ids(tmp_path: Path) -> None:
+    parts = np.array([0, 0, 2, 3, 0, 0, 2, 0, 2, 3], dtype=np.int8)  # the second is not tested
+    data = replace(HISTORIES, parts=parts)
+    np.save(tmp_path / "i.npy", np.zeros((6, 2)))
+    np.save(tmp_path / "u.npy", np.array([[2.0, 2], [1, 1]]))
+    (tmp_path / "u.ids.txt").write_text("2\n0\n")
+    found = read_vectors(tmp_path / "u.npy", tmp_path / "i.npy", data)
+    assert found.users.tolist() == [[1, 1], [0, 0], [2, 2]]
+    with pytest.raises(UsageError, match="has no user '1'"):
+        read_vectors(tmp_path / "u.npy", tmp_path / "i.npy", data, "valid")
+    (tmp_path / "u.ids.txt").write_text("2\nsomeone\n")
+    with pytest.raises(UsageError, match="user 'someone' is not in the data"):
+        read_vectors(tmp_path / "u.npy", tmp_path / "i.npy", data)
 
 
 @pytest.fixture(scope="module")
@@ -158,6 +182,7 @@ def test_a_line_keeps_source_official_figures_and_every_users_rank(
         (["--ranks", "a.npz", "--dataset", "ml-100k", "--name", "n"], "not readable as .npz"),
         (["--ranks", "a", "--dataset", "d", "--name", "n", "--publish"], "needs its --source"),
         (["--ranks", "a", "--dataset", "d", "--name", "n", "--beyond"], "ranks of test targets"),
+        (["run", "--split.kind=temporal"], "--split.kind: a run is ranked under the split that"),
         (["run", "--name", "n"], "--name: is for another model's result"),
         (
             ["--ranks", "a", "--dataset", "ml-100k", "--name", "n", "--official", "x=1"],

@@ -159,7 +159,7 @@ def test_ids_with_spaces_are_given_one_by_one(tmp_path: Path, capsys) -> None:
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        ("h.jsonl", '["a", "b"]\n{"user": "x", "items": [1, "c d"]}\n'),
+        ("h.jsonl", '["a", "b"]\n\n{"user": "x", "items": [1, "c d"]}\n'),
         ("h.csv", 'user,item\n1,a\nx,1\n1,b\nx,"c d"\n'),
     ],
 )
@@ -178,6 +178,10 @@ def test_histories_are_read_from_json_lines_and_from_csv(name, text, tmp_path: P
         ("h.jsonl", "[a]\n", "h.jsonl:1: not JSON"),
         ("h.jsonl", '{"user": 1, "items": [1]}\n{"user": 1, "items": [2]}', "has a line already"),
         ("h.csv", "who,item\n1,a\n", "has the columns who, item"),
+        ("h.csv", "user,item\n1,a,b\n", "h.csv:2: has another number of fields"),
+        ("h.csv", "user,item\n1,a\n1\n", "h.csv:3: has another number of fields"),
+        ("h.csv", 'user,item\n1,"a', "not a table"),
+        ("h.csv", "", "has the columns none"),
     ],
 )
 def test_a_file_without_histories_is_refused(name, text, told, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from safetensors.torch import load_file
 from experiments.cli.main import main
 from experiments.config.resolve import resolve
 from experiments.config.run_config import config_sha256
+from experiments.errors import UsageError
 from experiments.training.initialise import initialise
 from experiments.training.run import Run, prepare
 from tests.experiments.small_data import planted, read_json, train, write_text
@@ -136,6 +138,15 @@ def test_what_does_not_fit_is_one_line_and_writes_nothing(
     assert told in error
     assert error.count("\n") == 1
     assert not (out / "config.yaml").exists()
+
+
+def test_weights_that_may_know_test_items_of_another_order_of_ties_are_refused(
+    data: Path, first: Path
+) -> None:
+    run = prepared(data, first)
+    shuffled = replace(run, config=replace(run.config, ties="shuffled"))
+    with pytest.raises(UsageError, match="was trained with ties: file, which has other test items"):
+        initialise(shuffled)
 
 
 def test_weights_that_changed_since_are_refused(

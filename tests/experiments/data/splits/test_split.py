@@ -171,9 +171,25 @@ def test_a_random_target_is_one_of_the_user_s_own_and_always_the_same(tmp_path: 
 
 def test_what_a_model_reads_before_each_split(tmp_path: Path) -> None:
     found = histories(tmp_path, Temporal(**CUTS, target="last"))  # type: ignore[arg-type]
-    assert of_users(found, "valid") == {"u1": "abc", "u2": "ac", "u3": "b", "u4": "c", "u5": "b"}
+    assert of_users(found, "valid") == {"u1": "abc", "u2": "ac", "u3": "ba", "u4": "c", "u5": "b"}
     assert of_users(found, "test")["u3"] == "bac"
+    first = histories(tmp_path, Temporal(**CUTS, target="first"))  # type: ignore[arg-type]
+    assert of_users(first, "valid")["u3"] == "b"
     assert of_users(found, "all") == {"u1": "abca", "u2": "acb", "u3": "bac", "u4": "ca", "u5": "b"}
+
+
+@pytest.mark.parametrize("target", ["last", "first", "random", "all", "successive"])
+def test_what_a_model_reads_of_a_user_is_what_the_first_target_is_ranked_after(
+    target: str, tmp_path: Path
+) -> None:
+    text = "  ".join(f"u{n}:a2 b3 a4 c5 b6 a7 c8 b9" for n in range(1, 9))
+    split = Temporal(quantile=0.7, validation_quantile=0.5, target=target)  # type: ignore[arg-type]
+    found = histories(tmp_path, split, text)
+    splits: tuple[Split, ...] = ("valid", "test")
+    for name in splits:
+        first = {user: read for user, read, _ in reversed(examples(found, name))}
+        assert len(first) == 8
+        assert of_users(found, name) == first
 
 
 @pytest.mark.parametrize("validation", ["time", "users", "last_train_item"])
@@ -265,6 +281,30 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
     three(tmp_path, "u1:a1 b2", "u1:a3", "u1:a9")
     (tmp_path / "tiny" / "tiny.test.inter").unlink()
     with pytest.raises(UsageError, match=r"there is no tiny\.test\.inter"):
+        load(locate("tiny", tmp_path), split=Files())
+
+
+def without_times(text: str) -> str:
+    rows = [line.split("\t")[:2] for line in text.splitlines()]
+    return "\n".join("\t".join(row) for row in rows) + "\n"
+
+
+def test_files_of_which_only_some_have_times_are_refused(tmp_path: Path) -> None:
+    three(tmp_path, "u1:a1 b2", "u1:a3", "u1:a9")
+    test = tmp_path / "tiny" / "tiny.test.inter"
+    test.write_text(without_times(test.read_text()))
+    with pytest.raises(UsageError, match="only the train and valid file has timestamp"):
+        load(locate("tiny", tmp_path), split=Files())
+
+
+def test_an_id_that_stands_for_a_missing_one_is_none_in_files_without_times(tmp_path: Path) -> None:
+    three(tmp_path, "u1:a1 b2", "u1:a3", "u1:a9")
+    for part in ("train", "valid", "test"):
+        file = tmp_path / "tiny" / f"tiny.{part}.inter"
+        file.write_text(without_times(file.read_text()))
+    assert load(locate("tiny", tmp_path), split=Files()).counts["test_targets"] == 1
+    file.write_text(file.read_text() + "NA\ta\n")
+    with pytest.raises(UsageError, match=r"tiny.test.inter column 'user_id', line 3: 1 row has no"):
         load(locate("tiny", tmp_path), split=Files())
 
 
