@@ -21,7 +21,7 @@ from models.encoders.passes import Request, encode_together
 from models.feature_input import FeatureInput, GivenFeatures
 from models.losses.next_item import Items, NextItemLoss, NoNextItem
 from models.momentum import MomentumCopy
-from models.one_pass import Encoded, Name, TaskStep, to_encode
+from models.one_pass import Encoded, Name, TaskStep, to_encode, with_own_states
 from models.shard import Shard
 from models.snapshot import Pooling, Snapshot
 from models.tasks import (
@@ -101,14 +101,15 @@ class Host(nn.Module):
         for task in self.contrastive_tasks():
             task.prepare(sizes)
             task.fit(train)
+        self.feature_input = (
+            None if features is None else FeatureInput(features, encoder.dim, encoder.init_std)
+        )
         momenta = dict.fromkeys(
             m for task in self.contrastive_tasks() for m in task.momentum_copies()
         )
         self.copies = nn.ModuleList(
-            MomentumCopy(momentum, self.encoder, self.item_embedding) for momentum in momenta
-        )
-        self.feature_input = (
-            None if features is None else FeatureInput(features, encoder.dim, encoder.init_std)
+            MomentumCopy(momentum, self.encoder, self.item_embedding, self.feature_input)
+            for momentum in momenta
         )
         self.augment = AugmentedInput(augment, encoder.max_length, count_neighbours)
         self.augment.fit(train)
@@ -197,8 +198,10 @@ class Host(nn.Module):
         steps = [one for one in losses.steps if second_parameters(one.task)]
         if not steps:
             return None
+        names = {name for one in steps for name in (one.task.name, *one.task.reads_views_of())}
+        shown = [one for one in losses.steps if one.task.name in names]
         with torch.no_grad():
-            requests = to_encode(batch.histories, None, False, steps, self.max_length)
+            requests = to_encode(batch.histories, None, False, shown, self.max_length)
             encoded = self.one_pass(requests)
             answers = [self.answers(one, encoded, batch) for one in steps]
         values = [
@@ -215,17 +218,17 @@ class Host(nn.Module):
         """Every task that has rows in the batch, with its views drawn."""
         rows = [(task, task.select_rows(batch)) for task in self.contrastive_tasks()]
         steps = [(task, Step(taking_part, rng)) for task, taking_part in rows if len(taking_part)]
-        return [TaskStep(task, step, task.requests(step)) for task, step in steps]
+        return with_own_states([TaskStep(task, step, task.requests(step)) for task, step in steps])
 
     def move_copies(self) -> None:
         """Let the moving averages follow the weights of the steps so far."""
         for mine in self.momentum_copies() if self.training else ():
-            mine.follow(self.encoder, self.item_embedding)
+            mine.follow(self.encoder, self.item_embedding, self.feature_input)
 
     def start_momentum_copies(self) -> None:
         """Make moving averages copies again, of weights that were put in."""
         for mine in self.momentum_copies():
-            mine.start(self.encoder, self.item_embedding)
+            mine.start(self.encoder, self.item_embedding, self.feature_input)
 
     def momentum_copies(self) -> list[MomentumCopy]:
         return [part for part in self.copies if isinstance(part, MomentumCopy)]
@@ -241,7 +244,7 @@ class Host(nn.Module):
             tensors = encode_together(self.encoder, self.embed, own)
             for mine in self.momentum_copies():
                 keys = {n: r for n, r in local.items() if r.momentum == mine.momentum}
-                embed = functools.partial(self.embed, weight=mine.weight())
+                embed = functools.partial(self.embed, of=mine)
                 with torch.no_grad():
                     tensors |= encode_together(mine.encoder, embed, keys)
         return Encoded(tensors, local)
@@ -302,15 +305,17 @@ class Host(nn.Module):
 
     # Items and scores ------------------------------------------------------------------------
 
-    def embed(self, items: Tensor, weight: Tensor | None = None) -> Tensor:
+    def embed(self, items: Tensor, of: MomentumCopy | None = None) -> Tensor:
         """Item numbers of any shape to what the encoder reads of them; MASK takes the last row.
 
-        weight: of a moving average of the model, in the place of its own.
+        of: a moving average of the model, whose weights take the place of its own.
         """
         rows = torch.where(items == MASK, self.num_items + 1, items)
-        weight = self.item_embedding.weight if weight is None else weight
-        vectors = F.embedding(rows, weight, padding_idx=0, sparse=self.sparse_rows)
-        return vectors if self.feature_input is None else self.feature_input(rows, vectors)
+        table, fused = self.item_embedding, self.feature_input
+        if of is not None:
+            table, fused = of.item_embedding, of.feature_input
+        vectors = F.embedding(rows, table.weight, padding_idx=0, sparse=self.sparse_rows)
+        return vectors if fused is None else fused(rows, vectors)
 
     def items(self) -> Items:
         """The embeddings as they are read."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from models.encoders import Encoder
+from models.feature_input import FeatureInput
 
 
 class MomentumCopy(nn.Module):
@@ -18,26 +20,39 @@ class MomentumCopy(nn.Module):
     and is saved with the model.
     """
 
-    def __init__(self, momentum: float, encoder: Encoder, item_embedding: nn.Embedding) -> None:
+    def __init__(
+        self,
+        momentum: float,
+        encoder: Encoder,
+        item_embedding: nn.Embedding,
+        feature_input: FeatureInput | None = None,
+    ) -> None:
         super().__init__()
         self.momentum = momentum
         self.encoder = copy.deepcopy(encoder)
         self.item_embedding = copy.deepcopy(item_embedding)
+        self.feature_input = copy.deepcopy(feature_input)
         self.requires_grad_(False)
 
     @torch.no_grad()
-    def follow(self, encoder: Encoder, item_embedding: nn.Embedding) -> None:
-        """Move towards the weights as they are now."""
-        pairs = ((self.encoder, encoder), (self.item_embedding, item_embedding))
-        for mine, theirs in pairs:
+    def follow(self, *parts: nn.Module | None) -> None:
+        """Move towards the weights of encoder, embeddings and features as they are now."""
+        for mine, theirs in self.beside(parts):
             for slow, fast in zip(mine.parameters(), theirs.parameters(), strict=True):
                 slow.lerp_(fast, 1.0 - self.momentum)
 
     @torch.no_grad()
-    def start(self, encoder: Encoder, item_embedding: nn.Embedding) -> None:
+    def start(self, *parts: nn.Module | None) -> None:
         """Be a copy again."""
-        self.encoder.load_state_dict(encoder.state_dict())
-        self.item_embedding.load_state_dict(item_embedding.state_dict())
+        for mine, theirs in self.beside(parts):
+            mine.load_state_dict(theirs.state_dict())
+
+    def beside(self, parts: Sequence[nn.Module | None]) -> Iterator[tuple[nn.Module, nn.Module]]:
+        """Each part and the one that it is a copy of."""
+        own = (self.encoder, self.item_embedding, self.feature_input)
+        for mine, theirs in zip(own, parts, strict=True):
+            if mine is not None and theirs is not None:
+                yield mine, theirs
 
     def weight(self) -> Tensor:
         """The item embeddings, [num_items + 2, d]."""

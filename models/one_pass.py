@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
+import torch.nn.functional as F
 from torch import Tensor
 
 from augment import Sequences
 from models.encoders.encoder import at_last
 from models.encoders.passes import Request, Want, mean_over_real, pooled
-from models.tasks import HistoryState, Requests, SharedView, Step, Task, View
+from models.tasks import EncodingRequest, HistoryState, Requests, SharedView, Step, Task, View
+from models.tasks.task import check_poolings
 
 Name = tuple[str, str] | Literal["input", "histories"]
 """Of what a task asks for: the task's name, and its name for the request.  input: what the
@@ -50,6 +52,38 @@ class TaskStep:
         """The views that it has encoded, by their names in the pass."""
         views = {key: one for key, one in self.requests.items() if isinstance(one, View)}
         return {(self.task.name, key): view for key, view in views.items()}
+
+
+def with_own_states(steps: Sequence[TaskStep]) -> list[TaskStep]:
+    """The steps, where a SharedView of what is no View, but the history's own state, asks for that.
+
+    Errors: ValueError for a view that the other task does not ask for.
+    """
+    asked: dict[Name, EncodingRequest] = {
+        (one.task.name, key): request for one in steps for key, request in one.requests.items()
+    }
+    return [
+        replace(one, requests={key: own_state(r, one, asked) for key, r in one.requests.items()})
+        for one in steps
+    ]
+
+
+def own_state(
+    request: EncodingRequest, one: TaskStep, asked: Mapping[Name, EncodingRequest]
+) -> EncodingRequest:
+    if not isinstance(request, SharedView):
+        return request
+    shared = asked.get((request.task, request.view))
+    if isinstance(shared, View):
+        return request
+    if not isinstance(shared, HistoryState):
+        raise ValueError(
+            f"contrast: {one.task.name} reads the view {request.view!r} of {request.task}, which "
+            "asks for no such view of histories"
+        )
+    if request.pooling == "last" or request.pooling == "mean" or request.pooling == "all":
+        return HistoryState(request.pooling)
+    return View(one.step.batch.histories, request.pooling)
 
 
 def to_encode(
@@ -95,16 +129,10 @@ def wanted(name: Name, view: View, asked: Sequence[object]) -> Want:
         if isinstance(request, SharedView) and (request.task, request.view) == name
     }
     poolings = {view.pooling, *shared}
+    check_poolings(name[0], poolings)
     if len(poolings) == 1:
         return view.pooling
-    if poolings == {"padded", "mean_padded"}:
-        return "padded"
-    if poolings & {"padded", "mean_padded"}:
-        raise ValueError(
-            f"contrast: a view of {name[0]} is wanted as {' and '.join(sorted(poolings))}, which "
-            "one pass does not give; give both tasks the same pooling"
-        )
-    return "all"
+    return "padded" if "padded" in poolings else "all"
 
 
 @dataclass(frozen=True)
@@ -134,6 +162,9 @@ class Encoded:
         """A view as it is wanted, whatever it was encoded for."""
         request, states = self.requests[name], self.tensors[name]
         if request.want == want:
+            if want == "concat" and request.max_length < positions:  # the latest item stays last
+                wide = positions * (states.shape[1] // request.max_length)
+                return F.pad(states, (wide - states.shape[1], 0))
             return states
         if request.want == "padded":
             return states.view(len(states), positions, -1).mean(dim=1)

@@ -126,7 +126,7 @@ class Scope:
         the left must be hidden, and a position that has nothing else to see sees the whole row."""
         if self.padding == "right":
             return Queries(None, None)
-        seen = causal(self.width).to(self.real.device) & self.real[:, None, :]  # [B, L, L]
+        seen = causal(self.width, self.real.device) & self.real[:, None, :]  # [B, L, L]
         return Queries(None, seen_or_all(seen)[:, None])
 
     def last(self) -> Queries:
@@ -213,7 +213,7 @@ class Attention(nn.Module):
             )
         # With dropout torch's CPU kernel takes this same path, only with a slower dropout.
         hidden = torch.zeros(1, dtype=q.dtype).masked_fill(
-            ~(causal(k.shape[2]) if visible is None else visible), float("-inf")
+            ~(causal(k.shape[2], k.device) if visible is None else visible), float("-inf")
         )
         flat_q, flat_k, flat_v = (part.flatten(0, 1) for part in (q, k, v))  # [B * H, L, d / H]
         if visible is not None:
@@ -223,6 +223,6 @@ class Attention(nn.Module):
         return torch.bmm(self.dropout(scores.softmax(dim=2)), flat_v).view(q.shape)
 
 
-def causal(length: int) -> Tensor:
+def causal(length: int, device: torch.device) -> Tensor:
     """[L, L] bool: row i sees columns 0..i."""
-    return torch.ones(length, length, dtype=torch.bool).tril()
+    return torch.ones(length, length, dtype=torch.bool, device=device).tril()

@@ -50,6 +50,7 @@ class ContrastiveTask(ContrastFields):
     A row without any negative drops out of the mean.
     """
 
+    shares_views: ClassVar[bool] = True
     trims_concat: ClassVar[bool] = True  # leave columns out that are zero in every view of a batch
 
     def __post_init__(self) -> None:

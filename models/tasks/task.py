@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
@@ -63,6 +63,8 @@ class Task(ConfiguredModule):
 
     needs_causal: ClassVar[bool] = False
     """It reads states that must know of no later item: an encoder that is not causal is refused."""
+    shares_views: ClassVar[bool] = False
+    """Its requests are views of histories, a and b, that another task may read (SharedView)."""
 
     name: str = ""
     """Unique in a model; the task's kind where it is not given."""
@@ -162,7 +164,8 @@ def refuse_equal_names(tasks: Sequence[Task]) -> None:
 
 
 def check_shared_views(tasks: Sequence[Task]) -> None:
-    """ValueError for a task that reads views of a task that is not there, or of other rows."""
+    """ValueError for a task that reads views of a task that is not there, that has none to share,
+    has them of other rows, or pools them in a way that one pass does not give beside its own."""
     known = {task.name: task for task in tasks}
     for task in tasks:
         for other in task.reads_views_of():
@@ -175,3 +178,28 @@ def check_shared_views(tasks: Sequence[Task]) -> None:
                 raise ValueError(
                     f"contrast: {task.name} reads the views of {other}: give both the same anchors"
                 )
+            if not known[other].shares_views:
+                raise ValueError(
+                    f"contrast: {task.name} reads the views of {other}, which has no views of "
+                    "histories; name a task that contrasts two"
+                )
+            check_poolings(other, {pooling_of(task), pooling_of(known[other])})
+
+
+def pooling_of(task: Task) -> str | None:
+    pooling: str | None = getattr(task, "pooling", None)
+    return pooling
+
+
+def check_poolings(name: str, poolings: Set[str | None]) -> None:
+    """ValueError for poolings of one view that no single pass of the encoder gives.
+
+    States at padding are made in another way than the states of real items alone.
+    """
+    padded = {"padded", "mean_padded"}
+    wanted = poolings - {None}
+    if wanted & padded and not wanted <= padded:
+        raise ValueError(
+            f"contrast: a view of {name} is wanted as {' and '.join(sorted(map(str, wanted)))}, "
+            "which one pass does not give; give both tasks the same pooling"
+        )

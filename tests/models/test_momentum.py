@@ -6,8 +6,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from models.recbole_plug import SASRec
-from models.tasks import AugmentedViews, Batch
+from experiments.training.build import RECBOLE_FIELDS
+from models.feature_input import FeaturesConfig, GivenFeatures
+from models.losses.next_item import CrossEntropy
+from models.recbole_plug import Catalogue, SASRec
+from models.tasks import AugmentedViews, Batch, ItemFeatures
 from tests.histories import counting, generator
 from tests.models.tiny import (
     build_model,
@@ -49,6 +52,35 @@ def test_the_copy_follows_the_weights_as_the_equation_says() -> None:
         for name, weight in mine.encoder.named_parameters():
             torch.testing.assert_close(weight, expected[name])
     assert all(weight.grad is None for weight in mine.parameters())
+
+
+def test_the_copy_has_a_fusion_of_features_of_its_own() -> None:
+    """Keys do not change as long as the copy does not, whatever the model's own fusion does."""
+    vectors = torch.randn(13, 5, generator=generator(0))
+    given = GivenFeatures(FeaturesConfig("auto"), ItemFeatures(vectors, vectors[:, 0] < 9))
+    fields = {
+        **RECBOLE_FIELDS,
+        "MAX_ITEM_LIST_LENGTH": 10,
+        "device": torch.device("cpu"),
+        "seed": 0,
+        "encoder": encoder_config("self_attention", 0.0),
+        "next_item": CrossEntropy(),
+        "contrast": [AugmentedViews("it", momentum=0.9)],
+        "item_features": given,
+    }
+    model = SASRec(fields, Catalogue(TRAIN)).eval()
+    (mine,) = model.momentum_copies()
+    items = torch.tensor([[3, 4]])
+    before = model.embed(items, mine)
+    torch.testing.assert_close(before, model.embed(items))
+    assert model.feature_input is not None
+    with torch.no_grad():
+        model.feature_input.project.weight += 1.0
+    torch.testing.assert_close(model.embed(items, mine), before)
+    assert not torch.isclose(model.embed(items), before).all()
+    model.train().move_copies()
+    expected = 0.9 * before + 0.1 * model.embed(items)
+    torch.testing.assert_close(model.embed(items, mine), expected)
 
 
 def test_a_copy_that_has_not_moved_gives_the_models_own_keys() -> None:
