@@ -35,7 +35,12 @@ from models.tasks import (
     Task,
     View,
 )
-from models.tasks.task import check_shared_views, refuse_equal_names, second_parameters
+from models.tasks.task import (
+    check_groups,
+    check_shared_views,
+    refuse_equal_names,
+    second_parameters,
+)
 
 
 @dataclass(frozen=True)
@@ -104,6 +109,7 @@ class Host(nn.Module):
         self.feature_input = (
             None if features is None else FeatureInput(features, encoder.dim, encoder.init_std)
         )
+        check_groups(self.contrastive_tasks())
         momenta = dict.fromkeys(
             m for task in self.contrastive_tasks() for m in task.momentum_copies()
         )

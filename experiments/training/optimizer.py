@@ -69,7 +69,7 @@ class Optimizer:
         for part in [*self.parts, *self.second]:
             part.zero_grad(set_to_none=True)
         with record_function("backward"):
-            loss.backward()  # type: ignore[no-untyped-call]
+            backward(loss, "the loss depends on no weight of the model")
             shard.sum_gradients(self.parameters)
         with record_function("optimizer"):
             norm = None if self.clip_norm is None else clip(self.parameters, self.clip_norm)
@@ -81,7 +81,7 @@ class Optimizer:
         """One step of the second step's weights against the gradient of their loss."""
         for part in self.second:
             part.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        backward(loss, "second_step depends on none of its weights; the model stands still in it")
         shard.sum_gradients(self.second_parameters)
         for part in self.second:
             part.step()
@@ -99,6 +99,13 @@ class Optimizer:
                 part.load_state_dict(state[str(number)])
         except (KeyError, TypeError, ValueError) as error:
             raise UsageError(f"state.pt: its optimiser is of other weights ({error})") from None
+
+
+def backward(loss: Tensor, otherwise: str) -> None:
+    """Its gradients; UsageError where there are none to have."""
+    if not loss.requires_grad:
+        raise UsageError(f"contrast: {otherwise}")
+    loss.backward()  # type: ignore[no-untyped-call]
 
 
 def by_rate(

@@ -155,6 +155,22 @@ def second_parameters(task: Task) -> list[nn.Parameter]:
     return [parameter for group in groups for parameter in group.parameters]
 
 
+def check_groups(tasks: Sequence[Task]) -> None:
+    """ValueError for groups of weights that would never be trained."""
+    for task in tasks:
+        own = set(task.parameters())
+        if any(p not in own for group in task.parameter_groups() for p in group.parameters):
+            raise ValueError(
+                f"contrast: parameter_groups of {task.name} has weights that are not part of the "
+                "task; make them attributes of it in `prepare`"
+            )
+        if second_parameters(task) and type(task).second_step is Task.second_step:
+            raise ValueError(
+                f"contrast: {task.name} has weights for a second step, and no `second_step` that "
+                "says what they descend"
+            )
+
+
 def refuse_equal_names(tasks: Sequence[Task]) -> None:
     """ValueError for two tasks of one name: views, losses and records go by it."""
     names = [task.name for task in tasks]

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pytest
 import torch
 from torch import Tensor
 
 from experiments.config.run_config import TrainConfig
+from experiments.errors import UsageError
 from experiments.training.loop import take_second_step
 from experiments.training.optimizer import Optimizer
 from models.recbole_plug import SASRec
 from models.shard import ALONE
-from models.tasks import Batch, LearnedViews, Task, TaskLoss
+from models.tasks import Batch, LearnedViews, ParameterGroup, Step, Task, TaskLoss
 from tests.histories import counting, generator
 from tests.models.tiny import build_model, cyclic_histories, encoder_config
 
@@ -133,3 +136,28 @@ def test_a_task_written_for_the_first_contract_is_told_what_changed() -> None:
 def test_a_field_out_of_range_is_named(fields: dict[str, object], told: str) -> None:
     with pytest.raises(ValueError, match=told):
         LearnedViews(**fields)  # type: ignore[arg-type]
+
+
+def test_groups_of_weights_that_would_never_be_trained_are_refused() -> None:
+    class Elsewhere(LearnedViews):
+        def parameter_groups(self) -> list[ParameterGroup]:
+            return [ParameterGroup((torch.nn.Parameter(torch.ones(2)),), second_step=True)]
+
+    class Without(LearnedViews):
+        second_step = Task.second_step
+
+    for kind, message in ((Elsewhere, "not part of the task"), (Without, "no `second_step`")):
+        with pytest.raises(ValueError, match=rf"^contrast: .*it has .*{message}"):
+            build_model(encoder_config("gru"), [kind("it")], TRAIN)
+
+
+def test_a_second_step_that_only_the_model_could_descend_is_one_line() -> None:
+    class OfTheModel(LearnedViews):
+        def second_step(self, encoded: Mapping[str, Tensor], step: Step) -> Tensor:
+            return encoded["a"].square().sum()
+
+    model = build_model(encoder_config("gru"), [OfTheModel("it")], TRAIN).train()
+    optimizer = Optimizer(model, TrainConfig())
+    losses = model.losses(BATCH, generator(0))
+    with pytest.raises(UsageError, match=r"^contrast: second_step depends on none of its weights"):
+        take_second_step(model, optimizer, losses, BATCH, generator(0))
