@@ -22,7 +22,11 @@ from tests.experiments.small_data import (
     write_text,
 )
 
-TASKS = "[augmented_views, {task: same_target, false_negatives: [user]}, dropout_views]"
+TASKS = (
+    "[augmented_views, {task: same_target, false_negatives: [user]}, dropout_views, "
+    "{task: learned_views, train_again: true}, {task: subsequence_intents, prototypes: 4}, "
+    "{task: same_user, momentum: 0.9, negatives: queue, queue_size: 64}]"
+)
 FIELDS = (
     *(*FAST, "--encoder.dropout=0", "--encoder.attention_dropout=0"),
     *("--model=sasrec", f"--contrast={TASKS}"),
