@@ -136,7 +136,13 @@ def from_vectors(
     vectors = read_vectors(arguments.users, arguments.items, histories, arguments.split)
     length, block = config.encoder.max_length, config.evaluate.block
     cpu = torch.device("cpu")
-    found = rank(vectors, histories, arguments.split, length, block, cpu, asked=asked)
+    try:
+        found = rank(vectors, histories, arguments.split, length, block, cpu, asked=asked)
+    except FloatingPointError:
+        raise UsageError(
+            f"{arguments.users} and {arguments.items}: the product of a user's and an item's "
+            "vector is not finite in float32; scale the vectors down"
+        ) from None
     return found.ranks, found.metrics()
 
 

@@ -73,7 +73,8 @@ def files_sha256(sources: Mapping[str, str], spec: DatasetSpec, group: str) -> s
 def find(source: str, spec: DatasetSpec, field: str) -> Path:
     """The file of a source. Errors: UsageError that says what was looked for and where."""
     folder = spec.path.parent
-    names = [name.format(spec.path.stem) for name in AUTO] if source == "auto" else [source]
+    stem = spec.path.stem.removesuffix(".train")  # of data that come split
+    names = [name.format(stem) for name in AUTO] if source == "auto" else [source]
     folders = [folder] if source == "auto" else [Path(), folder]
     for name in names:
         for where in folders:

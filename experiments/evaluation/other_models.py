@@ -18,6 +18,7 @@ from experiments.errors import UsageError
 from experiments.evaluation.ranking import Asked, FloatArray, metrics
 from experiments.evaluation.scores import UserVectors
 from experiments.metric_names import RULES, SCORE0
+from experiments.storage.files import opened
 
 KNOWN = (*RULES, SCORE0)
 SPECIAL_ROWS = 2  # padding and mask, which the code of that rule ranks with the items
@@ -35,10 +36,13 @@ def read_ranks(
     must name the users of the data in their order.
     Errors: UsageError for anything else.
     """
+    with opened(path) as raw:
+        if not zipfile.is_zipfile(raw):
+            raise UsageError(f"{path}: not readable as .npz: it is no archive, or cut short")
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
-    except (OSError, ValueError, TypeError, EOFError, zlib.error, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, EOFError, zlib.error, zipfile.BadZipFile) as error:
         raise UsageError(f"{path}: not readable as .npz ({error})") from None
     users = evaluation_rows(histories, split, 1).user
     check_users(path, arrays.pop("user_ids", None), histories, users)

@@ -112,7 +112,9 @@ def sequential_models() -> dict[str, str]:
     """Class name -> module file of RecBole's sequential models, read without importing them."""
     names = {}
     for path in sorted((FOLDER / "model" / "sequential_recommender").glob("*.py")):
-        for name in re.findall(r"^class (\w+)\(SequentialRecommender\)", path.read_text(), re.M):
+        for name in re.findall(
+            r"^class (\w+)\(SequentialRecommender\)", path.read_text(encoding="utf-8"), re.M
+        ):
             names[name] = path.stem
     return names
 
@@ -127,7 +129,7 @@ def check_name(name: str) -> None:
 def check_fields(name: str, fields: dict[str, Any]) -> None:
     """Only fields that RecBole's YAML for this model declares."""
     path = FOLDER / "properties" / "model" / f"{name}.yaml"
-    known = yaml.safe_load(path.read_text()) or {} if path.exists() else {}
+    known = yaml.safe_load(path.read_text(encoding="utf-8")) or {} if path.exists() else {}
     for field in fields:
         if field not in known:
             raise UsageError(f"recbole.{field}: {unknown(field, known)}")

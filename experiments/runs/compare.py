@@ -63,13 +63,18 @@ class Compared:
 
     @cached_property
     def gains(self) -> pd.Series:
-        """NDCG@10 of each test user, by id: the mean over the user's targets."""
+        """NDCG@10 of each test user, by id.
+
+        Where users have several targets, each user's is the sum over them, scaled so that the
+        mean over users is the metric, which is the mean over targets.
+        """
         if not self.folder.ranks.is_file():
             raise UsageError(f"{self.folder.path}: has no ranks of test users (evaluate.test)")
         with np.load(self.folder.ranks, allow_pickle=False) as arrays:
             users, ranks = arrays["user_ids"], arrays["excluded"]
         of_target = np.where(ranks <= 10, 1.0 / np.log2(1.0 + ranks), 0.0)
-        return pd.Series(of_target, index=users).groupby(level=0, sort=True).mean()
+        of_user = pd.Series(of_target, index=users).groupby(level=0, sort=True).sum()
+        return of_user * (len(of_user) / len(of_target))
 
     def targets(self) -> dict[str, Any]:
         """What decides whom and what it is evaluated on."""

@@ -57,6 +57,13 @@ def test_safetensors_may_hold_the_matrix(tmp_path: Path) -> None:
     assert read(tmp_path, "v.safetensors").vectors[1:].tolist() == VECTORS.tolist()
 
 
+def test_features_of_data_that_come_split_are_beside_its_files(tmp_path: Path) -> None:
+    (tmp_path / "shop_item2attributes.json").write_text(json.dumps({"1": ["a"], "2": ["b"]}))
+    spec = DatasetSpec("shop", tmp_path / "shop.train.inter")
+    found = read_features("auto", 4, HISTORIES, spec, "features.source")
+    assert found.known.tolist() == [False, True, True, False, False]
+
+
 def test_a_file_is_looked_for_here_then_next_to_the_data(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

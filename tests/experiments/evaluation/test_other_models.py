@@ -100,8 +100,10 @@ def test_vectors_with_ids_may_be_in_any_order(tmp_path: Path) -> None:
 
 def test_a_file_that_holds_no_arrays_by_name_is_no_file_of_ranks(tmp_path: Path) -> None:
     np.save(tmp_path / "r.npy", np.ones(3))
-    with pytest.raises(UsageError, match="not readable as"):
+    with pytest.raises(UsageError, match="it is no archive, or cut short"):
         read_ranks(tmp_path / "r.npy", HISTORIES)
+    with pytest.raises(UsageError, match="there is no such file"):
+        read_ranks(tmp_path / "none.npz", HISTORIES)
     with pytest.raises(UsageError, match="user_ids for 3 targets"):
         read_ranks(saved(tmp_path / "r.npz", excluded=[1.0, 1, 1], user_ids="0"), HISTORIES)
 
@@ -149,6 +151,18 @@ def test_exported_vectors_get_the_metrics_of_their_run(run: Path, tmp_path: Path
     assert line.number("excluded", "ndcg@10") == found["excluded"]["ndcg@10"]
 
 
+def test_vectors_whose_products_are_too_large_are_refused(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with np.load(run / "run" / "ranks.npz") as ranks:
+        users = len(ranks["user_ids"])
+    np.save(tmp_path / "users.npy", np.full((users, 2), 1e38))
+    np.save(tmp_path / "items.npy", np.full((30, 2), 1e38))
+    vectors = [f"--{what}={tmp_path / what}.npy" for what in ("items", "users")]
+    assert main(asked(run, tmp_path / "r.jsonl", *vectors)) == 2
+    assert "is not finite in float32; scale the vectors down" in capsys.readouterr().err
+
+
 def test_a_line_keeps_source_official_figures_and_every_users_rank(
     run: Path, tmp_path: Path, capsys
 ) -> None:
@@ -179,7 +193,10 @@ def test_a_line_keeps_source_official_figures_and_every_users_rank(
         (["--items", "b.npy"], "--items and --users go together"),
         (["--ranks", "a.npz"], "needs --dataset"),
         (["--ranks", "a.npz", "--dataset", "ml-100k"], "needs --name"),
-        (["--ranks", "a.npz", "--dataset", "ml-100k", "--name", "n"], "not readable as .npz"),
+        (
+            ["--ranks", "a.npz", "--dataset", "ml-100k", "--name", "n"],
+            "a.npz: there is no such file",
+        ),
         (["--ranks", "a", "--dataset", "d", "--name", "n", "--publish"], "needs its --source"),
         (["--ranks", "a", "--dataset", "d", "--name", "n", "--beyond"], "ranks of test targets"),
         (["run", "--split.kind=temporal"], "--split.kind: a run is ranked under the split that"),

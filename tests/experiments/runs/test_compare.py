@@ -11,12 +11,14 @@ import pytest
 from experiments.cli.main import main
 from experiments.errors import UsageError
 from experiments.runs.compare import (
+    Compared,
     differences,
     differing_fields,
     metrics,
     opened,
     paired_bootstrap,
 )
+from experiments.storage.run_folder import RunFolder
 from tests.experiments.small_data import FAST, planted, train, write_text
 
 
@@ -102,3 +104,14 @@ def test_the_command_prints_draws_and_gives_json(
     assert told["ndcg@10 against the first"][0]["run"] == "long"
     assert to.read_text(encoding="utf-8").startswith("<?xml")
     assert main(["compare", str(runs / "short"), str(runs / "long"), "--to=x.txt"]) == 2
+
+
+def test_the_mean_over_users_is_the_metric_where_users_have_several_targets(
+    tmp_path: Path,
+) -> None:
+    users, ranks = np.array(["b", "a", "a", "a"]), np.array([1.0, 1.0, 20.0, 3.0])
+    np.savez(tmp_path / "ranks.npz", user_ids=users, excluded=ranks)
+    gains = Compared("run", RunFolder(tmp_path)).gains
+    assert gains.index.tolist() == ["a", "b"]
+    assert gains.mean() == pytest.approx((1 + 1 + 0 + 0.5) / 4)
+    assert gains["a"] == 3 * gains["b"] / 2
