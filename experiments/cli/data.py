@@ -132,7 +132,7 @@ def known_raw() -> list[str]:
         if raw is None:
             continue
         files = ", ".join(dict.fromkeys(raw.files))
-        about = f"{files}; {raw.size}; licence: {raw.licence}; {raw.does}"
+        about = f"{files}; size: {raw.size}; licence: {raw.licence}; {raw.does}"
         lines += [f"{name}  {raw.page}", *textwrap.wrap(about, 96, initial_indent="    ",
                   subsequent_indent="    ", break_long_words=False)]  # fmt: skip
     return [
