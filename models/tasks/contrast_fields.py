@@ -54,15 +54,16 @@ class ContrastFields(Task):
     users' histories are in other clusters.  same_cluster: only rows of the same cluster, which are
     harder."""
     queue_size: int = 1024
-    """Views that the queue holds; a batch pushes two a row, so the oldest key is
-    queue_size / 2B steps old."""
+    """Views that the queue holds; a batch pushes two a row, or one with `momentum`, so the oldest
+    key is queue_size / 2B or queue_size / B steps old."""
     random_size: int = 256
     """Users drawn for a batch."""
     momentum: float | None = None
     """Encode the second view, the key, by a moving average of the model with this coefficient,
     without gradient (MoCo, arXiv:1911.05722, equation 2; 0.999 there).  The first view, by the
     model itself, then picks its key among those of the batch and of the queue, and is the only
-    anchor.  null: the model encodes both, and both are anchors."""
+    anchor.  A head is the model's own for both.  null: the model encodes both, and both are
+    anchors."""
     hard_k: int = 0
     """Only the k negatives most similar to an anchor count; 0: all."""
     hard_beta: float = 0.0

@@ -9,8 +9,9 @@ from torch import Tensor, nn
 class KeyQueue(nn.Module):
     """The last `size` views that were contrasted, without gradient: MoCo's dictionary as a queue.
 
-    He et al. 2020 (arXiv:1911.05722, section 3.2).  Departs: there is no momentum encoder; keys
-    are the views themselves as the model of their step made them, dropout included, so a key
+    He et al. 2020 (arXiv:1911.05722, section 3.2).  With `momentum`, a key is the second view as
+    the moving average of its step made it, and the oldest is size / B steps old.  Without,
+    departs: keys are both views as the model of their step made them, dropout included, so a key
     is up to size / 2B steps old and drifts from what the model would say now.
 
     keys:   [size, d]
