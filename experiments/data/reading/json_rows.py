@@ -57,7 +57,7 @@ class RecordRows:
                 f"{self.source} line {line}: the {role} is {shown(repr(value))}; it has to be a "
                 "text or a number"
             )
-        return value
+        return int(value) if isinstance(value, float) and value.is_integer() else value
 
     def records(self) -> Iterator[tuple[int, dict[str, Any]]]:
         """Line numbers and records; blank lines are skipped."""

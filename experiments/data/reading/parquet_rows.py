@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from experiments.data.ids import shown
 from experiments.data.reading.layout import Layout
 from experiments.data.reading.recipe import Column
 from experiments.data.reading.source import Source
@@ -53,7 +54,7 @@ class ParquetRows:
         first = 0
         try:
             for batch in self.file.iter_batches(self._rows_at_a_time(lists), columns=used):
-                chunk = batch.to_pandas(split_blocks=True)
+                chunk = batch.to_pandas(split_blocks=True, integer_object_nulls=True)  # exact ids
                 chunk.index = pd.RangeIndex(first, first + len(chunk))
                 first += len(chunk)
                 chunk = self._unrolled(chunk, lists)
@@ -67,11 +68,23 @@ class ParquetRows:
         return f"row {row + 1}"
 
     def _lists(self, used: list[str]) -> list[str]:
+        """The columns of lists.  Errors: UsageError for one of neither plain values nor lists."""
         from pyarrow import types
 
-        schema = self.file.schema_arrow
         kinds = (types.is_list, types.is_large_list, types.is_fixed_size_list)
-        return [name for name in used if any(kind(schema.field(name).type) for kind in kinds)]
+        lists = []
+        for name in used:
+            held = self.file.schema_arrow.field(name).type
+            if any(kind(held) for kind in kinds):
+                lists.append(name)
+                held = held.value_type
+            binary = types.is_binary(held) or types.is_large_binary(held)
+            if types.is_nested(held) or binary or types.is_fixed_size_binary(held):
+                raise UsageError(
+                    f"{self.source} column {shown(name)}: is of {held}; it has to hold texts, "
+                    "numbers or times, or lists of them"
+                )
+        return lists
 
     def _rows_at_a_time(self, lists: list[str]) -> int:
         rows: int = max(1, self.file.metadata.num_rows)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import json
 import lzma
 import zipfile
 from pathlib import Path
@@ -14,6 +15,9 @@ import pytest
 from experiments.cli.main import main
 from experiments.data.catalogue import load, locate
 from experiments.data.conversion.convert import convert
+from experiments.data.conversion.read_raw import read_raw
+from experiments.data.reading.recipe import Recipe
+from experiments.data.reading.source import Source
 from experiments.errors import UsageError
 
 TABLE = "user_id,item_id,timestamp\n"
@@ -351,3 +355,15 @@ def test_the_command_takes_every_option(tmp_path: Path, capsys: pytest.CaptureFi
     assert "COLUMN=VALUE" in capsys.readouterr().err
     assert main(["data", "--list"]) == 0
     assert "https://grouplens.org/datasets/movielens/1m/" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("at_once", [1, 1000])
+def test_a_whole_number_is_one_id_however_json_writes_it(
+    at_once: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("experiments.data.reading.json_rows.CHUNK", at_once)
+    rows = [(1, "a", 1), (1.0, "b", 2), (1, "c", 3)]
+    names = ("user_id", "item_id", "timestamp")
+    text = "".join(json.dumps(dict(zip(names, row, strict=True))) + "\n" for row in rows)
+    found = read_raw(Source(put(tmp_path, text, "clicks.json")), Recipe()).interactions
+    assert found.user_ids.tolist() == ["1"]
