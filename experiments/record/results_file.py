@@ -113,7 +113,7 @@ class ResultsFile:
 
     def _rewrite(self, lines: list[Values]) -> None:
         text = "".join(json.dumps(line) + "\n" for line in lines)
-        write_atomically(self.path, lambda path: path.write_text(text, encoding="utf-8"))
+        write_atomically(self.path, lambda path: path.write_bytes(text.encode()))
 
     def _append(self, text: bytes) -> None:
         with writing(self.path), self.path.open("ab") as file:

@@ -50,10 +50,10 @@ def copy_of(source: Path) -> Writer:
 
 
 def text_of(text: str) -> Writer:
-    """A writer of this text."""
+    """A writer of this text, the same bytes on every system."""
 
     def write(path: Path) -> None:
-        path.write_text(text, encoding="utf-8")
+        path.write_text(text, encoding="utf-8", newline="\n")
 
     return write
 

@@ -80,6 +80,7 @@ def read_split_files(path: Path) -> Interactions:
     interactions = assembled(files["train"], users, items, parts, times)
     if times is not None:
         check_apart({part: file.name for part, file in files.items()}, interactions)
+    check_unlike(files)
     return Interactions(
         **{**vars(interactions), "sha256": sha256_of(path), "titles": read_titles(title_file)}
     )
@@ -180,6 +181,18 @@ def numbered(ids: StrArray, where: str) -> tuple[StrArray, IntArray]:
         raise UsageError(f"{where} {wrong[1]}")
     order = id_order(distinct)
     return distinct[order], np.argsort(order)[number]
+
+
+def check_unlike(files: dict[str, Path]) -> None:
+    """Errors: UsageError for two files with one content: without times nothing else tells."""
+    first: dict[str, Path] = {}
+    for file in files.values():
+        other = first.setdefault(file_sha256(file), file)
+        if other is not file:
+            raise UsageError(
+                f"{other.name} and {file.name} are the same: a target must not be trained on, and "
+                "test must not be what chooses the model"
+            )
 
 
 def check_apart(names: dict[str, str], interactions: Interactions) -> None:

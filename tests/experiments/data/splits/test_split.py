@@ -298,13 +298,22 @@ def test_files_of_which_only_some_have_times_are_refused(tmp_path: Path) -> None
 
 
 def test_an_id_that_stands_for_a_missing_one_is_none_in_files_without_times(tmp_path: Path) -> None:
-    three(tmp_path, "u1:a1 b2", "u1:a3", "u1:a9")
+    three(tmp_path, "u1:a1 b2", "u1:a3", "u1:b9")
     for part in ("train", "valid", "test"):
         file = tmp_path / "tiny" / f"tiny.{part}.inter"
         file.write_text(without_times(file.read_text()))
     assert load(locate("tiny", tmp_path), split=Files()).counts["test_targets"] == 1
     file.write_text(file.read_text() + "NA\ta\n")
     with pytest.raises(UsageError, match=r"tiny.test.inter column 'user_id', line 3: 1 row has no"):
+        load(locate("tiny", tmp_path), split=Files())
+
+
+def test_two_files_that_are_the_same_are_refused_without_times_too(tmp_path: Path) -> None:
+    three(tmp_path, "u1:a1 b2", "u1:a3", "u1:a1 b2")
+    for part in ("train", "valid", "test"):
+        file = tmp_path / "tiny" / f"tiny.{part}.inter"
+        file.write_text(without_times(file.read_text()))
+    with pytest.raises(UsageError, match=r"tiny.train.inter and tiny.test.inter are the same"):
         load(locate("tiny", tmp_path), split=Files())
 
 
