@@ -6,7 +6,7 @@ import copy
 from collections.abc import Iterator, Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from models.encoders import Encoder
 from models.feature_input import FeatureInput
@@ -53,7 +53,3 @@ class MomentumCopy(nn.Module):
         for mine, theirs in zip(own, parts, strict=True):
             if mine is not None and theirs is not None:
                 yield mine, theirs
-
-    def weight(self) -> Tensor:
-        """The item embeddings, [num_items + 2, d]."""
-        return self.item_embedding.weight

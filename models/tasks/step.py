@@ -95,6 +95,8 @@ class View:
 class SharedView:
     """A view that another task has asked for, which is encoded once for both.
 
+    A view by a moving average of the model has no gradient for either.
+
     task:    the other task's name, which `reads_views_of` names too.
     view:    the name of the view in its requests.
     pooling: may differ from the one that the other task wants.

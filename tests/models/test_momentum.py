@@ -99,9 +99,9 @@ def test_evaluation_moves_no_copy() -> None:
     with torch.no_grad():
         model.item_embedding.weight += 1.0
     model.eval().losses(BATCH, generator(0))
-    assert not torch.equal(mine.weight(), model.item_embedding.weight)
+    assert not torch.equal(mine.item_embedding.weight, model.item_embedding.weight)
     model.train().losses(BATCH, generator(0))
-    assert torch.equal(mine.weight(), model.item_embedding.weight)
+    assert torch.equal(mine.item_embedding.weight, model.item_embedding.weight)
 
 
 def test_with_a_queue_only_keys_are_pushed_and_older_ones_are_negatives() -> None:
