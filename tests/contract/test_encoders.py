@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from augment import Sequences
 from models.encoders import ENCODERS, Encoder, EncoderConfig, SelfAttentionConfig, build_encoder
@@ -135,6 +136,36 @@ def test_the_seed_decides_the_weights(name: str, seed: int) -> None:
         pair.append(build_encoder(CONFIGS[name]).state_dict())
     assert pair[0].keys() == pair[1].keys()
     assert all(torch.equal(pair[0][key], pair[1][key]) for key in pair[0])
+
+
+class MadeOn(TorchDispatchMode):
+    """Notes where every tensor is that is made."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.devices: set[str] = set()
+
+    def __torch_dispatch__(
+        self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        made = function(*args, **(kwargs or {}))
+        if isinstance(made, Tensor):
+            self.devices.add(made.device.type)
+        return made
+
+
+@pytest.mark.parametrize("name", OURS)
+@pytest.mark.parametrize("last_only", [True, False])
+def test_a_step_makes_nothing_on_the_host(name: str, last_only: bool) -> None:
+    """What is made there and copied makes a GPU wait; `meta` is a device without values."""
+    encoder = built(name).train().to("meta")
+    zeros = torch.zeros(3, LONGEST, device="meta")
+    further = {}
+    if encoder.reads_real:
+        further["real"] = zeros.bool()
+    with MadeOn() as look:
+        encoder(torch.zeros(3, LONGEST, 8, device="meta"), zeros[:, 0].long(), last_only, **further)
+    assert look.devices == {"meta"}
 
 
 @every_encoder
