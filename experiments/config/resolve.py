@@ -59,22 +59,39 @@ def fields_of(tree: dict[str, Any]) -> list[str]:
         return []
 
 
+NAMING_KINDS = ("split.kind", "encoder.kind", "next_item.loss")
+"""Fields that decide which others there are."""
+
+
 def changed_fields(config: Config) -> dict[str, tuple[Any, Any]]:
     """Dotted fields that are not as the preset and the data set have them: value, theirs.
 
-    Where to track is none of it.  Nothing for a preset that is gone.
+    Of another kind, only the fields that are not as this kind has them.  Where to track is none
+    of it.  Nothing for a preset that is gone.
     """
     place = {"model": config.model, "dataset": config.dataset, "data_dir": config.data_dir}
+    given = [(key, value) for key, value in place.items() if value is not None]
+    now = flat_fields(config)
     try:
-        usual = resolve(None, [(key, value) for key, value in place.items() if value is not None])
+        before = flat_fields(resolve(None, given)[0])
     except UsageError:
         return {}
-    before, now = (dict(flattened(config_tree(one))) for one in (usual[0], config))
+    kinds = {key: now[key] for key in NAMING_KINDS if now[key] != before[key]}
+    try:
+        usual = flat_fields(resolve(None, [*given, *kinds.items()])[0]) if kinds else before
+    except UsageError:  # fields of the data set that this kind has not
+        usual = before
     return {
-        name: (now.get(name, "none"), before.get(name, "none"))
-        for name in {**now, **before}
-        if now.get(name) != before.get(name) and name.split(".")[0] not in ("track", "seed")
+        name: (now.get(name, "none"), before.get(name, usual.get(name, "none")))
+        for name in {**now, **usual}
+        if name in kinds or now.get(name) != usual.get(name)
+        if name.split(".")[0] not in ("track", "seed")
     }
+
+
+def flat_fields(config: Config) -> dict[str, Any]:
+    """Every field by its dotted name."""
+    return dict(flattened(config_tree(config)))
 
 
 def check_whole(file: Path, tree: dict[str, Any]) -> None:
