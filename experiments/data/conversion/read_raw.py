@@ -84,7 +84,7 @@ def form_of(source: Source, recipe: Recipe) -> str:
     told = recipe.columns_named or recipe.separator or recipe.header is not None
     if told or source.suffix in TABLES or has_header(source):
         return "csv"
-    if not head.translate(None, b"0123456789 \t\r\n"):
+    if not head.split(b"\n", 1)[0].translate(None, b"0123456789 \t\r"):
         return "text"
     raise UsageError(f"{source} line 1: {_guess(source)}")
 

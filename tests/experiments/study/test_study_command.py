@@ -125,8 +125,8 @@ def test_a_study_is_tracked_as_one_group_with_a_run_that_holds_its_tables_and_pl
     trials = [the_run(folder) for folder in (out / "trials").iterdir()]
     assert {run["run_group"] for run in trials} == {"helps"}
     assert sorted((run["job_type"], run["display_name"]) for run in trials) == [
-        ("planted/cl4srec", "seed0 cl4srec"), ("planted/cl4srec", "seed1 cl4srec"),
-        ("planted/sasrec", "seed0 sasrec"), ("planted/sasrec", "seed1 sasrec"),
+        ("planted/cl4srec", "cl4srec planted seed0"), ("planted/cl4srec", "cl4srec planted seed1"),
+        ("planted/sasrec", "sasrec planted seed0"), ("planted/sasrec", "sasrec planted seed1"),
     ]  # fmt: skip
     whole = the_run(out / "wandb")
     assert (whole["run_group"], whole["job_type"]) == ("helps", "report")
@@ -138,7 +138,7 @@ def test_a_study_is_tracked_as_one_group_with_a_run_that_holds_its_tables_and_pl
         if key.endswith("._type")
     }
     plots = {f"plots/{path.stem}": "image-file" for path in (out / "report").rglob("*.png")}
-    assert len(plots) == 2
+    assert len(plots) == 3
     assert kinds == {"tables/helps-planted": "table-file", **plots}
 
 
