@@ -160,6 +160,17 @@ def test_the_operator_of_extending_forgets_the_oldest_items() -> None:
     assert after.lengths.tolist() == [2, 1, 1]
 
 
+def test_the_task_with_three_views_of_extending_trains(tmp_path: Path) -> None:
+    block = next(b for b in blocks(DOCS / "extending.md", "python") if "# three_views.py" in b)
+    (tmp_path / "three_views.py").write_text(block)
+    write_text(tmp_path, "planted", planted())
+    own = ["--dataset=planted", f"--data-dir={tmp_path}", f"--out={tmp_path / 'o'}", *TINY]
+    plugin = ["--plugin", str(tmp_path / "three_views.py"), "--contrast=[three_views]"]
+    assert main(["train", "--model=sasrec", *plugin, *own]) == 0
+    history = (tmp_path / "o" / "history.jsonl").read_text()
+    assert "contrast/three_views/accuracy" in history
+
+
 def test_the_encoder_and_the_loss_of_extending_train(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
