@@ -77,7 +77,7 @@ def seconds_alone(products: Counter[Product]) -> float:
     Results are written to memory that is there already, so that this is the least that a step can
     take which makes these products one by one.
     """
-    return sum(best_run(a, b, min(count, 20)) * count for (a, b), count in products.items())
+    return sum(best_run(a, b, min(count, 5)) * count for (a, b), count in products.items())
 
 
 def best_run(a: Factor, b: Factor, repeats: int) -> float:
