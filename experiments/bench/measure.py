@@ -11,7 +11,7 @@ import platform
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -87,12 +87,17 @@ def measure_ours(subject: Subject, dataset: str, data_dir: str | None, steps: in
 
     from experiments.bench.bound import epoch_flops
     from experiments.bench.products import flops, products_of, seconds_alone
+    from experiments.config.presets import preset_tree
     from experiments.config.resolve import resolve
     from experiments.training.loop import take_second_step
     from experiments.training.optimizer import Optimizer
     from experiments.training.run import prepare
+    from models.encoders import ENCODERS
 
-    settings = {"model": subject.model, "dataset": dataset, **SIZES, **subject.fields}
+    kind = ENCODERS[preset_tree(subject.model).get("encoder", {}).get("kind", "self_attention")]
+    known = {f"encoder.{one.name}" for one in fields(kind)}
+    sizes = {key: v for key, v in SIZES.items() if key in known or not key.startswith("encoder.")}
+    settings = {"model": subject.model, "dataset": dataset, **sizes, **subject.fields}
     if data_dir is not None:
         settings["data_dir"] = data_dir
     if "examples" not in settings:
