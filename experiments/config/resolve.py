@@ -54,13 +54,9 @@ def resolve(file: Path | None, overrides: list[tuple[str, Any]]) -> tuple[Config
 def fields_of(tree: dict[str, Any]) -> list[str]:
     """The dotted names of all fields of a configuration; none of one that is not valid."""
     try:
-        return [key for key, _ in flattened(config_tree(config_from_tree(tree)))]
+        return list(flat_fields(config_from_tree(tree)))
     except UsageError:
         return []
-
-
-NAMING_KINDS = ("split.kind", "encoder.kind", "next_item.loss")
-"""Fields that decide which others there are."""
 
 
 def changed_fields(config: Config) -> dict[str, tuple[Any, Any]]:
@@ -76,7 +72,8 @@ def changed_fields(config: Config) -> dict[str, tuple[Any, Any]]:
         before = flat_fields(resolve(None, given)[0])
     except UsageError:
         return {}
-    kinds = {key: now[key] for key in NAMING_KINDS if now[key] != before[key]}
+    naming = [f"{part}.{tag}" for part, tag in NAMED.items()]  # which other fields there are
+    kinds = {key: now[key] for key in naming if now[key] != before[key]}
     try:
         usual = flat_fields(resolve(None, [*given, *kinds.items()])[0]) if kinds else before
     except UsageError:  # fields of the data set that this kind has not

@@ -16,7 +16,6 @@ import yaml
 from experiments.config.resolve import changed_fields
 from experiments.config.run_config import config_tree
 from experiments.data.histories import Histories
-from experiments.errors import UsageError
 from experiments.storage.new_files import copy_of, text_of, write_new
 from experiments.storage.run_folder import RunFolder, as_yaml
 from experiments.storage.yaml_file import as_text
@@ -31,9 +30,7 @@ def write_card(folder: RunFolder, run: Run, to: Path) -> str:
     items.txt: the data's id of item 1, 2, ..., a line each.
     Errors: UsageError for a run without a result, and where other files are there already.
     """
-    result = folder.read_result()
-    if result is None:
-        raise UsageError(f"{folder.path}: no result yet; finish the run with --resume")
+    result = folder.finished_result()
     tree = {**config_tree(run.config), "data_dir": None}
     writers = {
         "README.md": text_of(card(result, run)),

@@ -56,10 +56,7 @@ class Compared:
 
     @cached_property
     def result(self) -> dict[str, Any]:
-        result = self.folder.read_result()
-        if result is None:
-            raise UsageError(f"{self.folder.path}: no result yet; finish the run with --resume")
-        return result
+        return self.folder.finished_result()
 
     @cached_property
     def gains(self) -> pd.Series:

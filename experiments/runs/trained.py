@@ -61,10 +61,7 @@ class TrainedRun:
     @cached_property
     def result(self) -> dict[str, Any]:
         """result.json.  Errors: UsageError for a run that is not finished."""
-        result = self.folder.read_result()
-        if result is None:
-            raise UsageError(f"{self.folder.path}: no result yet; finish the run with --resume")
-        return result
+        return self.folder.finished_result()
 
     @property
     def metrics(self) -> dict[str, dict[str, dict[str, float]]]:

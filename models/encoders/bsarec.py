@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from models.encoders.dropout import Dropout
 from models.encoders.encoder import Encoder, EncoderConfig, initialise
-from models.encoders.self_attention import Attention, Queries, Scope, check_attention
+from models.encoders.self_attention import Attention, Queries, Scope, check_attention, through
 
 
 @dataclass(frozen=True)
@@ -69,10 +69,7 @@ class BSARec(Encoder):
 
     def forward(self, x: Tensor, lengths: Tensor, last_only: bool) -> Tensor:
         x = self.dropout(self.input_norm(x + self.position_embedding.weight))  # [B, L, d]
-        scope = Scope(lengths, x.shape[1], "left")
-        for index, block in enumerate(self.blocks):
-            final = index == len(self.blocks) - 1
-            x = block(x, scope.last() if last_only and final else scope.all())
+        x = through(self.blocks, x, Scope(lengths, x.shape[1], "left"), last_only)
         return x  # [B, L, d], or [B, d] when last_only
 
 

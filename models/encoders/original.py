@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from models.encoders.dropout import Dropout
 from models.encoders.encoder import Encoder, EncoderConfig, initialise
-from models.encoders.self_attention import Attention, Queries, Scope, check_attention
+from models.encoders.self_attention import Attention, Queries, Scope, check_attention, through
 
 EPSILON = 1e-8
 
@@ -58,10 +58,7 @@ class Original(Encoder):
 
     def forward(self, x: Tensor, lengths: Tensor, last_only: bool) -> Tensor:
         x = self.dropout(self.scale * x + self.position_embedding.weight[: x.shape[1]])  # [B, L, d]
-        scope = Scope(lengths, x.shape[1], "right")
-        for index, block in enumerate(self.blocks):
-            final = index == len(self.blocks) - 1
-            x = block(x, scope.last() if last_only and final else scope.all())
+        x = through(self.blocks, x, Scope(lengths, x.shape[1], "right"), last_only)
         states: Tensor = self.output_norm(x)  # [B, L, d], or [B, d] when last_only
         return states
 

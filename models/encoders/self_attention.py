@@ -80,10 +80,7 @@ class SelfAttention(Encoder):
     ) -> Tensor:
         x = x + positions(self.position_embedding.weight, x.shape[1], self.padding)  # [B, L, d]
         x = self.dropout(self.input_norm(x))
-        scope = Scope(lengths, x.shape[1], self.padding, real)
-        for index, block in enumerate(self.blocks):
-            final = index == len(self.blocks) - 1
-            x = block(x, scope.last() if last_only and final else scope.all())
+        x = through(self.blocks, x, Scope(lengths, x.shape[1], self.padding, real), last_only)
         states: Tensor = self.output_norm(x)  # [B, L, d], or [B, d] when last_only
         return states
 
@@ -140,6 +137,14 @@ class Scope:
 def seen_or_all(seen: Tensor) -> Tensor:
     """[B, Q, L] bool -> the same, but all where nothing is seen."""
     return seen | ~seen.any(dim=2, keepdim=True)
+
+
+def through(blocks: nn.ModuleList, x: Tensor, scope: Scope, last_only: bool) -> Tensor:
+    """[B, L, d] through all blocks; the final one asks for [B, d], the last state, if told so."""
+    for index, block in enumerate(blocks):
+        final = index == len(blocks) - 1
+        x = block(x, scope.last() if last_only and final else scope.all())
+    return x
 
 
 class Block(nn.Module):

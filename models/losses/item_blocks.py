@@ -44,9 +44,16 @@ def gradients_over_item_blocks(
             product = torch.mm(probability.T, shares[block])
             of_chunk = grad_items[first : first + width]
             of_chunk.copy_(product) if start == 0 else of_chunk.add_(product)
+    subtract_targets(items, shares, targets, grad_states, grad_items)
+    return cost
+
+
+def subtract_targets(
+    items: Tensor, shares: Tensor, targets: Tensor, grad_states: Tensor, grad_items: Tensor
+) -> None:
+    """Add to both gradients what comes of - one_hot, without a product."""
     grad_states -= items[targets]
     grad_items.index_add_(0, targets, shares.to(grad_items.dtype), alpha=-1.0)
-    return cost
 
 
 def log_sum_exp(states: Tensor, items: Tensor, width: int, exact: torch.dtype) -> Tensor:
