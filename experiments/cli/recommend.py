@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from experiments.data.histories import Histories
 
 WAYS = ("history", "item", "user", "all", "history_file")
+NOTHING_LEFT = "every item was seen, none is left to recommend; --seen keep ranks seen items too"
 HINT = "; an id with a space or a comma in it is given by --item"
 
 
@@ -64,11 +65,18 @@ def recommend(arguments: argparse.Namespace) -> None:
     if arguments.to is not None:
         write(table, arguments.to)
         print(f"{len(names)} users, {len(table)} rows -> {arguments.to}")
+        if without := len(names) - table["user"].nunique():
+            print(f"users without a row: {without} ({NOTHING_LEFT})")
         return
     one = arguments.user is None and arguments.history_file is None
-    for user, rows in table.groupby("user", sort=False):
+    found = dict(iter(table.groupby("user", sort=False)))
+    for user in dict.fromkeys(names):
         if not one:
             print(f"user {user}")
+        if user not in found:
+            print(f"  {NOTHING_LEFT}")
+            continue
+        rows = found[user]
         for row in rows.to_dict("records"):
             title = row.get("title") or ""
             print(f"{row['rank']:3d}  {row['item']:<12}{row['score']:10.4f}  {title}".rstrip())

@@ -156,6 +156,19 @@ def test_ids_with_spaces_are_given_one_by_one(tmp_path: Path, capsys) -> None:
     assert {entry["item"] for entry in found} == set(films) - {films[3], films[4]}
 
 
+def test_a_history_of_every_item_is_told_to_have_none_left(run: Path, tmp_path, capsys) -> None:
+    every = sorted({item for items in planted() for item in items})
+    file = tmp_path / "h.jsonl"
+    file.write_text(json.dumps([str(item) for item in every]) + "\n" + json.dumps(["1"]) + "\n")
+    assert main(["recommend", str(run), "--history-file", str(file), "-k", "2"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [lines[0], lines[2]] == ["user 1", "user 2"]
+    assert "--seen keep" in lines[1]
+    to = ["--to", str(tmp_path / "a.csv")]
+    assert main(["recommend", str(run), "--history-file", str(file), "-k", "2", *to]) == 0
+    assert capsys.readouterr().out.splitlines()[1].startswith("users without a row: 1")
+
+
 @pytest.mark.parametrize(
     ("name", "text"),
     [
