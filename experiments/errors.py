@@ -31,6 +31,7 @@ SHORT = {
     "max_seq_length": ("max_length",),
     "early_stop": ("patience",),
     "stopping_step": ("patience",),
+    "valid_metric": ("monitor",),
     "grad_clip": ("clip_norm",),
     "train_batch_size": ("batch_size",),
     "gpu": ("device",),

@@ -13,7 +13,8 @@ CUTOFFS = (5, 10, 20)
 METRICS = tuple(f"{name}@{k}" for name in ("hr", "ndcg", "mrr") for k in CUTOFFS)
 SELECTION_CUTOFF = 10
 SELECTION = f"ndcg@{SELECTION_CUTOFF}"
-"""Chooses the epoch and the trial: of validation, seen items excluded."""
+MONITOR = f"{RULES[0]}/{SELECTION}"
+"""Of validation: chooses a search's trial, and the epoch where nothing else is asked for."""
 
 
 def metric_key(split: str, rule: str, name: str) -> str:

@@ -21,7 +21,8 @@ import yaml
 from augment import OPERATORS, Correlation
 from experiments.cli.listing import SOURCE
 from experiments.config.init_from import InitFromConfig
-from experiments.config.run_config import Config, EvaluateConfig, TrainConfig
+from experiments.config.run_config import Config
+from experiments.config.train_config import EvaluateConfig, TrainConfig
 from experiments.config.typed import CATALOGUES, PLAIN, hints_of, required, to_tree
 from experiments.data.splits.kinds import SPLITS, SplitConfig
 from experiments.storage.atomic import replace

@@ -8,11 +8,12 @@ from typing import Any, Literal
 
 from experiments.aliases import FIELDS, current_tree, original, original_tree, without_added
 from experiments.config.init_from import InitFromConfig
+from experiments.config.train_config import EvaluateConfig, TrainConfig
 from experiments.config.typed import build, to_tree
 from experiments.data.interactions import Ties
 from experiments.data.splits.kinds import LeaveOneOut, SplitConfig
 from experiments.errors import UsageError
-from experiments.metric_names import CUTOFFS
+from experiments.metric_names import SELECTION_CUTOFF
 from experiments.storage.hashing import json_sha256
 from experiments.tracking.config import TrackConfig
 from models.augmented_input import AugmentConfig
@@ -23,89 +24,6 @@ from models.tasks import TASKS, Task
 
 Examples = Literal["prefixes", "windows"]
 NOT_SCIENCE = ("data_dir", "track")  # where a run reads and reports: not what it computes
-
-
-@dataclass(frozen=True)
-class TrainConfig:
-    """How the model is trained."""
-
-    batch_size: int = 256
-    """Histories in a batch: prefixes or windows, by `examples`."""
-    learning_rate: float = 1e-3
-    """Adam's step size; with a schedule, its highest."""
-    schedule: Literal["constant", "linear", "cosine"] = "constant"
-    """Of the learning rate: constant, or falling to 0 at the end of the last of `epochs`, in a
-    line or in half a cosine wave.  Patience may end it sooner."""
-    warm_up: float = 0.0
-    """Epochs in which the learning rate rises from 0 in a line, before its schedule."""
-    weight_decay: float = 0.0
-    """L2 penalty in Adam's gradient."""
-    patience: int = 5
-    """Evaluations without a better validation NDCG@10 before training stops."""
-    evaluate_every: int = 1
-    """Epochs from one validation to the next."""
-    bucket_pool: int = 32
-    """Batches whose rows are sorted by length together: less padding, but a row meets only
-    negatives of like length.  1 keeps batches random, and is what `examples: windows`
-    gets where nothing is said: bucketed ones cost accuracy."""
-    diagnose_every: int = 20
-    """Steps from one record of the contrast's diagnostics to the next."""
-    precision: Literal["float32", "tf32", "bfloat16"] = "float32"
-    """Of matrix products while training.  tf32: all of them, on NVIDIA GPUs, 10 bits of mantissa.
-    bfloat16: encoder and output layer, 7 bits; quick only where the processor has such products
-    (AVX512-BF16, AMX, GPUs).  What is rounded are factors and results of products: weights,
-    losses and evaluation are float32 always."""
-    lazy_rows: bool = False
-    """Let a step update only the item embeddings it has read: for large catalogues, with a loss
-    that samples.  Adam's moments of the other rows stand still."""
-    device: str = "auto"
-    """auto (an NVIDIA GPU when there is one, else the CPU), cpu, cuda, cuda:N or mps."""
-    clip_norm: float | None = None
-    """Scale a step's gradient down to this L2 norm, taken over all weights, if it is longer."""
-
-    def __post_init__(self) -> None:
-        for name in ("batch_size", "patience", "evaluate_every", "bucket_pool", "diagnose_every"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if not 0.0 < self.learning_rate < float("inf"):
-            raise ValueError(f"learning_rate must be positive, got {self.learning_rate}")
-        if not 0.0 <= self.warm_up < float("inf"):
-            raise ValueError(f"warm_up must be at least 0, got {self.warm_up}")
-        if not 0.0 <= self.weight_decay < float("inf"):
-            raise ValueError(f"weight_decay must be at least 0, got {self.weight_decay}")
-        if self.clip_norm is not None and not 0.0 < self.clip_norm < float("inf"):
-            raise ValueError(f"clip_norm must be positive, got {self.clip_norm}")
-        if self.lazy_rows and self.weight_decay > 0.0:
-            raise ValueError("lazy_rows leaves rows alone that weight_decay would shrink: use one")
-
-
-@dataclass(frozen=True)
-class EvaluateConfig:
-    """How the model is evaluated; both seen-item rules are always reported."""
-
-    block: int = 800_000
-    """Scores held at once: users times items.  3 MB stay in a processor's cache.  64 users are
-    always scored together; large catalogues are cut into blocks of items."""
-    test: bool = True
-    """Look at the test split when training ends.  A search by validation leaves it false."""
-    cutoffs: tuple[int, ...] = CUTOFFS
-    """Where HR, NDCG and MRR are cut off.  10 is always one of them: validation chooses by
-    NDCG@10."""
-    score0: bool = False
-    """Rank under a third rule, too: seen items stay in the ranking with the score 0, as in the
-    code that descends from S3-Rec."""
-    beyond: bool = False
-    """Report the coverage of the catalogue, and the popularity and novelty of what is
-    recommended, when training ends."""
-
-    def __post_init__(self) -> None:
-        if self.block < 1:
-            raise ValueError(f"block must be at least 1, got {self.block}")
-        if not self.cutoffs or min(self.cutoffs) < 1 or len({*self.cutoffs}) < len(self.cutoffs):
-            raise ValueError(
-                "cutoffs must be different whole numbers from 1 up, such as [1, 5, 10, 50], got "
-                f"{list(self.cutoffs)}"
-            )
 
 
 @dataclass(frozen=True)
@@ -147,6 +65,12 @@ class Config:
         if self.train.schedule != "constant" and self.train.warm_up >= self.epochs:
             raise ValueError(
                 f"train.warm_up must be less than epochs ({self.epochs}), got {self.train.warm_up}"
+            )
+        cutoffs = {*self.evaluate.cutoffs, SELECTION_CUTOFF}
+        if int(self.train.monitor.rpartition("@")[2]) not in cutoffs:
+            raise ValueError(
+                f"train.monitor: {self.train.monitor} is not measured: evaluate.cutoffs are "
+                f"{list(self.evaluate.cutoffs)}"
             )
         if not 0 <= self.seed < 2**32:
             raise ValueError(f"seed must lie in [0, 2^32), got {self.seed}")

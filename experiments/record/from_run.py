@@ -54,10 +54,10 @@ def pruned_line(folder: RunFolder, about: Mapping[str, Any]) -> Values:
 
     history = folder.read_history()
     validated = [record for record in history if VALID_NDCG10 in record]
-    best = max(validated, key=lambda record: record[VALID_NDCG10], default=None)
-    if best is None:
+    if not validated:
         raise ValueError(f"{folder.path}: no epoch was validated")
     state, config = load_state(folder.state), config_from_tree(folder.read_config())
+    best = max(validated, key=lambda record: record[f"valid/{config.train.monitor}"])
     head, dirty = commit()
     line = {
         **about,

@@ -50,7 +50,7 @@ def card(result: dict[str, Any], run: Run) -> str:
         f"---\n{head}---\n\n# {result['model']} on {result['dataset']}",
         about(result, run),
         "## Data\n\n" + data(result, run.histories),
-        "## Metrics\n\n" + metrics(result),
+        "## Metrics\n\n" + metrics(result, run.config.train.monitor),
         "## Training\n\n" + training(result, run),
         "## Use\n\n" + use(),
         "## Limits\n\nTrained and evaluated on one data set, with one seed. The licence of the "
@@ -103,7 +103,7 @@ def data(result: dict[str, Any], histories: Histories) -> str:
     )
 
 
-def metrics(result: dict[str, Any]) -> str:
+def metrics(result: dict[str, Any], monitor: str) -> str:
     """A table of the test split, or of validation where test was not looked at."""
     split = "test" if "test" in result["metrics"] else "valid"
     rules = result["metrics"][split]
@@ -116,9 +116,11 @@ def metrics(result: dict[str, Any]) -> str:
         f"|{RULES.get(rule, rule)}|{'|'.join(f'{values[name]:.4f}' for name in names)}|"
         for rule, values in rules.items()
     ]
+    rule, name = monitor.split("/")
     return (
         "The whole catalogue is ranked for every user; weights are those of the best epoch by "
-        "validation NDCG@10, and test was looked at once.\n\n" + "\n".join(lines)
+        f"validation {name.upper()} ({RULES[rule]}), and test was looked at once.\n\n"
+        + "\n".join(lines)
     )
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from experiments.metric_names import VALID_NDCG10, flat
+from experiments.metric_names import flat
 from experiments.storage.run_folder import RunFolder
 from experiments.tracking.tracker import Tracker
 from experiments.training.environment import give_memory_back, products_in
@@ -48,11 +48,11 @@ def fit(
         if last or progress.epoch % config.train.evaluate_every == 0:
             valid = run.validate()
             record |= flat("valid", valid.metrics())
-            improved = progress.improves(record[VALID_NDCG10])
+            improved = progress.improves(record[f"valid/{config.train.monitor}"])
         goes_on = watch is None or watch(record)
         save_epoch(run, optimizer, folder, record, improved)
         tracker.epoch(record)
-        print(epoch_line(record, config.epochs, improved), flush=True)
+        print(epoch_line(record, config.epochs, improved, config.train.monitor), flush=True)
         if line := outlook(run):
             print(line, flush=True)
         give_memory_back()

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.profiler import record_function
 
-from experiments.config.run_config import TrainConfig
+from experiments.config.train_config import TrainConfig
 from experiments.errors import UsageError
 from models.recbole_plug import SASRec
 from models.shard import ALONE, Shard

@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from experiments.config.resolve import changed_fields
 from experiments.data.splits.splitting import described
-from experiments.metric_names import VALID_NDCG10, metric_key
+from experiments.metric_names import MONITOR, VALID_NDCG10, metric_key
 from experiments.terminal import coloured
 from experiments.training.run import Run
 from models.host import Losses
@@ -99,12 +99,17 @@ def outlook(run: Run) -> str | None:
     )
 
 
-def epoch_line(record: dict[str, float], epochs: int, improved: bool) -> str:
+def epoch_line(
+    record: dict[str, float], epochs: int, improved: bool, monitor: str = MONITOR
+) -> str:
     """An epoch's loss, the parts that it is the sum of, validation, and seconds."""
     line = f"epoch {record['epoch']:3d}/{epochs}  loss {record['train/loss']:.4f}{parts(record)}"
     if VALID_NDCG10 in record:
         line += f"  valid HR@10 {record[metric_key('valid', 'excluded', 'hr@10')]:.4f}"
         line += f"  NDCG@10 {record[VALID_NDCG10]:.4f}"
+        if monitor != MONITOR:
+            rule, metric = monitor.split("/")
+            line += f"  {rule} {metric.upper()} {record[metric_key('valid', rule, metric)]:.4f}"
     best = f"  {coloured('best', 'green')}" if improved else ""
     return f"{line}  {record['seconds']:.1f} s{best}"
 

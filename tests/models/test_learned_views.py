@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from experiments.config.run_config import TrainConfig
+from experiments.config.train_config import TrainConfig
 from experiments.errors import UsageError
 from experiments.training.loop import take_second_step
 from experiments.training.optimizer import Optimizer

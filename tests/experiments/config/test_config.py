@@ -23,6 +23,7 @@ from tests.experiments.small_data import planted, write_text
 MODELS = [*presets(), "popularity", "repeat-last", "recbole:GRU4Rec"]
 CHOICES = {  # another value for every field that takes one of some words, or none
     "ties": "shuffled",
+    "train.monitor": "ranked/mrr@10",
     "split.kind": "temporal",
     "examples": "windows",
     "train.clip_norm": 1.0,
@@ -256,6 +257,8 @@ def test_a_key_below_a_value_is_told_as_such():
         ("epochs", 0, "epochs must be at least 1"),
         ("train.batch_size", 0, "train.batch_size must be at least 1"),
         ("train.patience", 0, "train.patience must be at least 1"),
+        ("train.monitor", "ndcg@10", "train.monitor must be a rule and a metric"),
+        ("train.monitor", "excluded/ndcg@50", "train.monitor: excluded/ndcg@50 is not measured"),
         ("train.learning_rate", 0, "train.learning_rate must be positive"),
         ("train.learning_rate", float("nan"), "train.learning_rate must be positive"),
         ("train.learning_rate", float("inf"), "train.learning_rate must be positive"),

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from experiments.cli.main import main
-from experiments.config.run_config import TrainConfig
+from experiments.config.train_config import TrainConfig
 from experiments.training.optimizer import Optimizer, clip
 from models.losses.next_item import SampledSoftmax
 from tests.experiments.small_data import FAST, planted, read_history, train, write_text

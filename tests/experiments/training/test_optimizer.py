@@ -11,7 +11,7 @@ from torch import Tensor
 
 from experiments.cli.main import main
 from experiments.config.resolve import resolve
-from experiments.config.run_config import TrainConfig
+from experiments.config.train_config import TrainConfig
 from experiments.training.optimizer import Optimizer, gradient_norms
 from experiments.training.run import prepare
 from models.losses import cross_entropy

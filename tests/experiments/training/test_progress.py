@@ -40,6 +40,8 @@ def test_an_epochs_line_adds_up_to_its_loss() -> None:
     line = epoch_line(record, 9, improved=False)
     assert "epoch   2/9  loss 5.2000 (next_item 5.0000 + 0.1 twins 2.0000)" in line
     assert epoch_line(record, 9, improved=True).endswith("best")
+    record[metric_key("valid", "ranked", "mrr@10")] = 0.0321
+    assert "ranked MRR@10 0.0321" in epoch_line(record, 9, True, "ranked/mrr@10")
 
 
 def test_a_run_without_tasks_names_its_loss_alone() -> None:

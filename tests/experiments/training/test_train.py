@@ -273,6 +273,10 @@ def test_the_best_epoch_is_that_of_ndcg_at_10_with_seen_items_excluded(data, tmp
     monkeypatch.setattr(a_run.Run, "validate", lambda run: made[run.progress.epoch - 1])
     result = train(data, tmp_path / "run", "--model", "sasrec", *SMALL, "--epochs=6")
     assert result["best_epoch"] == best + 1
+    for rule, name in [("excluded", "ndcg@20"), ("ranked", "mrr@10"), ("excluded", "hr@5")]:
+        other = ("--model", "sasrec", *SMALL, "--epochs=6", f"--train.monitor={rule}/{name}")
+        result = train(data, tmp_path / name, *other)
+        assert result["best_epoch"] == chosen[rule, name] + 1
 
 
 def test_validation_may_come_every_other_epoch_and_always_comes_last(data, tmp_path):
@@ -500,6 +504,7 @@ def test_a_resumed_baseline_ranks_again(data, tmp_path):
         (["--epochs", "2"], "--epochs: 2 is below the 3 the run was started with"),
         (["--epochs", "many"], "epochs: expected an integer"),
         (["--config", "config.yaml"], "no --config"),
+        (["--train.monitor=ranked/mrr@10"], "--train.monitor: a run is resumed as it was"),
     ],
 )
 def test_only_the_epochs_of_a_run_may_be_raised(arguments, told, run, data, capsys):
