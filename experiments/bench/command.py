@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from experiments.bench.bound import matmul_rate
 from experiments.bench.compare import (
+    has_bfloat16,
     in_process,
     measure_all,
     middle,
@@ -20,7 +21,8 @@ from experiments.bench.compare import (
 )
 from experiments.bench.measure import Measured
 from experiments.bench.presets import multiples, preset_subjects, preset_table
-from experiments.bench.scale import growth_table, plot, scale
+from experiments.bench.scale import growth_table, scale
+from experiments.bench.widths import BEAUTY, grow_in_width, width_table
 from experiments.config.presets import presets
 from experiments.config.resolve import resolve
 from experiments.data.catalogue import locate
@@ -120,16 +122,31 @@ def bench_presets(
 
 
 def bench_scale(interactions: int, items: int, steps: int, folder: Path, as_json: bool) -> None:
-    """Measure the growth with interactions and items; print, write folder/scale.json, and plot."""
+    """Measure the growth with interactions and items, and with the width of the model; print,
+    write folder/scale.json, and plot."""
+    from experiments.report.speed_plot import draw_speed, growth_panels
+
     check_counts(steps, 1)
     made(folder)
-    by_name = scale(interactions, items, steps, in_process, progress)
+    sizes = scale(interactions, items, steps, in_process, progress)
+    rows = grow_in_width(BEAUTY, steps, has_bfloat16(), in_process, progress)
     print("SASRec, sampled softmax with 1,024 negatives, lazy rows; made-up histories of 10 items")
-    print(growth_table(by_name))
-    plot(by_name, folder / "scale.png")
-    print(f"-> {folder / 'scale.png'}")
-    sizes = [vars(size) for size in by_name]
-    write({"steps": steps, "sizes": sizes, **machine()}, folder / "scale.json", as_json)
+    print(growth_table(sizes))
+    print(
+        f"\nSASRec, full cross-entropy, one row a window; {BEAUTY.interactions:,} made-up "
+        f"interactions of {BEAUTY.items:,} items, 10 of each user"
+    )
+    print(width_table(rows))
+    record = {
+        "steps": steps, "sizes": [asdict(size) for size in sizes],
+        "width_data": asdict(BEAUTY), "widths": [asdict(row) for row in rows], **machine(),
+    }  # fmt: skip
+    write(record, folder / "scale.json", as_json=False)
+    picture = folder / "scale.png"
+    put(picture, draw_speed(growth_panels(record)).png)
+    print(f"-> {picture}")
+    if as_json:
+        print(json.dumps(record))
 
 
 def made(folder: Path) -> None:

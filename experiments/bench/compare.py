@@ -33,10 +33,14 @@ BFLOAT16 = "SASRec windows, width 256, bfloat16"
 
 def subjects_here() -> dict[str, Subject]:
     """SUBJECTS, without bfloat16 where the processor has no products in it."""
+    return {name: s for name, s in SUBJECTS.items() if name != BFLOAT16 or has_bfloat16()}
+
+
+def has_bfloat16() -> bool:
+    """Whether the processor has units for products in bfloat16."""
     import torch
 
-    has_units = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-    return {name: s for name, s in SUBJECTS.items() if has_units or name != BFLOAT16}
+    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
 
 
 def measure_all(

@@ -37,6 +37,7 @@ class Subject:
     evaluate: bool = True
     evaluated_users: int | None = None  # the first so many; None: all
     fields: dict[str, Any] = field(default_factory=dict)  # overrides of our configuration
+    profiled: bool = True  # whether a step's parts and its matrix products are measured, too
     trace: str | None = None  # file for a torch.profiler trace of some steps
 
 
@@ -87,6 +88,7 @@ def measure_ours(subject: Subject, dataset: str, data_dir: str | None, steps: in
 
     from experiments.bench.bound import epoch_flops
     from experiments.bench.products import flops, products_of, seconds_alone
+    from experiments.bench.shares import shares
     from experiments.config.presets import preset_tree
     from experiments.config.resolve import resolve
     from experiments.training.loop import take_second_step
@@ -131,10 +133,7 @@ def measure_ours(subject: Subject, dataset: str, data_dir: str | None, steps: in
         run.evaluate("test")
         evaluate_seconds = time.perf_counter() - started
     peak = memory_mb("VmHWM") - imported
-    model.train()
-    recorded = min(steps, RECORDED)
-    products = products_of(step, recorded)
-    return Measured(
+    measured = Measured(
         step_seconds=seconds,
         steps=len(run.batches),
         targets=run.batches.rows.targets,
@@ -143,8 +142,16 @@ def measure_ours(subject: Subject, dataset: str, data_dir: str | None, steps: in
         peak_mb=peak,
         start_seconds=start_seconds,
         prepare_mb=prepare_mb,
-        shares=shares(model, step, max(3, steps // 4), subject.trace),
         matmul_flops=epoch_flops(config, run.batches.rows, run.histories.num_items),
+    )
+    if not subject.profiled:
+        return measured
+    model.train()
+    recorded = min(steps, RECORDED)
+    products = products_of(step, recorded)
+    return replace(
+        measured,
+        shares=shares(step, max(3, steps // 4), subject.trace),
         product_flops=flops(products) / recorded,
         product_seconds=seconds_alone(products) / recorded,
     )
@@ -177,24 +184,6 @@ def endless(epoch: Callable[[int], Iterator[Any]]) -> Iterator[Any]:
     while True:
         yield from epoch(number)
         number += 1
-
-
-PARTS = ("data", "contrast", "encoder", "output layer", "backward", "optimizer")
-
-
-def shares(model: Any, step: Callable[[], None], count: int, trace: str | None) -> dict[str, float]:
-    """Share of a step spent in each part that the code names, from a profile of some steps."""
-    model.train()
-    from torch.profiler import ProfilerActivity, profile
-
-    with profile(activities=[ProfilerActivity.CPU]) as profiled:
-        for _ in range(count):
-            step()
-    if trace is not None:
-        profiled.export_chrome_trace(trace)
-    spent = {event.key: event.cpu_time_total for event in profiled.key_averages()}
-    total = sum(spent.get(part, 0.0) for part in PARTS)
-    return {part: spent.get(part, 0.0) / total for part in PARTS}
 
 
 def measure_recbole(subject: Subject, dataset: str, data_dir: str | None, steps: int) -> Measured:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,8 +18,9 @@ LENGTH = 10  # interactions of each user
 SAMPLED = {"loss": "sampled_softmax", "negatives": 1024}
 EVALUATED = 20_000  # users; all of them where there are fewer
 SUBJECT = Subject(
-    "sasrec", evaluated_users=EVALUATED, fields={"next_item": SAMPLED, "train.lazy_rows": True}
-)
+    "sasrec", evaluated_users=EVALUATED, profiled=False,
+    fields={"next_item": SAMPLED, "train.lazy_rows": True},
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -110,30 +111,3 @@ def growth_table(sizes: list[Grown]) -> str:
         for g in sizes
     ]
     return "\n".join(lines)
-
-
-def plot(sizes: list[Grown], path: Path) -> None:
-    """Four panels, both axes logarithmic: a straight line of slope 1 is linear growth."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    fewest_items = min(g.items for g in sizes)
-    middle = sorted(g.interactions for g in sizes if g.items == fewest_items)[1]
-    by_interactions = [g for g in sizes if g.items == fewest_items]
-    by_items = [g for g in sizes if g.interactions == middle]
-    figure, axes = pyplot.subplots(1, 4, figsize=(14, 3.2), layout="constrained")
-    panels: list[tuple[str, list[Grown], str, str]] = [
-        ("interactions", by_interactions, "prepare_seconds", "preparation, s"),
-        ("interactions", by_interactions, "peak_mb", "peak memory, MB"),
-        ("items", by_items, "step_ms", "training step, ms"),
-        ("items", by_items, "peak_mb", "peak memory, MB"),
-    ]
-    for axis, (across, shown, figure_of, label) in zip(axes, panels, strict=True):
-        rows: list[dict[str, Any]] = [asdict(g) for g in shown]
-        axis.plot([r[across] for r in rows], [r[figure_of] for r in rows], marker="o")
-        axis.set(xscale="log", yscale="log", xlabel=across, ylabel=label)
-        axis.grid(alpha=0.3)
-    figure.savefig(path, dpi=100)
-    pyplot.close(figure)

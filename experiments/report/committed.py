@@ -1,4 +1,4 @@
-"""What the results decide in the repository: blocks of pages, tables of studies, two pictures."""
+"""What the results decide in the repository: blocks of pages, tables of studies, pictures."""
 
 from __future__ import annotations
 
@@ -99,8 +99,10 @@ def wanted(report: Report, results: Path, studies: list[str], everything: bool) 
         page = checkpoints.page(report, results)
         files |= {} if page is None else {page_of(results, checkpoints.NAME): page}
         from experiments.report.pictures import pictures
+        from experiments.report.speed_plot import speed_picture
 
-        files |= {results / PLOTS / f"{plot.name}.svg": plot.svg for plot in pictures(report)}
+        drawn = [*pictures(report), *speed_picture(results)]
+        files |= {results / PLOTS / f"{plot.name}.svg": plot.svg for plot in drawn}
     return files
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from experiments.config.presets import PRESETS
 from experiments.errors import UsageError
 from experiments.storage.yaml_file import first_line, header
 
 Json = dict[str, Any]
+Made = TypeVar("Made")
 FOLDER = "bench"  # below experiments/results
 
 
@@ -101,6 +102,36 @@ def scale(record: Json) -> str:
     return "\n".join([*lines, "", f"{machine(record)}; {record['steps']} steps of each size."])
 
 
+def widths(record: Json) -> str:
+    """A row a width; bfloat16 only where the processor has units for it."""
+    rows = record.get("widths", [])
+    if not rows:
+        return f"Not measured yet on {machine(record)}."
+    has_lower = any(row["bfloat16"] for row in rows)
+    precisions = ["float32", *["bfloat16"] * has_lower]
+    columns = ["width"]
+    for precision in precisions:
+        columns += [f"{name}, {precision}" for name in ("epoch s", "GFLOP/s", "peak MB")]
+    lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
+    for row in rows:
+        numbers = [str(row["width"])]
+        for precision in precisions:
+            numbers += cost_cells(row[precision])
+        lines.append(f"| {' | '.join(numbers)} |")
+    data, steps = record["width_data"], [row["steps"] for row in rows]
+    what = f"{data['interactions']:,} interactions, {data['items']:,} items"
+    timed = f"{steps[0]} steps at width {rows[0]['width']}, {steps[-1]} at {rows[-1]['width']}"
+    lines += ["", f"{machine(record)}; {what}; {timed}."]
+    return "\n".join(lines)
+
+
+def cost_cells(cost: Json | None) -> list[str]:
+    """Empty where nothing was measured."""
+    if cost is None:
+        return [""] * 3
+    return [few(cost["epoch_seconds"]), f"{cost['gflops']:.0f}", f"{cost['peak_mb']:,.0f}"]
+
+
 def machine(record: Json) -> str:
     return f"{record['cpu']}, {record['cores']} cores"
 
@@ -114,15 +145,23 @@ BLOCKS: dict[str, tuple[str, Callable[[Json], str]]] = {
     "bench": ("side_by_side.json", side_by_side),
     "bench/presets": ("presets.json", presets),
     "bench/scale": ("scale.json", scale),
+    "bench/widths": ("scale.json", widths),
 }
 
 
 def block(results: Path, name: str) -> str:
-    """One of BLOCKS; UsageError that names the file where it is no file of `run.py bench`."""
+    """One of BLOCKS."""
     file, text = BLOCKS[name]
-    path = results / FOLDER / file
+    return from_record(results / FOLDER / file, text)
+
+
+def from_record(path: Path, made: Callable[[Json], Made]) -> Made:
+    """What `made` makes of the file; UsageError that names it where it is not of `run.py bench`."""
     try:
-        return text(json.loads(path.read_bytes()))
+        record = json.loads(path.read_bytes())
+        if not isinstance(record, dict):
+            raise TypeError("no object")
+        return made(record)
     except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
         raise UsageError(f"{path}: not a file of `run.py bench` ({error!r})") from None
 

@@ -57,12 +57,15 @@ def styled() -> Iterator[None]:
         yield
 
 
-def panels(count: int, width: float = 4.6, height: float = 3.0) -> tuple[Figure, list[Axes]]:
-    """A figure with `count` plots side by side."""
-    figure = Figure(figsize=(width * count, height), layout="constrained")
+def panels(
+    count: int, width: float = 4.6, height: float = 3.0, columns: int | None = None
+) -> tuple[Figure, list[Axes]]:
+    """A figure with `count` plots of `width` x `height` inches, side by side, or so many a row."""
+    columns = min(columns or count, count)
+    rows = math.ceil(count / columns)
+    figure = Figure(figsize=(width * columns, height * rows), layout="constrained")
     FigureCanvasAgg(figure)
-    axes = figure.subplots(1, count, squeeze=False)
-    return figure, list(axes[0])
+    return figure, [figure.add_subplot(rows, columns, number + 1) for number in range(count)]
 
 
 def legend(figure: Figure, axes: Axes) -> None:

@@ -15,7 +15,7 @@ from experiments.bench.bound import epoch_flops
 from experiments.bench.compare import SUBJECTS, ratios, seconds_per_target, subjects_here
 from experiments.bench.measure import WARM_UP, Measured, Subject, first_users, time_steps
 from experiments.bench.presets import multiples, preset_subjects, preset_table
-from experiments.bench.scale import Case, cases, growth_table, plot, scale, write_random
+from experiments.bench.scale import Case, cases, growth_table, scale, write_random
 from experiments.cli.main import main
 from experiments.config.presets import presets
 from experiments.config.run_config import Config
@@ -119,7 +119,7 @@ def test_made_up_data_has_its_size_and_every_item(tmp_path: Path) -> None:
     assert {item for row in rows for item in row[1:]} == set(range(1, 151))
 
 
-def test_growth_is_a_table_and_a_plot(tmp_path: Path) -> None:
+def test_growth_is_a_table(tmp_path: Path) -> None:
     asked: list[str | None] = []
 
     def measure(subject: Subject, dataset: str, data_dir: str | None, steps: int) -> Measured:
@@ -132,8 +132,6 @@ def test_growth_is_a_table_and_a_plot(tmp_path: Path) -> None:
     assert [len(line) for line in growth_table(found).splitlines()] == [83] * 6
     assert found[-1].items == 1000
     assert found[0].step_ms == pytest.approx(20.0)
-    plot(found, tmp_path / "scale.png")
-    assert (tmp_path / "scale.png").read_bytes().startswith(b"\x89PNG")
 
 
 @pytest.mark.slow

@@ -17,6 +17,7 @@ MEASURED = {
     "peak_mb": 1234.5, "matmul_flops": 1e12,
     "shares": {"contrast": 0.0, "optimizer": 0.1, "encoder": 0.6},
 }  # fmt: skip
+COST = {"step_ms": 90.0, "epoch_seconds": 10.0, "peak_mb": 312.2, "gflops": 80.1}
 RECORDS: dict[str, dict[str, Any]] = {
     "side_by_side.json": {
         **MACHINE, "dataset": "toys", "rounds": 2, "gflops": 100.0,
@@ -39,6 +40,13 @@ RECORDS: dict[str, dict[str, Any]] = {
         "sizes": [
             {"interactions": 2_000_000, "items": 10_000, "prepare_seconds": 0.44,
              "prepare_mb": 113.2, "step_ms": 16.4, "epoch_seconds": 1090.0, "peak_mb": 208.0},
+        ],
+        "width_data": {"interactions": 198_502, "items": 12_101},
+        "widths": [
+            {"width": 64, "steps": 30, "float32": COST,
+             "bfloat16": {**COST, "epoch_seconds": 5.0, "gflops": 160.2}},
+            {"width": 128, "steps": 15, "float32": {**COST, "epoch_seconds": 110.4},
+             "bfloat16": None},
         ],
     },
 }  # fmt: skip
@@ -64,6 +72,10 @@ def results(tmp_path: Path) -> Path:
         ("bench/presets", "SASRec plus a contrast of two randomly augmented views"),
         ("bench/presets", "| 2.0 |"),
         ("bench/scale", "| 2,000,000 | 10,000 | 0.4 | 113 | 16 | 1,090 | 208 |"),
+        ("bench/widths", "| width | epoch s, float32 | GFLOP/s, float32 | peak MB, float32 | epo"),
+        ("bench/widths", "| 64 | 10.0 | 80 | 312 | 5.0 | 160 | 312 |"),
+        ("bench/widths", "| 128 | 110 | 80 | 312 |  |  |  |"),
+        ("bench/widths", "12,101 items; 30 steps at width 64, 15 at 128."),
     ],
 )
 def test_a_block_says_what_was_measured(name: str, told: str, results: Path) -> None:
@@ -73,7 +85,15 @@ def test_a_block_says_what_was_measured(name: str, told: str, results: Path) -> 
 def test_only_what_is_on_record_has_a_block(results: Path) -> None:
     assert recorded(results) == [*BLOCKS]
     (results / "bench" / "presets.json").unlink()
-    assert recorded(results) == ["bench", "bench/scale"]
+    assert recorded(results) == ["bench", "bench/scale", "bench/widths"]
+
+
+def test_a_file_from_before_widths_were_measured_is_read(results: Path) -> None:
+    path = results / "bench" / "scale.json"
+    old = {key: value for key, value in RECORDS["scale.json"].items() if "width" not in key}
+    path.write_text(json.dumps(old))
+    assert block(results, "bench/widths") == "Not measured yet on A processor, 2 cores."
+    assert "| 2,000,000 | 10,000 |" in block(results, "bench/scale")
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"cpu": "x"}', "null"])
