@@ -110,7 +110,7 @@ def draw_speed(shown: Sequence[Panel]) -> Plot:
             one.draw(panel)
         text = " ".join(one.told() for one in shown)
         caption = "A straight line of slope 1 is linear growth."
-        return finish(figure, NAME, "Speed of training", caption, text)
+        return finish(figure, NAME, "Speed of training SASRec", caption, text)
 
 
 def recbole_panels(record: Json) -> list[Panel]:
