@@ -7,24 +7,31 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from experiments.bench.meters import CPU, finish
+
 if TYPE_CHECKING:
     from augment.examples import Rows
     from experiments.config.run_config import Config
 
 BACKWARD = 3  # a product, and the products of its two gradients
 SIDE = 1024  # of the square matrices whose product is timed
+GPU_SIDE = 4096  # the same on a GPU, which smaller ones do not fill
 
 
-def matmul_rate(repeats: int = 30) -> float:
-    """Floating-point operations a second of a square float32 product: the median of `repeats`."""
-    a, b = torch.randn(SIDE, SIDE), torch.randn(SIDE, SIDE)
-    out = torch.empty(SIDE, SIDE)
+def matmul_rate(
+    repeats: int = 30, device: torch.device = CPU, dtype: torch.dtype = torch.float32
+) -> float:
+    """Floating-point operations a second of a square product: the median of `repeats`."""
+    side = SIDE if device.type == "cpu" else GPU_SIDE
+    a, b, out = (torch.randn(side, side, device=device).to(dtype) for _ in range(3))
     seconds = []
     for _ in range(repeats):
+        finish(device)
         started = time.perf_counter()
         torch.mm(a, b, out=out)
+        finish(device)
         seconds.append(time.perf_counter() - started)
-    return 2.0 * SIDE**3 / sorted(seconds)[len(seconds) // 2]
+    return 2.0 * side**3 / sorted(seconds)[len(seconds) // 2]
 
 
 def epoch_flops(config: Config, rows: Rows, num_items: int) -> float:

@@ -16,17 +16,19 @@ from experiments.bench.compare import (
     measure_all,
     middle,
     ratios,
-    seconds_per_target,
     subjects_here,
 )
-from experiments.bench.measure import Measured
+from experiments.bench.gpu import Bench, Found, card, check_gpu
+from experiments.bench.gpu_goals import gpu_record
 from experiments.bench.presets import multiples, preset_subjects, preset_table
 from experiments.bench.scale import growth_table, scale
+from experiments.bench.tables import figure_table, rate_table, share_table
 from experiments.bench.widths import BEAUTY, grow_in_width, width_table
 from experiments.config.presets import presets
 from experiments.config.resolve import resolve
 from experiments.data.catalogue import locate
 from experiments.errors import UsageError
+from experiments.report.gpu_speed import text as gpu_text
 from experiments.storage.atomic import put, writing
 from experiments.training.environment import cpu_name, versions
 from experiments.training.run import prepare
@@ -149,6 +151,35 @@ def bench_scale(interactions: int, items: int, steps: int, folder: Path, as_json
         print(json.dumps(record))
 
 
+def bench_gpu(
+    dataset: str | None,
+    data_dir: str | None,
+    steps: int,
+    budget: float,
+    folder: Path,
+    as_json: bool,
+) -> None:
+    """Measure on a GPU what the budget allows, and print it.  After every subject it is written
+    to folder/gpu.json."""
+    check_counts(steps, 1)
+    if not 0.0 < budget < float("inf"):
+        raise UsageError("--budget must be above 0: seconds for the whole bench")
+    if dataset is not None:
+        locate(dataset, Path(data_dir) if data_dir else None)
+    check_gpu()
+    made(folder)
+    about = {"dataset": dataset, "steps": steps, "budget": budget, **card(), **machine()}
+    path = folder / "gpu.json"
+
+    def keep(found: Found) -> None:
+        put(path, json.dumps({**about, **gpu_record(found, on_gpu.beauty)}, indent=1) + "\n")
+
+    on_gpu = Bench(dataset, data_dir, steps, budget, keep, progress)
+    record = {**about, **gpu_record(on_gpu.run(), on_gpu.beauty)}
+    print(gpu_text(record))
+    write(record, path, as_json)
+
+
 def made(folder: Path) -> None:
     """Before the wait, not after it."""
     try:
@@ -189,42 +220,3 @@ def check_counts(steps: int, rounds: int) -> None:
 
 def progress(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
-
-
-def figure_table(figures: dict[str, Measured]) -> str:
-    """A row a subject: step, epoch, targets a second, evaluation, preparation, memory."""
-    lines = [
-        f"{'':<36}{'step ms':>9}{'epoch s':>9}{'targets/s':>11}{'evaluate s':>12}"
-        f"{'prepare s':>11}{'peak MB':>9}"
-    ]
-    for name, m in figures.items():
-        evaluate = "-" if m.evaluate_seconds is None else f"{m.evaluate_seconds:.1f}"
-        lines.append(
-            f"{name:<36}{m.step_seconds * 1e3:9.1f}{m.step_seconds * m.steps:9.1f}"
-            f"{1 / seconds_per_target(m):11.0f}{evaluate:>12}{m.prepare_seconds:11.1f}"
-            f"{m.peak_mb:9.0f}"
-        )
-    return "\n".join(lines)
-
-
-def rate_table(figures: dict[str, Measured]) -> str:
-    """A row for each of our subjects: what its products reach, and could reach."""
-    lines = [f"{'':<36}{'in the step':>12}{'alone':>9}{'share of step':>15}"]
-    for name, m in figures.items():
-        if m.product_seconds:
-            reached, alone = (
-                m.product_flops / s / 1e9 for s in (m.step_seconds, m.product_seconds)
-            )
-            share = m.product_seconds / m.step_seconds
-            lines.append(f"{name:<36}{reached:12.0f}{alone:9.0f}{share:15.0%}")
-    return "\n".join(lines)
-
-
-def share_table(figures: dict[str, Measured]) -> str:
-    """A row for each of our subjects: where a step's time goes."""
-    ours = {name: m for name, m in figures.items() if m.shares}
-    parts = list(next(iter(ours.values())).shares)
-    lines = [f"{'':<36}" + "".join(f"{part:>14}" for part in parts)]
-    for name, m in ours.items():
-        lines.append(f"{name:<36}" + "".join(f"{m.shares[part]:14.0%}" for part in parts))
-    return "\n".join(lines)

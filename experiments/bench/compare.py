@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import os
 import statistics
-import subprocess
-import sys
 from collections.abc import Callable
 from typing import Any
 
-from experiments.bench.measure import Measured, Subject
+from experiments.bench.child import measured_apart
+from experiments.bench.subject import Measured, Subject
 from experiments.errors import RunFailed
-from experiments.storage.files import REPOSITORY
 
 WIDE = {"encoder.dim": 256}
 SUBJECTS: dict[str, Subject] = {
@@ -66,19 +62,17 @@ def in_process(subject: Subject, dataset: str, data_dir: str | None, steps: int)
         "subject": vars(subject),
         "dataset": dataset,
         "data_dir": data_dir,
-        "steps": steps if not subject.recbole else max(5, steps // 4),
+        "steps": recbole_steps(steps) if subject.recbole else steps,
     }
-    done = subprocess.run(
-        [sys.executable, "-m", "experiments.bench.measure", json.dumps(request)],
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PYTHONWARNINGS": "ignore"},
-    )
-    if done.returncode:
-        lines = done.stderr.strip().splitlines() or ["no output"]
-        raise RunFailed(f"measuring {subject.model} failed: {lines[-1]}")
-    return Measured(**json.loads(done.stdout.splitlines()[-1]))
+    try:
+        return Measured(**measured_apart("experiments.bench.measure", request))
+    except RunFailed as error:
+        raise RunFailed(f"measuring {subject.model} failed: {error}") from None
+
+
+def recbole_steps(steps: int) -> int:
+    """Steps of RecBole's, which take several times as long."""
+    return max(5, steps // 4)
 
 
 def middle(measured: list[Measured]) -> Measured:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from statistics import median
 
-from experiments.bench.measure import Measured, Subject
+from experiments.bench.subject import Measured, Subject
 
 BASE = "sasrec"
 

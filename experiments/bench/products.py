@@ -13,7 +13,11 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from experiments.bench.meters import CPU, finish
+
 RUNS = 3
+RECORDED = 20  # steps, at most, whose products are timed alone
+GPU_REPEATS = 20  # of a product on a GPU, so that asking for it takes no part in its time
 MATRICES = {"mm": 0, "bmm": 0, "addmm": 1, "baddbmm": 1}
 """Operators of torch that are products, and the place of their first factor."""
 
@@ -26,9 +30,9 @@ class Factor:
     strides: tuple[int, ...]
     dtype: torch.dtype
 
-    def made(self) -> Tensor:
+    def made(self, device: torch.device = CPU) -> Tensor:
         extent = 1 + sum((n - 1) * s for n, s in zip(self.shape, self.strides, strict=True))
-        numbers = torch.randn(max(extent, 1)).to(self.dtype)
+        numbers = torch.randn(max(extent, 1), device=device).to(self.dtype)
         return numbers.as_strided(self.shape, self.strides)
 
 
@@ -71,24 +75,30 @@ def flops(products: Counter[Product]) -> float:
     )
 
 
-def seconds_alone(products: Counter[Product]) -> float:
+def seconds_alone(products: Counter[Product], device: torch.device = CPU) -> float:
     """What the products take by themselves: each shape's best of three runs, times its number.
 
     Results are written to memory that is there already, so that this is the least that a step can
-    take which makes these products one by one.
+    take which makes these products one by one.  Products inside a fused kernel, such as a GPU's
+    attention, are none of them.
     """
-    return sum(best_run(a, b, min(count, 5)) * count for (a, b), count in products.items())
+    return sum(
+        best_run(a, b, min(count, 5) if device.type == "cpu" else GPU_REPEATS, device) * count
+        for (a, b), count in products.items()
+    )
 
 
-def best_run(a: Factor, b: Factor, repeats: int) -> float:
+def best_run(a: Factor, b: Factor, repeats: int, device: torch.device) -> float:
     """Seconds of one product: the least mean over `repeats` of RUNS runs, after one to warm up."""
-    left, right = a.made(), b.made()
+    left, right = a.made(device), b.made(device)
     multiply = torch.mm if left.dim() == 2 else torch.bmm
     out = multiply(left, right)
     means = []
     for _ in range(RUNS):
+        finish(device)
         started = time.perf_counter()
         for _ in range(repeats):
             multiply(left, right, out=out)
+        finish(device)
         means.append((time.perf_counter() - started) / repeats)
     return min(means)

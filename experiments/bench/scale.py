@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import tempfile
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from experiments.bench.measure import Measured, Subject
+from experiments.bench.subject import Measured, Subject
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from numpy.typing import NDArray
+
 LENGTH = 10  # interactions of each user
+SPREAD = 1.4  # standard deviation of the logarithm of lengths, where they differ
+CHUNK = 10_000  # users written at a time
 SAMPLED = {"loss": "sampled_softmax", "negatives": 1024}
 EVALUATED = 20_000  # users; all of them where there are fewer
 SUBJECT = Subject(
@@ -29,6 +34,14 @@ class Case:
 
     interactions: int
     items: int
+
+
+@dataclass(frozen=True)
+class Uneven(Case):
+    """So many users, whose histories are of all lengths from the shortest up."""
+
+    users: int
+    shortest: int
 
 
 @dataclass(frozen=True)
@@ -83,19 +96,34 @@ def grown(case: Case, measured: Measured) -> Grown:
 
 
 def write_random(path: Path, case: Case, seed: int = 0) -> None:
-    """Users of LENGTH interactions each, items drawn by popularity like rank^-0.8; every item
-    occurs."""
+    """Items drawn by popularity like rank^-0.8; every item occurs where there are enough
+    interactions."""
     rng = np.random.default_rng(seed)
     weights = np.arange(1, case.items + 1) ** -0.8
     running = np.cumsum(weights / weights.sum())
     drawn = 1 + np.searchsorted(running, rng.random(case.interactions)).clip(max=case.items - 1)
     drawn[: case.items] = 1 + rng.permutation(case.items)[: case.interactions]
     rng.shuffle(drawn)
-    users = drawn[: len(drawn) // LENGTH * LENGTH].reshape(-1, LENGTH)
-    numbered = np.column_stack([np.arange(1, len(users) + 1), users])
+    ends = np.cumsum(lengths_of(case, rng))
     with path.open("w", encoding="utf-8") as file:
-        for part in np.array_split(numbered, max(1, len(numbered) // 100_000)):
-            file.writelines(" ".join(map(str, row)) + "\n" for row in part.tolist())
+        for first in range(0, len(ends), CHUNK):
+            bounds = [int(ends[first - 1]) if first else 0, *ends[first : first + CHUNK].tolist()]
+            words = [*map(str, drawn[bounds[0] : bounds[-1]].tolist())]
+            for user, (start, end) in enumerate(pairwise(bounds), first + 1):
+                history = words[start - bounds[0] : end - bounds[0]]
+                file.write(f"{user} {' '.join(history)}\n")
+
+
+def lengths_of(case: Case, rng: np.random.Generator) -> NDArray[np.int64]:
+    """[U] interactions of each user: LENGTH, or what is uneven, beyond the shortest log-normal with
+    the spread of MovieLens 20M's (its mean is twice its median)."""
+    if not isinstance(case, Uneven):
+        return np.full(case.interactions // LENGTH, LENGTH)
+    more = case.interactions - case.users * case.shortest
+    shares = rng.lognormal(sigma=SPREAD, size=case.users)
+    bounds = np.rint(np.cumsum(shares) / shares.sum() * more).astype(np.int64)
+    lengths: NDArray[np.int64] = case.shortest + np.diff(bounds, prepend=0)
+    return lengths
 
 
 def growth_table(sizes: list[Grown]) -> str:

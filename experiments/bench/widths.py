@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from experiments.bench.measure import SIZES, Measured, Subject
 from experiments.bench.scale import Case, write_random
+from experiments.bench.subject import SIZES, Measured, Subject
 
 BEAUTY = Case(interactions=198_502, items=12_101)
 WIDTHS = (64, 128, 256, 512)

@@ -70,7 +70,7 @@ def report_studies(arguments: argparse.Namespace) -> None:
 
 
 def bench(arguments: argparse.Namespace) -> None:
-    """Time our training and evaluation next to RecBole's, all presets, or growing data."""
+    """Time our training and evaluation next to RecBole's, all presets, growing data, or a GPU."""
     from experiments.bench import command
 
     check_bench(arguments)
@@ -80,6 +80,9 @@ def bench(arguments: argparse.Namespace) -> None:
     to = arguments.to or Path("runs/bench")
     if arguments.scale:
         command.bench_scale(200_000, 10_000, steps, to, as_json)
+    elif arguments.gpu:
+        budget = 540.0 if arguments.budget is None else arguments.budget
+        command.bench_gpu(arguments.dataset, data_dir, steps, budget, to, as_json)
     elif arguments.presets:
         command.bench_presets(name, data_dir, steps, rounds, to, as_json)
     else:
@@ -88,8 +91,14 @@ def bench(arguments: argparse.Namespace) -> None:
 
 def check_bench(arguments: argparse.Namespace) -> None:
     """UsageError for an argument that this kind of bench would not read."""
-    if arguments.trace and (arguments.scale or arguments.presets):
-        raise UsageError("--trace: goes with neither --presets nor --scale")
+    if arguments.trace and (arguments.scale or arguments.presets or arguments.gpu):
+        raise UsageError("--trace: goes with neither --presets nor --scale nor --gpu")
+    if arguments.budget is not None and not arguments.gpu:
+        raise UsageError("--budget: goes with --gpu; the others measure everything")
+    if arguments.gpu and arguments.rounds is not None:
+        raise UsageError("--rounds: --gpu measures each subject once")
+    if arguments.gpu and arguments.data_dir and arguments.dataset is None:
+        raise UsageError("--data-dir: --gpu makes its data up unless --dataset names some")
     for flag, value in (
         ("--data-dir", arguments.data_dir),
         ("--dataset", arguments.dataset),

@@ -160,6 +160,10 @@ def add_bench(commands: Any) -> None:
     which = made.add_mutually_exclusive_group()
     which.add_argument("--presets", action="store_true", help="an epoch of every preset instead")
     which.add_argument("--scale", action="store_true", help="growing made-up data instead")
+    which.add_argument("--gpu", action="store_true", help="everything that a GPU changes instead")
+    made.add_argument(
+        "--budget", type=float, metavar="SECONDS", help="that --gpu may take in all [540]"
+    )
     made.add_argument(
         "--to", type=path, metavar="DIR",
         help="where its figures go, and the plot of --scale [runs/bench]",

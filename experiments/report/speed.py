@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from experiments.config.presets import PRESETS
 from experiments.errors import UsageError
+from experiments.report.gpu_speed import NOT_MEASURED, gpu
 from experiments.storage.yaml_file import first_line, header
 
 Json = dict[str, Any]
@@ -146,13 +147,18 @@ BLOCKS: dict[str, tuple[str, Callable[[Json], str]]] = {
     "bench/presets": ("presets.json", presets),
     "bench/scale": ("scale.json", scale),
     "bench/widths": ("scale.json", widths),
+    "bench/gpu": ("gpu.json", gpu),
 }
+WITHOUT = {"bench/gpu": NOT_MEASURED}  # what a block says where there is no file
 
 
 def block(results: Path, name: str) -> str:
     """One of BLOCKS."""
     file, text = BLOCKS[name]
-    return from_record(results / FOLDER / file, text)
+    path = results / FOLDER / file
+    if name in WITHOUT and not path.exists():
+        return WITHOUT[name]
+    return from_record(path, text)
 
 
 def from_record(path: Path, made: Callable[[Json], Made]) -> Made:
@@ -167,5 +173,6 @@ def from_record(path: Path, made: Callable[[Json], Made]) -> Made:
 
 
 def recorded(results: Path) -> list[str]:
-    """The blocks that there are results for."""
-    return [name for name, (file, _) in BLOCKS.items() if (results / FOLDER / file).exists()]
+    """The blocks that can be filled."""
+    exist = [name for name, (file, _) in BLOCKS.items() if (results / FOLDER / file).exists()]
+    return [name for name in BLOCKS if name in exist or name in WITHOUT]

@@ -13,9 +13,11 @@ import pytest
 from augment.examples import Rows
 from experiments.bench.bound import epoch_flops
 from experiments.bench.compare import SUBJECTS, ratios, seconds_per_target, subjects_here
-from experiments.bench.measure import WARM_UP, Measured, Subject, first_users, time_steps
+from experiments.bench.meters import WARM_UP, time_steps
 from experiments.bench.presets import multiples, preset_subjects, preset_table
 from experiments.bench.scale import Case, cases, growth_table, scale, write_random
+from experiments.bench.steps import first_users
+from experiments.bench.subject import Measured, Subject
 from experiments.cli.main import main
 from experiments.config.presets import presets
 from experiments.config.run_config import Config

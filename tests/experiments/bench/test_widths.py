@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 import experiments.bench.command as command
-from experiments.bench.measure import Measured, Subject, measure_ours
+from experiments.bench.measure import measure_ours
 from experiments.bench.scale import Case, write_random
+from experiments.bench.subject import Measured, Subject
 from experiments.bench.widths import WIDTHS, fewer, grow_in_width, subject, width_table
 from experiments.config.resolve import resolve
 from experiments.report.speed import BLOCKS, block

@@ -494,6 +494,13 @@ def test_what_a_hosted_model_would_not_do_is_refused(arguments, data, capsys):
         (["--scale", "--rounds", "2"], "--rounds: --scale makes its data up"),
         (["--presets", "--to", "README.md/x"], "--to README.md/x: cannot be written"),
         (["--scale", "--to", "README.md/x"], "--to README.md/x: cannot be written"),
+        (["--gpu", "--trace", "t.json"], "--trace: goes with neither"),
+        (["--gpu", "--rounds", "2"], "--rounds: --gpu measures each subject once"),
+        (["--gpu", "--data-dir", "."], "--data-dir: --gpu makes its data up unless"),
+        (["--gpu", "--budget", "0"], "--budget must be above 0"),
+        (["--gpu", "--budget", "nan"], "--budget must be above 0"),
+        (["--gpu", "--dataset", "none", "--data-dir", "."], "data set 'none'"),
+        (["--budget", "60"], "--budget: goes with --gpu"),
     ],
 )
 def test_a_bench_refuses_what_it_would_not_read(arguments, told, capsys):

@@ -52,13 +52,26 @@ OPTIONS = {
         "--time-column",
         "--k-core",
     ],
-    "bench": ["--dataset", "--data-dir", "--steps", "--rounds", "--trace", "--to"],
+    "bench": ["--dataset", "--data-dir", "--steps", "--rounds", "--trace", "--budget", "--to"],
     "inspect": ["--model", "--dataset", "--data-dir", "--seed", "--user"],
     "list": ["--plugin"],
     "study": ["--data-dir", "--out", "--workers", "--threads", "--launcher", "--plugin"],
     "report": ["--add", "--to", "--check"],
 }
-FLAGS = ["--resume", "--json", "--presets", "--scale", "--", "-", "-x", "--x", "", "train", "x"]
+FLAGS = [
+    "--resume",
+    "--json",
+    "--presets",
+    "--scale",
+    "--gpu",
+    "--",
+    "-",
+    "-x",
+    "--x",
+    "",
+    "train",
+    "x",
+]
 
 
 def dotted_keys() -> list[str]:
@@ -119,7 +132,7 @@ def jail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
     monkeypatch.setattr(experiments.training.train, "train", stop)
     monkeypatch.setattr(experiments.training.run, "prepare", stop)
-    for name in ("bench", "bench_presets", "bench_scale"):
+    for name in ("bench", "bench_gpu", "bench_presets", "bench_scale"):
         monkeypatch.setattr(experiments.bench.command, name, stop)
     monkeypatch.setattr(experiments.report.command, "mend", stop)
     folder = tmp_path / "outer" / "jail"

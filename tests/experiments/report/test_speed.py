@@ -49,6 +49,25 @@ RECORDS: dict[str, dict[str, Any]] = {
              "bfloat16": None},
         ],
     },
+    "gpu.json": {
+        **MACHINE, "dataset": "toys", "steps": 50, "budget": 540.0, "card": "A card",
+        "card_mb": 81_920, "driver": "580.1", "cuda": "13.0", "versions": {"torch": "2.13.0"},
+        "goals": [
+            {"goal": "a training in 30 s", "measured": 12.34, "at_most": 30.0, "met": True,
+             "unit": "s", "subject": "toys, float32"},
+            {"goal": "an epoch in 60 s", "measured": None, "at_most": None, "met": None,
+             "unit": "s", "subject": "none"},
+        ],
+        "recbole_over_ours": 8.76,
+        "measured": {
+            "toys, float32": {
+                **MEASURED, "product_seconds": 0.01, "square_flops": 1e12, "busy_seconds": 0.04,
+                "gpu_peak_mb": 2345.6, "training_seconds": None, "compile": {},
+            },
+        },
+        "failed": {"toys, tf32": "OutOfMemoryError: none left"},
+        "left_out": ["toys, bfloat16"],
+    },
 }  # fmt: skip
 
 
@@ -71,6 +90,14 @@ def results(tmp_path: Path) -> Path:
         ("bench", "need 10.0 s at the rate of a square product (100 GFLOP/s): 40% of the 25.0 s"),
         ("bench/presets", "SASRec plus a contrast of two randomly augmented views"),
         ("bench/presets", "| 2.0 |"),
+        ("bench/gpu", "- Goal, met: a training in 30 s (12.3 of 30 s)."),
+        ("bench/gpu", "- Goal, not measured: an epoch in 60 s."),
+        (
+            "bench/gpu",
+            "| toys, float32 | 50.00 | 25.00 |  | 4,000 | 2.00 | 4% | 20% | 80% | 2,346 |",
+        ),
+        ("bench/gpu", "- Failed: toys, tf32 (OutOfMemoryError: none left)."),
+        ("bench/gpu", "- Left out, since 540 s were over (1): toys, bfloat16."),
         ("bench/scale", "| 2,000,000 | 10,000 | 0.4 | 113 | 16 | 1,090 | 208 |"),
         ("bench/widths", "| width | epoch s, float32 | GFLOP/s, float32 | peak MB, float32 | epo"),
         ("bench/widths", "| 64 | 10.0 | 80 | 312 | 5.0 | 160 | 312 |"),
@@ -85,7 +112,13 @@ def test_a_block_says_what_was_measured(name: str, told: str, results: Path) -> 
 def test_only_what_is_on_record_has_a_block(results: Path) -> None:
     assert recorded(results) == [*BLOCKS]
     (results / "bench" / "presets.json").unlink()
-    assert recorded(results) == ["bench", "bench/scale", "bench/widths"]
+    assert recorded(results) == ["bench", "bench/scale", "bench/widths", "bench/gpu"]
+
+
+def test_what_no_gpu_has_measured_yet_is_said_to_be_so(results: Path) -> None:
+    (results / "bench" / "gpu.json").unlink()
+    assert block(results, "bench/gpu").startswith("Not measured yet")
+    assert "bench/gpu" in recorded(results)
 
 
 def test_a_file_from_before_widths_were_measured_is_read(results: Path) -> None:
