@@ -43,7 +43,7 @@ SHARED = {  # heading: fields that all, or many, of its entries have
 PAPER = r"arXiv:\d{4}\.\d{4,5}|doi:[\w./-]+\w"
 AUTHORS = r"[A-Z][A-Za-z]+ (?:et al\. |& [A-Z][A-Za-z]+ )?(?:19|20)\d\d"
 SOURCE = re.compile(f"{PAPER}|{AUTHORS}")
-WIDTH = 20  # of a name
+WIDTH = 21  # of a name
 
 
 @dataclass(frozen=True)

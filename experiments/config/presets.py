@@ -14,6 +14,8 @@ from experiments.storage.yaml_file import read_tree
 from models.baselines import BASELINES
 
 PRESETS = REPOSITORY / "experiments" / "presets"
+PUBLISHED = "published/"
+"""Papers' own settings: names begin so."""
 RECBOLE = "recbole:"
 
 
@@ -34,9 +36,14 @@ def presets() -> list[str]:
     return sorted([*(path.stem for path in PRESETS.glob("*.yaml")), *ADDED_PRESETS])
 
 
+def published_presets() -> list[str]:
+    """`published/NAME`: methods in the settings of their papers' code."""
+    return sorted(f"{PUBLISHED}{path.stem}" for path in (PRESETS / PUBLISHED).glob("*.yaml"))
+
+
 def models() -> list[str]:
     """All that --model takes, but for RecBole's."""
-    return [*presets(), *BASELINES]
+    return [*presets(), *published_presets(), *BASELINES]
 
 
 def check_added_presets() -> None:
@@ -50,7 +57,7 @@ def check_added_presets() -> None:
 
 def check_model_name(model: str) -> None:
     """A config.yaml may name a preset that is gone; a run's folder is named by it all the same."""
-    name = model.removeprefix(RECBOLE)
+    name = model.removeprefix(RECBOLE).removeprefix(PUBLISHED)
     if name and not plain_name(name):  # an empty one is told where it is looked up
         raise UsageError(f"model: {model!r} cannot name a model: use a plain name, without folders")
 
@@ -59,7 +66,7 @@ def preset_tree(model: str) -> dict[str, Any]:
     """What a preset's YAML says; nothing for baselines and RecBole's models."""
     if model in BASELINES or model.startswith(RECBOLE):
         return {}
-    if model not in presets():
+    if model not in (*presets(), *published_presets()):
         raise UsageError(f"model: {unknown(model, [*models(), 'recbole:SASRec'])}")
     if model in ADDED_PRESETS:
         return current_tree(ADDED_PRESETS[model].tree)

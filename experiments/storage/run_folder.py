@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -185,7 +186,7 @@ def default_folder(dataset: str, model: str, seed: int, name: str | None = None)
             raise UsageError(f"--name {name!r}: use a plain name, without folders")
         return REPOSITORY / "runs" / name
     stamp = time.strftime("%Y%m%d-%H%M%S")
-    stem = f"{dataset}-{model.replace(':', '-')}-seed{seed}-{stamp}"
+    stem = f"{dataset}-{re.sub('[:/]', '-', model)}-seed{seed}-{stamp}"
     folder = REPOSITORY / "runs" / stem
     number = 2
     while folder.exists():

@@ -330,7 +330,7 @@ def test_a_plugins_operator_is_listed_and_used(data, tmp_path, capsys):
     try:
         assert main(["list", "--plugin", str(plugin)]) == 0
         printed = capsys.readouterr().out.splitlines()
-        at = printed.index("  keep_all            Changes nothing.")
+        at = [line.split() for line in printed].index(["keep_all", "Changes", "nothing."])
         assert printed[at + 1].strip() == "share=1.0"
         arguments = ["--plugin", str(plugin), "--model", "cl4srec", "--epochs", "1", *SMALL]
         operators = "--contrast.0.operators=[keep_all, crop]"

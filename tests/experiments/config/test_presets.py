@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from experiments.cli.main import main
-from experiments.config.presets import presets
+from experiments.config.presets import presets, published_presets
 from experiments.config.resolve import resolve
-from experiments.config.run_config import config_from_tree
+from experiments.config.run_config import config_from_tree, config_tree
 from experiments.storage.yaml_file import read_tree
 from tests.experiments.small_data import (
     RUN_FILES,
@@ -54,7 +55,7 @@ def test_a_preset_trains_on_ml_100k_and_logs_every_task(preset: str, tmp_path: P
     assert record["valid/excluded/ndcg@10"] > 0
 
 
-@pytest.mark.parametrize("preset", presets())
+@pytest.mark.parametrize("preset", [*presets(), *published_presets()])
 def test_a_preset_names_its_paper_and_every_departure(preset: str) -> None:
     path = Path(__file__).parents[3] / "experiments" / "presets" / f"{preset}.yaml"
     comment = [line for line in path.read_text().splitlines() if line.startswith("#")]
@@ -62,6 +63,27 @@ def test_a_preset_names_its_paper_and_every_departure(preset: str) -> None:
     assert "# Paper:" in text
     assert "# Departs:" in text or "# Paper:    none" in text
     assert comment[0].count(":") >= 1
+
+
+@pytest.mark.filterwarnings("ignore:clusters. ")  # fewer users than there may be of them
+@pytest.mark.parametrize("preset", published_presets())
+def test_a_papers_own_settings_train_and_are_none_of_the_data_set(preset: str, tmp_path) -> None:
+    write_text(tmp_path, "planted", planted())
+    write_text(tmp_path, "tuned", planted())
+    defaults = read_tree(Path(__file__).parents[3] / "experiments/datasets/beauty.yaml")["defaults"]
+    (tmp_path / "tuned.yaml").write_text(json.dumps({"file": "tuned.txt", "defaults": defaults}))
+    tuned, plain = (
+        config_tree(
+            resolve(None, [("model", preset), ("dataset", name), ("data_dir", str(tmp_path))])[0]
+        )
+        for name in ("tuned", "planted")
+    )
+    assert tuned == {**plain, "dataset": "tuned"}
+    out = tmp_path / "run"
+    result = train(tmp_path, out, "--model", preset, "--track.mode=disabled", *NARROW)
+    (record,) = read_history(out)
+    assert result["model"] == preset
+    assert all(record[f"contrast/{task}/gradient_norm"] > 0 for task in tasks_of(preset))
 
 
 @pytest.mark.filterwarnings("ignore:clusters. ")  # fewer users than there may be of them
