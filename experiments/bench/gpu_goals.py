@@ -41,7 +41,7 @@ GOALS = (
         "s",
     ),
     Goal(
-        "an epoch of MovieLens 20M's size in 60 s (extrapolated from timed steps)",
+        "an epoch of MovieLens 20M's size in 60 s, extrapolated from timed steps",
         f"{ML_20M}, d 64, windows of 200, float32",
         lambda on: on.step_seconds * on.steps,
         lambda on: 60.0,

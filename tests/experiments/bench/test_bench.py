@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -9,10 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from augment.examples import Rows
 from experiments.bench.bound import epoch_flops
 from experiments.bench.compare import SUBJECTS, ratios, seconds_per_target, subjects_here
+from experiments.bench.measure import settings_of
+from experiments.bench.measure_recbole import measure_recbole
 from experiments.bench.meters import WARM_UP, time_steps
 from experiments.bench.presets import multiples, preset_subjects, preset_table
 from experiments.bench.scale import Case, cases, growth_table, scale, write_random
@@ -152,6 +156,12 @@ def test_a_bench_prints_its_table_and_its_ratios(
     assert sum(record["measured"]["SASRec prefixes"]["shares"].values()) == pytest.approx(1)
     assert "output layer" in trace.read_text()
     assert json.loads((tmp_path / "side_by_side.json").read_text()) == record
+
+
+def test_both_sides_are_measured_on_the_processor_whatever_else_there_is() -> None:
+    settings = settings_of(Subject("sasrec"), "ml-100k", None)
+    assert settings["train.device"] == "cpu"
+    assert inspect.signature(measure_recbole).parameters["device"].default == torch.device("cpu")
 
 
 def test_only_the_first_users_are_ranked_among_all_items() -> None:
