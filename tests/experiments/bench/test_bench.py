@@ -19,7 +19,7 @@ from experiments.bench.measure import settings_of
 from experiments.bench.measure_recbole import measure_recbole
 from experiments.bench.meters import WARM_UP, time_steps
 from experiments.bench.presets import multiples, preset_subjects, preset_table
-from experiments.bench.scale import Case, cases, growth_table, scale, write_random
+from experiments.bench.scale import Case, Uneven, cases, growth_table, scale, write_random
 from experiments.bench.steps import first_users
 from experiments.bench.subject import Measured, Subject
 from experiments.cli.main import main
@@ -123,6 +123,18 @@ def test_made_up_data_has_its_size_and_every_item(tmp_path: Path) -> None:
     assert [row[0] for row in rows] == list(range(1, 201))
     assert {len(row) for row in rows} == {11}
     assert {item for row in rows for item in row[1:]} == set(range(1, 151))
+
+
+def test_made_up_histories_have_their_sizes_no_short_one_and_some_far_longer(
+    tmp_path: Path,
+) -> None:
+    write_random(tmp_path / "made.txt", Uneven(9000, 800, users=1000, shortest=5))
+    rows = [list(map(int, line.split())) for line in (tmp_path / "made.txt").open()]
+    lengths = sorted(len(row) - 1 for row in rows)
+    assert [row[0] for row in rows] == [*range(1, 1001)]
+    assert sum(lengths) == 9000
+    assert lengths[0] == 5
+    assert lengths[-1] > 50
 
 
 def test_growth_is_a_table(tmp_path: Path) -> None:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +13,12 @@ import torch
 
 import experiments.bench.bound
 import experiments.bench.child
-from experiments.bench.child import OutOfTime, measured_apart
-from experiments.bench.gpu import Bench, Found, Measure, in_process
+from experiments.bench.child import OutOfTime
+from experiments.bench.gpu import Bench, Found, Measure
 from experiments.bench.gpu_goals import gpu_record
-from experiments.bench.gpu_subjects import BEAUTY, MADE_UP, MILLION, ML_20M, PRECISIONS, RECBOLE
+from experiments.bench.gpu_subjects import BEAUTY, MILLION, ML_20M, PRECISIONS, RECBOLE
 from experiments.bench.measure_gpu import COMPILED, GpuSubject, OnGpu, measure
-from experiments.bench.scale import Case, Uneven, write_random
+from experiments.bench.scale import Case, Uneven
 from experiments.cli.main import main
 from experiments.errors import RunFailed, UsageError
 from experiments.report.gpu_speed import gpu, text
@@ -103,35 +101,6 @@ def test_every_subject_is_measured_and_one_that_cannot_be_is_told_with_its_reaso
     for shown in (gpu(record), text(record)):
         assert all(name in shown for name in names)
         assert "not measured: cross-entropy over a million items" in shown
-
-
-def test_steps_are_measured_next_to_their_products_and_what_all_scores_would_take(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(experiments.bench.bound, "SIDE", 16)
-    write_text(tmp_path, "planted", planted(40))
-    fields = {**SMALL, "encoder.dim": 16, "train.batch_size": 64}
-    subject = GpuSubject("sasrec", "windows", device="cpu", fields=fields)
-    on = measure(subject, "planted", str(tmp_path), 2)
-    assert 0.0 < on.product_seconds < on.step_seconds
-    assert on.evaluate_seconds is not None
-    assert on.square_flops > 0.0
-    assert on.scores_mb == pytest.approx(on.targets / on.steps * 30 * 4 / 2**20)
-    assert (on.gpu_peak_mb, on.busy_seconds, on.compile) == (None, None, {})
-
-
-@pytest.mark.slow
-def test_a_compiled_encoder_takes_the_same_steps(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(experiments.bench.bound, "SIDE", 16)
-    monkeypatch.setitem(COMPILED, "compiled", {"backend": "aot_eager"})
-    write_text(tmp_path, "planted", planted(40))
-    small = {**SMALL, "encoder.dim": 16, "train.batch_size": 64}
-    plain = GpuSubject("sasrec", device="cpu", evaluate=False, fields=small)
-    on = measure(replace(plain, compiled="compiled"), "planted", str(tmp_path), 2)
-    assert on.compile["seconds"] > 0.0
-    assert on.product_flops == measure(plain, "planted", str(tmp_path), 2).product_flops
 
 
 def test_what_a_subject_leaves_of_the_budget_is_for_the_next_and_the_rest_is_left_out() -> None:
@@ -232,18 +201,6 @@ def test_goals_are_met_missed_or_not_measured() -> None:
     assert f"{FIRST}, compiled: a step is 1.00 times as quick as without." in shown
 
 
-def test_made_up_histories_have_their_sizes_no_short_one_and_some_far_longer(
-    tmp_path: Path,
-) -> None:
-    write_random(tmp_path / "made.txt", replace(MADE_UP[BEAUTY], interactions=9000, users=1000))
-    rows = [list(map(int, line.split())) for line in (tmp_path / "made.txt").open()]
-    lengths = sorted(len(row) - 1 for row in rows)
-    assert [row[0] for row in rows] == [*range(1, 1001)]
-    assert sum(lengths) == 9000
-    assert lengths[0] == 5
-    assert lengths[-1] > 50
-
-
 def test_without_a_gpu_one_line_says_so(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -270,40 +227,3 @@ def test_the_command_prints_what_it_writes(
     assert text(record) in out
     assert f"{FIRST} (" in errors
     assert {"versions", "cpu", "cores", "budget", "steps", *card} <= record.keys()
-
-
-def test_a_process_that_fails_is_told_by_its_last_line_and_one_that_is_killed_by_its_signal(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    def run(code: str, seconds: float | None = None) -> Any:
-        as_module = experiments.bench.child.subprocess
-        started = as_module.Popen
-
-        def popen(_: list[str], **options: Any) -> subprocess.Popen[str]:
-            found: subprocess.Popen[str] = started([sys.executable, "-S", "-c", code], **options)
-            return found
-
-        with monkeypatch.context() as patch:
-            patch.setattr(as_module, "Popen", popen)
-            return measured_apart("no.module", {}, seconds)
-
-    assert run("print('noise'); print('{\"a\": 1}')") == {"a": 1}
-    with pytest.raises(RunFailed, match="OutOfMemoryError: no"):
-        run("import sys; print('trace', file=sys.stderr); sys.exit('OutOfMemoryError: no')")
-    with pytest.raises(RunFailed, match="ended by signal 9"):
-        run("import os; os.kill(os.getpid(), 9)")
-    with pytest.raises(OutOfTime):
-        run("import time; time.sleep(60)", seconds=0.05)
-
-
-@pytest.mark.slow
-def test_a_subject_measured_in_a_process_of_its_own_answers_with_its_figures(
-    tmp_path: Path,
-) -> None:
-    write_text(tmp_path, "planted", planted(40))
-    subject = GpuSubject("sasrec", device="cpu", evaluate=False, fields={"encoder.dim": 16})
-    on = in_process(subject, "planted", str(tmp_path), 2, 100.0)
-    assert asdict(on).keys() == asdict(figures()).keys()
-    tf32 = replace(subject, fields={"train.precision": "tf32"})
-    with pytest.raises(RunFailed, match=r"^UsageError: train.precision: tf32 is of NVIDIA GPUs"):
-        in_process(tf32, "planted", str(tmp_path), 2, 100.0)
