@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from experiments.errors import one_line
-from experiments.metric_names import VALID_NDCG10
+from experiments.metric_names import MONITOR
 from experiments.report.style import COLOURS, MARKERS, panels, styled
 from experiments.storage.atomic import write_bytes
 from experiments.storage.run_folder import RunFolder
@@ -30,29 +30,42 @@ def write_curves(folder: RunFolder) -> None:
     try:
         records = folder.read_history()
         if records:
-            write_bytes(folder.curves, run_curves(records).encode())
+            write_bytes(folder.curves, run_curves(records, *named(folder)).encode())
     except Exception as error:
         reason = one_line(f"{type(error).__name__}: {error}")
         print(f"{folder.curves.name} could not be drawn ({reason})", file=sys.stderr)
 
 
-def run_curves(records: Records) -> str:
-    """An SVG with a panel for losses, one for validation NDCG@10, and one for alignment and
-    uniformity where a task records them."""
+def named(folder: RunFolder) -> tuple[str, str]:
+    """What the run is of, for a heading, and the metric that chose its epoch."""
+    if not folder.config.is_file():
+        return "", MONITOR
+    tree = folder.read_config()
+    monitor = str(tree.get("train", {}).get("monitor", MONITOR))
+    return f"{tree['model']} on {tree['dataset']}, seed {tree['seed']}", monitor
+
+
+def run_curves(records: Records, heading: str = "", monitor: str = MONITOR) -> str:
+    """An SVG with a panel for losses, one for the validation metric that chose the epoch, and one
+    for alignment and uniformity where a task records them."""
     names = list(dict.fromkeys(name for record in records for name in record))
+    losses, chosen = list(filter(LOSS.fullmatch, names)), f"valid/{monitor}"
+    if len(losses) == 2:
+        losses.remove("train/loss")  # the only part is the sum
     drawn: list[tuple[list[str], str, Callable[[str], str]]] = [
-        (list(filter(LOSS.fullmatch, names)), "training loss, in nats", loss_label),
-        ([name for name in names if name == VALID_NDCG10], "validation", valid_label),
+        (losses, "training loss, in nats", loss_label),
+        ([name for name in names if name == chosen], "validation", valid_label),
         (list(filter(SHAPE.fullmatch, names)), "alignment and uniformity", shape_label),
     ]
     drawn = [part for part in drawn if part[0]]
     with styled():
         figure, axes = panels(len(drawn), width=4.2)
+        figure.suptitle(heading, x=0.01, ha="left", fontsize="medium", fontweight="bold")
         for panel, (lines, title, label) in zip(axes, drawn, strict=True):
             for number, name in enumerate(lines):
                 draw_line(panel, records, name, label(name), number)
-            if lines == [VALID_NDCG10]:
-                mark_best(panel, records)
+            if lines == [chosen]:
+                mark_best(panel, records, chosen)
             panel.set(xlabel="epoch", title=title)
             panel.xaxis.set_major_locator(MaxNLocator(integer=True))
             panel.legend(fontsize=8)
@@ -68,14 +81,11 @@ def draw_line(panel: Axes, records: Records, name: str, label: str, number: int)
     panel.plot(*zip(*points, strict=True), label=label, linewidth=1.2, **style)
 
 
-def mark_best(panel: Axes, records: Records) -> None:
+def mark_best(panel: Axes, records: Records, name: str) -> None:
     """The epoch whose weights the run keeps."""
-    best = max(
-        (record for record in records if VALID_NDCG10 in record),
-        key=lambda record: record[VALID_NDCG10],
-    )
-    label = f"epoch {best['epoch']:.0f}: {best[VALID_NDCG10]:.4f}"
-    panel.plot([best["epoch"]], [best[VALID_NDCG10]], label=label,
+    best = max((record for record in records if name in record), key=lambda record: record[name])
+    label = f"epoch {best['epoch']:.0f}: {best[name]:.4f}"
+    panel.plot([best["epoch"]], [best[name]], label=label,
                marker="*", markersize=11, color=COLOURS[1], linestyle="none")  # fmt: skip
 
 
@@ -89,7 +99,8 @@ def loss_label(name: str) -> str:
 
 
 def valid_label(name: str) -> str:
-    return "NDCG@10, seen items excluded"
+    _, rule, metric = name.split("/")
+    return f"{metric.upper()}, seen items {rule}"
 
 
 def shape_label(name: str) -> str:

@@ -23,6 +23,7 @@ from experiments.tracking.tracker import flattened
 
 NEVER_SHOWN = ("data_dir", "track")
 ABSENT = "-"
+TRIAL = re.compile(r"[0-9a-f]{16}")  # what a study calls the folder of a run
 TASK = re.compile(r"(contrast\.\d+)\.")
 
 
@@ -43,7 +44,8 @@ class Difference:
 
 @dataclass(frozen=True)
 class Compared:
-    """What a run recorded.  name: of its folder; the whole path where two have the same."""
+    """What a run recorded.  name: of its folder, after its model where a study named the folder;
+    the whole path where two have the same."""
 
     name: str
     folder: RunFolder
@@ -53,6 +55,10 @@ class Compared:
         """Dotted fields of its configuration."""
         tree = without_added(current_tree(self.folder.read_config()))
         return dict(flattened({k: v for k, v in tree.items() if k not in NEVER_SHOWN}))
+
+    @property
+    def dataset(self) -> str:
+        return str(self.fields["dataset"])
 
     @cached_property
     def result(self) -> dict[str, Any]:
@@ -79,6 +85,14 @@ class Compared:
         return {"data": self.result["data_sha256"], **split}
 
 
+def name_of(folder: RunFolder) -> str:
+    """Its folder's name; a study's trial has a hash there, and is called by its model, too."""
+    name = folder.path.resolve().name
+    if not TRIAL.fullmatch(name):
+        return name
+    return f"{folder.read_config()['model']} {name[:6]}"
+
+
 def opened(paths: Sequence[Path]) -> list[Compared]:
     """Finished runs on the same targets.
 
@@ -86,10 +100,11 @@ def opened(paths: Sequence[Path]) -> list[Compared]:
     """
     if len(paths) < 2:
         raise UsageError("compare: name at least two runs")
-    names = [path.resolve().name for path in paths]
+    folders = [existing_run(path) for path in paths]
+    names = [name_of(folder) for folder in folders]
     runs = [
-        Compared(name if names.count(name) == 1 else str(path), existing_run(path))
-        for name, path in zip(names, paths, strict=True)
+        Compared(name if names.count(name) == 1 else str(path), folder)
+        for name, path, folder in zip(names, paths, folders, strict=True)
     ]
     first = runs[0]
     for run in runs[1:]:

@@ -29,6 +29,7 @@ def draw_comparison(runs: Sequence[Compared], path: Path) -> None:
     tested = differences(runs)
     with styled():
         figure, axes = panels(2 if tested else 1, width=4.6)
+        figure.suptitle(runs[0].dataset, x=0.01, ha="left", fontsize="medium", fontweight="bold")
         draw_validation(axes[0], runs)
         if tested:
             draw_differences(axes[1], runs[0], tested)
@@ -46,7 +47,7 @@ def draw_validation(panel: Axes, runs: Sequence[Compared]) -> None:
         scores = [record[VALID_NDCG10] for record in records]
         panel.plot(epochs, scores, label=run.name, color=COLOURS[number % len(COLOURS)],
                    linestyle=LINES[number // len(COLOURS) % len(LINES)], linewidth=1.2)  # fmt: skip
-    panel.set(xlabel="epoch", title="validation NDCG@10, seen excluded")
+    panel.set(xlabel="epoch", title="validation NDCG@10, seen items excluded")
     panel.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
@@ -58,5 +59,5 @@ def draw_differences(panel: Axes, first: Compared, tested: Sequence[Difference])
     panel.axvline(0.0, color="#808080", linewidth=0.8)
     panel.set_yticks([-number for number in range(1, len(tested) + 1)])
     panel.set_yticklabels([one.run for one in tested])
-    panel.set(title=f"test NDCG@10 minus that of {first.name}, 95 %")
+    panel.set(title="test NDCG@10, difference, 95 % interval", xlabel=f"minus {first.name}")
     panel.margins(y=0.4)

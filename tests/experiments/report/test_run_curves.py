@@ -34,15 +34,29 @@ def folder_of(path: Path, text: str) -> RunFolder:
 
 def test_losses_and_the_best_epoch_are_drawn() -> None:
     svg = run_curves.run_curves(RECORDS)
-    for words in (">next item<", ">sum<", ">epoch 2: 0.3000<"):
+    for words in (">next item<", ">epoch 2: 0.3000<"):
         assert words in svg
     assert "alignment" not in svg
 
 
 def test_a_task_has_its_loss_alignment_and_uniformity() -> None:
     svg = run_curves.run_curves([{**record, **OF_A_CONTRAST} for record in RECORDS])
-    for words in ("twins, before its weight", "alignment of twins", "uniformity of twins"):
+    for words in (">sum<", "twins, before its weight", "alignment of twins", "uniformity of twins"):
         assert words in svg
+
+
+def test_a_next_item_loss_alone_is_one_line_under_the_runs_name() -> None:
+    svg = run_curves.run_curves(RECORDS, "sasrec on beauty, seed 0")
+    assert ">sum<" not in svg
+    assert ">sasrec on beauty, seed 0<" in svg
+
+
+def test_the_epoch_is_marked_by_the_metric_that_chose_it() -> None:
+    other = "valid/ranked/mrr@10"
+    scores = [{**record, other: record["epoch"] / 10} for record in RECORDS]
+    svg = run_curves.run_curves(scores, monitor="ranked/mrr@10")
+    assert ">MRR@10, seen items ranked<" in svg
+    assert ">epoch 3: 0.3000<" in svg
 
 
 def test_the_same_history_makes_the_same_file() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -56,6 +57,12 @@ def test_the_difference_is_that_of_the_metrics_and_its_interval_is_around_it(run
     assert difference.mean == pytest.approx(ndcg["long"] - ndcg["short"], abs=1e-9)
     assert difference.low < difference.mean < difference.high
     assert difference.p < 0.05
+
+
+def test_a_studys_trial_is_called_by_its_model(runs: Path, tmp_path: Path) -> None:
+    trial = shutil.copytree(runs / "contrast", tmp_path / "0123456789abcdef")
+    names = [run.name for run in opened([runs / "short", trial])]
+    assert names == ["short", "cl4srec 012345"]
 
 
 def test_a_run_against_itself_differs_in_nothing(runs: Path) -> None:
