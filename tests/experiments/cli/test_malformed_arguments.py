@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 import experiments.bench.command
 import experiments.report.command
+import experiments.training.reload
 import experiments.training.run
 import experiments.training.train
 from experiments.cli.main import main
@@ -132,6 +133,7 @@ def jail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
     monkeypatch.setattr(experiments.training.train, "train", stop)
     monkeypatch.setattr(experiments.training.run, "prepare", stop)
+    monkeypatch.setattr(experiments.training.reload, "prepare", stop)  # has a name of its own
     for name in ("bench", "bench_gpu", "bench_presets", "bench_scale"):
         monkeypatch.setattr(experiments.bench.command, name, stop)
     monkeypatch.setattr(experiments.report.command, "mend", stop)
