@@ -7,7 +7,7 @@ from pathlib import Path
 
 from experiments.errors import RunFailed
 from experiments.record.checkpoints import FILE as CHECKPOINTS
-from experiments.report import checkpoints, headline, planted, readme, speed
+from experiments.report import checkpoints, headline, planted, readme, reproduction, speed
 from experiments.report.formats import bullets
 from experiments.report.notes import METHOD
 from experiments.report.published import published_table
@@ -84,6 +84,7 @@ def other_blocks(report: Report, results: Path) -> dict[str, readme.Writer]:
         writers["headline"] = lambda _: headline.headline(report)
     if (results / CHECKPOINTS).exists():
         writers[checkpoints.NAME] = lambda _: checkpoints.block(report, results)
+    writers[reproduction.NAME] = lambda _: reproduction.block(report, results)
     writers["method"] = lambda _: bullets([*METHOD])
     writers["published"] = lambda _: published_table(report.others)
     return writers
