@@ -55,6 +55,7 @@ ADDED: Mapping[str, Any] = {
     "features.source": None,
     "features.fusion": "sum",
     "features.columns": 64,
+    "train.ema": None,
     "train.monitor": "excluded/ndcg@10",
     "evaluate.cutoffs": [5, 10, 20],
     "evaluate.score0": False,

@@ -51,6 +51,9 @@ class TrainConfig:
     that samples.  Adam's moments of the other rows stand still."""
     device: str = "auto"
     """auto (an NVIDIA GPU when there is one, else the CPU), cpu, cuda, cuda:N or mps."""
+    ema: float | None = None
+    """Decay, a step, of an exponential moving average of the weights (0.999), which is validated,
+    kept and tested in their place; null: the weights themselves."""
     clip_norm: float | None = None
     """Scale a step's gradient down to this L2 norm, taken over all weights, if it is longer."""
 
@@ -69,6 +72,8 @@ class TrainConfig:
             raise ValueError(f"warm_up must be at least 0, got {self.warm_up}")
         if not 0.0 <= self.weight_decay < float("inf"):
             raise ValueError(f"weight_decay must be at least 0, got {self.weight_decay}")
+        if self.ema is not None and not 0.0 <= self.ema < 1.0:
+            raise ValueError(f"ema must lie in [0, 1), got {self.ema}")
         if self.clip_norm is not None and not 0.0 < self.clip_norm < float("inf"):
             raise ValueError(f"clip_norm must be positive, got {self.clip_norm}")
         if self.lazy_rows and self.weight_decay > 0.0:

@@ -46,7 +46,8 @@ def fit(
         improved = False
         last = progress.epoch == config.epochs
         if last or progress.epoch % config.train.evaluate_every == 0:
-            valid = run.validate()
+            with run.averaged():
+                valid = run.validate()
             record |= flat("valid", valid.metrics())
             improved = progress.improves(record[f"valid/{config.train.monitor}"])
         goes_on = watch is None or watch(record)
@@ -94,6 +95,8 @@ def train_epoch(run: Run, optimizer: Optimizer) -> dict[str, float]:
             take_second_step(model, optimizer, losses, batch, rng, run.shard)
         if look and norm is not None:
             check_finite("gradient's norm", norm, place)
+        if run.average is not None:
+            run.average.update()
         for name, value in losses.metrics.items():
             values.setdefault(name, []).append(value)
     means = {name: torch.stack(recorded).nanmean() for name, recorded in values.items()} | norms

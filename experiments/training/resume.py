@@ -31,10 +31,16 @@ def save_epoch(
     folder.append_history(record)
     if improved:
         run.progress.replaced_sha256 = run.progress.weights_sha256
-        run.progress.weights_sha256 = weights_sha256(run.model)
+        with run.averaged():
+            run.progress.weights_sha256 = weights_sha256(run.model)
     save_state(folder.state, state_of(run, optimizer, folder))
     if improved:  # after the state, which can write them again
-        save_weights(folder.weights, run.model)
+        write_best(run, folder.weights)
+
+
+def write_best(run: Run, path: Path) -> None:
+    with run.averaged():
+        save_weights(path, run.model)
 
 
 def state_of(run: Run, optimizer: Optimizer, folder: RunFolder) -> dict[str, Any]:
@@ -45,6 +51,7 @@ def state_of(run: Run, optimizer: Optimizer, folder: RunFolder) -> dict[str, Any
         **origins(run),
         "model": run.model.state_dict(),
         "optimizer": optimizer.state_dict(),
+        **({} if run.average is None else {"average": run.average.state_dict()}),
         "history_sha256": folder.history_sha256(),
     }
 
@@ -66,6 +73,8 @@ def restore(run: Run, optimizer: Optimizer | None, folder: RunFolder) -> None:
         )
     put_weights(folder.state, run.model, state["model"])
     optimizer.load_state_dict(state["optimizer"])
+    if run.average is not None:
+        run.average.load_state_dict(state["average"])
     run.progress = Progress(**state["progress"])
     folder.keep_history(run.progress.epoch, state["history_sha256"])
     restore_weights(run, folder)
@@ -76,7 +85,7 @@ def restore_weights(run: Run, folder: RunFolder) -> None:
     progress, file = run.progress, folder.weights
     on_disk = file_sha256(file) if file.exists() else ""
     if progress.best_epoch == progress.epoch and on_disk == progress.replaced_sha256:
-        save_weights(file, run.model)
+        write_best(run, file)
     check_file(file, progress.weights_sha256, folder.state)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,6 +26,7 @@ from experiments.training.environment import (
     keep_memory,
     repeat_exactly,
 )
+from experiments.training.weight_average import WeightAverage
 from models.baselines import Popularity, RepeatLast
 from models.recbole_plug import SASRec
 from models.shard import ALONE, Shard
@@ -70,6 +72,11 @@ class Run:
     shard: Shard = ALONE
     tree: dict[str, Any] = field(default_factory=dict)  # config.yaml, once it is claimed
     progress: Progress = field(default_factory=Progress)
+    average: WeightAverage | None = None  # of the weights, while they are trained
+
+    def averaged(self) -> AbstractContextManager[None]:
+        """In the block, the model has the weights that are evaluated and kept."""
+        return nullcontext() if self.average is None else self.average.in_place()
 
     def evaluate(self, split: Split, beyond: bool | None = None) -> Evaluation:
         """Rank the split's targets with the weights as they are.

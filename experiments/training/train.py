@@ -23,6 +23,7 @@ from experiments.training.progress import announce
 from experiments.training.result import write_result
 from experiments.training.resume import restore
 from experiments.training.run import Run, origins, prepare, trained
+from experiments.training.weight_average import WeightAverage
 from models.shard import ALONE, Shard
 
 
@@ -54,6 +55,8 @@ def train_prepared(
     optimizer = Optimizer(run.model, config.train) if trained(run.model) else None
     started = resume and folder.state.exists()
     names = [] if started else initialise(run)  # before anything is written
+    if config.train.ema is not None and optimizer is not None:
+        run.average = WeightAverage(run.model, config.train.ema)
     if resume:  # with the fields that there were: the hashes in its files are of those
         run.tree = folder.read_config() | {key: tree[key] for key in ("epochs", "data_dir")}
         restore(run, optimizer, folder)
