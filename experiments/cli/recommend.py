@@ -70,7 +70,7 @@ def recommend(arguments: argparse.Namespace) -> None:
         return
     one = arguments.user is None and arguments.history_file is None
     found = dict(iter(table.groupby("user", sort=False)))
-    for user in dict.fromkeys(names):
+    for user in names:
         if not one:
             print(f"user {user}")
         if user not in found:
@@ -126,7 +126,8 @@ def asked_for(
         ids = histories.user_ids[users].astype(str).tolist()
         if arguments.all:
             return ids, lists
-        return arguments.user, users_lists(lists, user_numbers(arguments.user, ids))
+        wanted = list(dict.fromkeys(arguments.user))  # one that is named twice is answered once
+        return wanted, users_lists(lists, user_numbers(wanted, ids))
     known = known_items(histories)
     if arguments.history_file is not None:
         path = arguments.history_file

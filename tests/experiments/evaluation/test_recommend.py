@@ -156,6 +156,16 @@ def test_ids_with_spaces_are_given_one_by_one(tmp_path: Path, capsys) -> None:
     assert {entry["item"] for entry in found} == set(films) - {films[3], films[4]}
 
 
+def test_a_user_who_is_named_twice_is_answered_once(run: Path, tmp_path: Path, capsys) -> None:
+    assert rows(capsys, str(run), "--user", "1", "-k", "2") == rows(
+        capsys, str(run), "--user", "1", "--user", "1", "-k", "2"
+    )
+    to = ["--to", str(tmp_path / "a.csv"), "-k", "2"]
+    assert main(["recommend", str(run), "--user", "1", "--user", "1", *to]) == 0
+    (told,) = capsys.readouterr().out.splitlines()
+    assert told.startswith("1 users, 2 rows")
+
+
 def test_a_history_of_every_item_is_told_to_have_none_left(run: Path, tmp_path, capsys) -> None:
     every = sorted({item for items in planted() for item in items})
     file = tmp_path / "h.jsonl"
