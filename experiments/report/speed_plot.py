@@ -109,7 +109,7 @@ def draw_speed(shown: Sequence[Panel]) -> Plot:
             panel.set_title(one.title, fontsize="small", loc="left")
             one.draw(panel)
         text = " ".join(one.told() for one in shown)
-        caption = "A straight line of slope 1 is linear growth."
+        caption = "Where both axes are logarithmic, a line of slope 1 is linear growth."
         return finish(figure, NAME, "Speed of training SASRec", caption, text)
 
 
