@@ -13,7 +13,6 @@ from experiments.config.typed import build, to_tree
 from experiments.data.interactions import Ties
 from experiments.data.splits.kinds import LeaveOneOut, SplitConfig
 from experiments.errors import UsageError
-from experiments.metric_names import SELECTION_CUTOFF
 from experiments.storage.hashing import json_sha256
 from experiments.tracking.config import TrackConfig
 from models.augmented_input import AugmentConfig
@@ -65,12 +64,6 @@ class Config:
         if self.train.schedule != "constant" and self.train.warm_up >= self.epochs:
             raise ValueError(
                 f"train.warm_up must be less than epochs ({self.epochs}), got {self.train.warm_up}"
-            )
-        cutoffs = {*self.evaluate.cutoffs, SELECTION_CUTOFF}
-        if int(self.train.monitor.rpartition("@")[2]) not in cutoffs:
-            raise ValueError(
-                f"train.monitor: {self.train.monitor} is not measured: evaluate.cutoffs are "
-                f"{list(self.evaluate.cutoffs)}"
             )
         if not 0 <= self.seed < 2**32:
             raise ValueError(f"seed must lie in [0, 2^32), got {self.seed}")

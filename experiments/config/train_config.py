@@ -6,9 +6,9 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from experiments.metric_names import CUTOFFS, MONITOR, RULES
+from experiments.metric_names import CUTOFFS, MONITOR, RULES, SCORE0
 
-MONITORS = re.compile(rf"({'|'.join(RULES)})/(hr|ndcg|mrr)@([1-9]\d*)")
+MONITORS = re.compile(rf"({'|'.join((*RULES, SCORE0))})/(hr|ndcg|mrr)@([1-9]\d{{0,8}})")
 
 
 @dataclass(frozen=True)
@@ -29,10 +29,10 @@ class TrainConfig:
     patience: int = 5
     """Evaluations without a better validation metric (`monitor`) before training stops."""
     monitor: str = MONITOR
-    """What chooses the epoch: a rule for seen items (excluded, ranked), then hr, ndcg or mrr at one
-    of evaluate.cutoffs, of validation.  Published codes differ: excluded/ndcg@20 in CoSeRec's,
-    ICLRec's and ICSRec's, ranked/mrr@10 in RecBole's.  A search still chooses between its trials
-    by excluded/ndcg@10."""
+    """What chooses the epoch: a rule for seen items (excluded, ranked, score0), then hr, ndcg or
+    mrr at a cutoff, of validation.  Published codes differ: score0/ndcg@20 in CoSeRec's, ICLRec's
+    and ICSRec's, ranked/mrr@10 in RecBole's.  A search still chooses between its trials by
+    excluded/ndcg@10."""
     evaluate_every: int = 1
     """Epochs from one validation to the next."""
     bucket_pool: int = 32
@@ -56,6 +56,12 @@ class TrainConfig:
     kept and tested in their place; null: the weights themselves."""
     clip_norm: float | None = None
     """Scale a step's gradient down to this L2 norm, taken over all weights, if it is longer."""
+
+    @property
+    def monitored(self) -> tuple[str, int]:
+        """The rule and the cutoff of `monitor`."""
+        rule, _, metric = self.monitor.partition("/")
+        return rule, int(metric.partition("@")[2])
 
     def __post_init__(self) -> None:
         if not MONITORS.fullmatch(self.monitor):
@@ -90,11 +96,11 @@ class EvaluateConfig:
     test: bool = True
     """Look at the test split when training ends.  A search by validation leaves it false."""
     cutoffs: tuple[int, ...] = CUTOFFS
-    """Where HR, NDCG and MRR are cut off.  10 is always one of them: validation chooses by
-    NDCG@10 where nothing else is asked for."""
+    """Where HR, NDCG and MRR are cut off.  10 is always one of them, and so is the cutoff of
+    train.monitor."""
     score0: bool = False
     """Rank under a third rule, too: seen items stay in the ranking with the score 0, as in the
-    code that descends from S3-Rec."""
+    code that descends from S3-Rec.  So it is where train.monitor asks for score0."""
     beyond: bool = False
     """Report the coverage of the catalogue, and the popularity and novelty of what is
     recommended, when training ends."""

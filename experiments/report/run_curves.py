@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from experiments.errors import one_line
-from experiments.metric_names import MONITOR
+from experiments.metric_names import MONITOR, SCORE0
 from experiments.report.style import COLOURS, MARKERS, panels, styled
 from experiments.storage.atomic import write_bytes
 from experiments.storage.run_folder import RunFolder
@@ -100,7 +100,7 @@ def loss_label(name: str) -> str:
 
 def valid_label(name: str) -> str:
     _, rule, metric = name.split("/")
-    return f"{metric.upper()}, seen items {rule}"
+    return f"{metric.upper()}, seen items {'at score 0' if rule == SCORE0 else rule}"
 
 
 def shape_label(name: str) -> str:

@@ -21,7 +21,11 @@ from experiments.storage.run_folder import RunFolder, as_yaml
 from experiments.storage.yaml_file import as_text
 from experiments.training.run import Run
 
-RULES = {"excluded": "seen items excluded", "ranked": "seen items ranked"}
+RULES = {
+    "excluded": "seen items excluded",
+    "ranked": "seen items ranked",
+    "score0": "seen items at score 0",
+}
 
 
 def write_card(folder: RunFolder, run: Run, to: Path) -> str:
@@ -62,7 +66,7 @@ def card(result: dict[str, Any], run: Run) -> str:
 def metadata(result: dict[str, Any]) -> dict[str, Any]:
     """What the hub reads: https://huggingface.co/docs/hub/model-cards."""
     measured = [
-        {"type": name, "name": f"{name.upper()} ({split}, {RULES.get(rule, rule)})", "value": value}
+        {"type": name, "name": f"{name.upper()} ({split}, {RULES[rule]})", "value": value}
         for split, rules in result["metrics"].items()
         for rule, values in rules.items()
         for name, value in values.items()
@@ -113,7 +117,7 @@ def metrics(result: dict[str, Any], monitor: str) -> str:
         "|---" * (len(names) + 1) + "|",
     ]
     lines += [
-        f"|{RULES.get(rule, rule)}|{'|'.join(f'{values[name]:.4f}' for name in names)}|"
+        f"|{RULES[rule]}|{'|'.join(f'{values[name]:.4f}' for name in names)}|"
         for rule, values in rules.items()
     ]
     rule, name = monitor.split("/")

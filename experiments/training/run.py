@@ -19,6 +19,7 @@ from experiments.data.splits.held_out import Split, train_split
 from experiments.data.splits.kinds import LeaveOneOut, SplitConfig
 from experiments.errors import UsageError
 from experiments.evaluation.ranking import Asked, Evaluation, evaluate
+from experiments.metric_names import SCORE0
 from experiments.training.build import AnyModel, build_model
 from experiments.training.environment import (
     check_precision,
@@ -86,7 +87,12 @@ class Run:
         started = time.perf_counter()
         self.model.eval()
         length, fields = self.config.encoder.max_length, self.config.evaluate
-        asked = Asked(fields.cutoffs, fields.score0, fields.beyond if beyond is None else beyond)
+        rule, cutoff = self.config.train.monitored
+        asked = Asked(
+            (*fields.cutoffs, cutoff),
+            fields.score0 or rule == SCORE0,
+            fields.beyond if beyond is None else beyond,
+        )
         evaluation = evaluate(
             self.model, self.histories, split, length, fields.block, self.device, self.shard, asked
         )

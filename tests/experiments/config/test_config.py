@@ -260,7 +260,7 @@ def test_a_key_below_a_value_is_told_as_such():
         ("train.patience", 0, "train.patience must be at least 1"),
         ("train.ema", 1.0, "train.ema must lie in [0, 1)"),
         ("train.monitor", "ndcg@10", "train.monitor must be a rule and a metric"),
-        ("train.monitor", "excluded/ndcg@50", "train.monitor: excluded/ndcg@50 is not measured"),
+        ("train.monitor", "seen/ndcg@10", "train.monitor must be a rule and a metric"),
         ("train.learning_rate", 0, "train.learning_rate must be positive"),
         ("train.learning_rate", float("nan"), "train.learning_rate must be positive"),
         ("train.learning_rate", float("inf"), "train.learning_rate must be positive"),

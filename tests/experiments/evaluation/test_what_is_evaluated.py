@@ -74,6 +74,20 @@ def test_evaluate_says_the_same_again_and_may_be_asked_for_more(runs: Path, caps
     assert capsys.readouterr().out == said
 
 
+def test_what_chooses_the_epoch_is_measured_and_leaves_evaluate_free(
+    runs: Path, tmp_path: Path, capsys
+) -> None:
+    chosen = ("--train.monitor=score0/ndcg@7", "--epochs=1", *FAST)
+    train(runs / "data", tmp_path / "run", "--model", "sasrec", *chosen)
+    result, (record,) = read_json(tmp_path / "run" / "result.json"), read_history(tmp_path / "run")
+    assert record["valid/score0/ndcg@7"] == result["metrics"]["valid"]["score0"]["ndcg@7"]
+    line = finished_line(RunFolder(tmp_path / "run"), ABOUT)
+    check_line(line, "line")
+    assert line["test/score0/ndcg@7"] == result["metrics"]["test"]["score0"]["ndcg@7"]
+    assert main(["evaluate", str(tmp_path / "run"), "--evaluate.cutoffs=[1, 50]"]) == 0
+    assert f"{result['metrics']['test']['score0']['ndcg@7']:.4f}" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("cutoffs", ["[]", "[0]", "[5, 5]", "[-1]", "5", "[a]", "[1.5]"])
 def test_cutoffs_that_are_none_are_told_in_one_line(cutoffs, capsys) -> None:
     assert main(["train", f"--evaluate.cutoffs={cutoffs}"]) == 2

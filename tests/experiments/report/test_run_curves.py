@@ -51,11 +51,13 @@ def test_a_next_item_loss_alone_is_one_line_under_the_runs_name() -> None:
     assert ">sasrec on beauty, seed 0<" in svg
 
 
-def test_the_epoch_is_marked_by_the_metric_that_chose_it() -> None:
-    other = "valid/ranked/mrr@10"
+@pytest.mark.parametrize("rule", ["ranked", "score0"])
+def test_the_epoch_is_marked_by_the_metric_that_chose_it(rule: str) -> None:
+    other = f"valid/{rule}/mrr@10"
     scores = [{**record, other: record["epoch"] / 10} for record in RECORDS]
-    svg = run_curves.run_curves(scores, monitor="ranked/mrr@10")
-    assert ">MRR@10, seen items ranked<" in svg
+    svg = run_curves.run_curves(scores, monitor=f"{rule}/mrr@10")
+    seen = {"ranked": "ranked", "score0": "at score 0"}[rule]
+    assert f">MRR@10, seen items {seen}<" in svg
     assert ">epoch 3: 0.3000<" in svg
 
 
