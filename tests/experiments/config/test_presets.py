@@ -71,7 +71,8 @@ def test_a_papers_own_settings_train_and_are_none_of_the_data_set(preset: str, t
     write_text(tmp_path, "planted", planted())
     write_text(tmp_path, "tuned", planted())
     defaults = read_tree(Path(__file__).parents[3] / "experiments/datasets/beauty.yaml")["defaults"]
-    (tmp_path / "tuned.yaml").write_text(json.dumps({"file": "tuned.txt", "defaults": defaults}))
+    of_data = {"file": "tuned.txt", "max_length": 200, "defaults": defaults}
+    (tmp_path / "tuned.yaml").write_text(json.dumps(of_data))
     tuned, plain = (
         config_tree(
             resolve(None, [("model", preset), ("dataset", name), ("data_dir", str(tmp_path))])[0]
