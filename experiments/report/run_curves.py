@@ -9,11 +9,10 @@ from collections.abc import Callable
 from typing import Any
 
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator
 
 from experiments.errors import one_line
 from experiments.metric_names import MONITOR, SCORE0
-from experiments.report.style import COLOURS, MARKERS, panels, styled
+from experiments.report.style import COLOURS, dots, epochs_across, panels, styled
 from experiments.storage.atomic import write_bytes
 from experiments.storage.run_folder import RunFolder
 
@@ -66,8 +65,8 @@ def run_curves(records: Records, heading: str = "", monitor: str = MONITOR) -> s
                 draw_line(panel, records, name, label(name), number)
             if lines == [chosen]:
                 mark_best(panel, records, chosen)
-            panel.set(xlabel="epoch", title=title)
-            panel.xaxis.set_major_locator(MaxNLocator(integer=True))
+            panel.set(title=title)
+            epochs_across(panel)
             panel.legend(fontsize=8)
         svg = io.StringIO()
         figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
@@ -76,8 +75,7 @@ def run_curves(records: Records, heading: str = "", monitor: str = MONITOR) -> s
 
 def draw_line(panel: Axes, records: Records, name: str, label: str, number: int) -> None:
     points = [(record["epoch"], record[name]) for record in records if name in record]
-    few = {"marker": MARKERS[0], "markersize": 3.0} if len(points) < 30 else {}
-    style: dict[str, Any] = {"color": COLOURS[number % len(COLOURS)], **few}
+    style: dict[str, Any] = {"color": COLOURS[number % len(COLOURS)], **dots(len(points))}
     panel.plot(*zip(*points, strict=True), label=label, linewidth=1.2, **style)
 
 

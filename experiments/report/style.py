@@ -8,11 +8,13 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 INK, PAPER = "#1a1a1a", "#ffffff"
 COLOURS = (
@@ -25,6 +27,7 @@ OTHER = "#8c8c8c"  # what has no colour of its own
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 LINES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)))
 SERIES = 7  # that a plot tells apart
+FEW = 30  # points of a line: fewer are marked
 LINE = 0.2  # inches, of a legend
 SETTINGS = {
     "svg.fonttype": "none",  # text stays text
@@ -66,6 +69,17 @@ def panels(
     figure = Figure(figsize=(width * columns, height * rows), layout="constrained")
     FigureCanvasAgg(figure)
     return figure, [figure.add_subplot(rows, columns, number + 1) for number in range(count)]
+
+
+def epochs_across(panel: Axes) -> None:
+    """Whole numbers, of a single epoch too."""
+    panel.set_xlabel("epoch")
+    panel.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+
+
+def dots(points: int) -> dict[str, Any]:
+    """How a line of few points is marked: a line of one would not be seen."""
+    return {"marker": MARKERS[0], "markersize": 3.0} if points < FEW else {}
 
 
 def legend(figure: Figure, axes: Axes) -> None:

@@ -51,8 +51,14 @@ class Compared:
     folder: RunFolder
 
     @cached_property
+    def written(self) -> dict[str, Any]:
+        """Dotted fields of its configuration, as its version of the code had them."""
+        tree = current_tree(self.folder.read_config())
+        return dict(flattened({k: v for k, v in tree.items() if k not in NEVER_SHOWN}))
+
+    @cached_property
     def fields(self) -> dict[str, Any]:
-        """Dotted fields of its configuration."""
+        """Those that do something: without what came later and changes nothing."""
         tree = without_added(current_tree(self.folder.read_config()))
         return dict(flattened({k: v for k, v in tree.items() if k not in NEVER_SHOWN}))
 
@@ -129,7 +135,7 @@ def differing_fields(runs: Sequence[Compared]) -> pd.DataFrame:
         if task and any(f"{task}.task" not in run.fields for run in runs):
             rows[task] = [run.fields.get(f"{task}.task", ABSENT) for run in runs]
         elif name != "contrast" or not tasks:
-            rows[name] = [run.fields.get(name, ABSENT) for run in runs]
+            rows[name] = [run.fields.get(name, run.written.get(name, ABSENT)) for run in runs]
     rows = {name: values for name, values in rows.items() if any(v != values[0] for v in values)}
     return table(rows, runs)
 

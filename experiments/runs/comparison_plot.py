@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 
 from experiments.errors import UsageError
 from experiments.metric_names import VALID_NDCG10
-from experiments.report.style import COLOURS, LINES, legend, panels, styled
+from experiments.report.style import COLOURS, LINES, dots, epochs_across, legend, panels, styled
 from experiments.runs.compare import Compared, Difference, differences
 from experiments.storage.atomic import put
 
@@ -46,9 +46,10 @@ def draw_validation(panel: Axes, runs: Sequence[Compared]) -> None:
         epochs = [record["epoch"] for record in records]
         scores = [record[VALID_NDCG10] for record in records]
         panel.plot(epochs, scores, label=run.name, color=COLOURS[number % len(COLOURS)],
-                   linestyle=LINES[number // len(COLOURS) % len(LINES)], linewidth=1.2)  # fmt: skip
-    panel.set(xlabel="epoch", title="validation NDCG@10, seen items excluded")
-    panel.xaxis.set_major_locator(MaxNLocator(integer=True))
+                   linestyle=LINES[number // len(COLOURS) % len(LINES)], linewidth=1.2,
+                   **dots(len(epochs)))  # fmt: skip
+    panel.set(title="validation NDCG@10, seen items excluded")
+    epochs_across(panel)
 
 
 def draw_differences(panel: Axes, first: Compared, tested: Sequence[Difference]) -> None:
@@ -60,4 +61,5 @@ def draw_differences(panel: Axes, first: Compared, tested: Sequence[Difference])
     panel.set_yticks([-number for number in range(1, len(tested) + 1)])
     panel.set_yticklabels([one.run for one in tested])
     panel.set(title="test NDCG@10, difference, 95 % interval", xlabel=f"minus {first.name}")
+    panel.xaxis.set_major_locator(MaxNLocator(4))
     panel.margins(y=0.4)

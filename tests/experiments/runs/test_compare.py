@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from experiments.cli.main import main
 from experiments.errors import UsageError
@@ -19,6 +20,7 @@ from experiments.runs.compare import (
     opened,
     paired_bootstrap,
 )
+from experiments.runs.comparison_plot import draw_validation
 from experiments.storage.run_folder import RunFolder
 from tests.experiments.small_data import FAST, planted, train, write_text
 
@@ -42,6 +44,23 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_only_fields_that_differ_are_shown(runs: Path) -> None:
     fields = differing_fields(opened([runs / "short", runs / "long"]))
     assert fields.to_dict(orient="index") == {"epochs": {"short": 1, "long": 12}}
+
+
+def test_a_field_that_one_leaves_at_its_default_is_shown_with_it(
+    runs: Path, tmp_path: Path
+) -> None:
+    other = ("--model=sasrec", "--epochs=1", "--train.monitor=ranked/mrr@10")
+    train(runs, tmp_path / "other", *FAST, *other)
+    fields = differing_fields(opened([runs / "short", tmp_path / "other"]))
+    assert fields.to_dict(orient="index") == {
+        "train.monitor": {"short": "excluded/ndcg@10", "other": "ranked/mrr@10"}
+    }
+
+
+def test_a_run_of_one_epoch_is_seen(runs: Path) -> None:
+    panel = Figure().subplots()
+    draw_validation(panel, opened([runs / "short", runs / "long"]))
+    assert all(line.get_marker() == "o" for line in panel.get_lines())
 
 
 def test_a_task_that_one_does_not_have_is_one_row(runs: Path) -> None:
