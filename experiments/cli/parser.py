@@ -152,7 +152,7 @@ def add_report(commands: Any) -> None:
 
 def add_bench(commands: Any) -> None:
     made = add(commands, "bench", run.bench, "side by side with RecBole's own code, in one run")
-    made.add_argument("--dataset", help="[ml-100k]")
+    made.add_argument("--dataset", help="[ml-100k; with --gpu made-up data]")
     made.add_argument("--data-dir", type=path, metavar="DIR", help="folder of the data files")
     made.add_argument("--steps", type=int, default=100, help="timed steps of each subject [100]")
     made.add_argument("--rounds", type=int, help="times that each is measured [3]")
@@ -160,7 +160,7 @@ def add_bench(commands: Any) -> None:
     which = made.add_mutually_exclusive_group()
     which.add_argument("--presets", action="store_true", help="an epoch of every preset instead")
     which.add_argument("--scale", action="store_true", help="growing made-up data instead")
-    which.add_argument("--gpu", action="store_true", help="everything that a GPU changes instead")
+    which.add_argument("--gpu", action="store_true", help="steps, trainings, memory of one GPU")
     made.add_argument(
         "--budget", type=float, metavar="SECONDS", help="that --gpu may take in all [540]"
     )

@@ -52,8 +52,9 @@ class TrainConfig:
     device: str = "auto"
     """auto (an NVIDIA GPU when there is one, else the CPU), cpu, cuda, cuda:N or mps."""
     ema: float | None = None
-    """Decay, a step, of an exponential moving average of the weights (0.999), which is validated,
-    kept and tested in their place; null: the weights themselves."""
+    """Decay of an exponential moving average of the weights over the steps, such as 0.999; the
+    average is validated, kept and tested in place of the weights.  Every step then costs a pass
+    over all weights, with lazy_rows, too.  null: the weights themselves."""
     clip_norm: float | None = None
     """Scale a step's gradient down to this L2 norm, taken over all weights, if it is longer."""
 

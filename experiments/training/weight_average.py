@@ -13,9 +13,10 @@ from torch import Tensor, nn
 class WeightAverage:
     """Exponential moving average of a model's weights over the steps of its training.
 
-    After step n the average moves to the weights by 1 - d, with d = min(decay, (1 + n) / (10 + n)),
-    so that the first weights are soon forgotten.  Averages of iterates: Polyak & Juditsky 1992,
-    doi:10.1137/0330046.
+    After step n: average <- d * average + (1 - d) * weights, d = min(decay, (1 + n) / (10 + n)), so
+    that the first weights are soon forgotten.  Polyak & Juditsky 1992 (doi:10.1137/0330046) give
+    all steps the same part; here later ones have more.  Buffers, and weights that are not trained,
+    such as those of a momentum copy, stay as they are.
     """
 
     def __init__(self, model: nn.Module, decay: float) -> None:
