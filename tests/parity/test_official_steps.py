@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import json
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from augment import MASK, Sequences
+from experiments.config.resolve import resolve
 from models.recbole_plug import SASRec
 from models.tasks import (
     AugmentedViews,
@@ -42,6 +44,24 @@ from tests.parity.official import (
 )
 
 TOLERANCE = 1e-7
+VIEWS = AugmentedViews("views", 0.1, pooling="padded")
+"""S3-Rec's kin: flattened states of all positions."""
+INTENTS = Intents(
+    "intents", 0.1, clusters=(3,), pooling="mean_padded", views_of="views", negatives="in_batch"
+)
+STEPS: dict[str, list[Task]] = {
+    "coserec": [VIEWS],
+    "iclrec": [VIEWS, INTENTS],
+    "icsrec": [SubsequenceIntents("it", prototypes=3)],
+    "duorec": [SameTarget("it", 0.1)],
+    "cl4srec": [AugmentedViews("it", 0.1)],
+}
+"""The tasks of the steps, by the preset `published/NAME` that has them."""
+GIVEN = {
+    "name", "views_of", "anchor", "positive", "operators", "draw", "correlation",
+    "short_max_length", "short_operators", "clusters", "prototypes",
+}  # fmt: skip
+"""Fields of what the steps are given: views, positives and centroids."""
 
 
 @functools.cache
@@ -108,12 +128,20 @@ def softmax(model: SASRec, batch: Batch, rows: int) -> Tensor:
     return F.cross_entropy(states @ model.item_embedding.weight[:rows].T, batch.targets)
 
 
-def with_views(name: str, *further: Task) -> tuple[SASRec, Batch]:
-    """S3-Rec's kin: flattened states of all positions of two given views."""
+@pytest.mark.parametrize("name", STEPS)
+def test_the_published_preset_has_the_tasks_of_the_step(name: str) -> None:
+    def computed(task: Task) -> dict[str, Any]:
+        return {f.name: getattr(task, f.name) for f in fields(task) if f.name not in GIVEN}
+
+    config, _ = resolve(None, [("model", f"published/{name}")])
+    assert [type(task) for task in config.contrast] == [type(task) for task in STEPS[name]]
+    assert [computed(task) for task in config.contrast] == [computed(t) for t in STEPS[name]]
+
+
+def with_views(name: str) -> tuple[SASRec, Batch]:
+    """A model with two given views."""
     inputs = record()[name]["inputs"]
-    model = official_model(
-        "s3rec_lineage", [AugmentedViews("views", 0.1, pooling="padded"), *further]
-    )
+    model = official_model("s3rec_lineage", STEPS[name])
     task = model.contrastive_tasks()[0]
     assert isinstance(task, AugmentedViews)
     give_views(task, left_padded(inputs["view_1"]), left_padded(inputs["view_2"]))
@@ -128,15 +156,7 @@ def test_a_step_of_coserec() -> None:
 
 def test_a_step_of_iclrec() -> None:
     """The intents' anchors are the views of the other task, pooled by their mean."""
-    intents = Intents(
-        "intents",
-        0.1,
-        clusters=(3,),
-        pooling="mean_padded",
-        views_of="views",
-        negatives="in_batch",
-    )
-    model, batch = with_views("iclrec", intents)
+    model, batch = with_views("iclrec")
     task = model.contrastive_tasks()[1]
     assert isinstance(task, Intents)
     give_centroids(task.centroids()[0], record()["iclrec"]["inputs"]["centroids"])
@@ -168,7 +188,7 @@ def test_a_step_of_icsrec(masked: bool) -> None:
 
 def test_a_step_of_duorec() -> None:
     inputs = record()["duorec_us_x"]["inputs"]
-    model = official_model("recbole", [SameTarget("it", 0.1)])
+    model = official_model("recbole", STEPS["duorec"])
     task = model.contrastive_tasks()[0]
     assert isinstance(task, SameTarget)
     same = right_padded(inputs["same_target"], inputs["same_target_length"])
@@ -180,7 +200,7 @@ def test_a_step_of_duorec() -> None:
 
 def test_a_step_of_cl4srec() -> None:
     inputs = record()["cl4srec"]["inputs"]
-    model = official_model("recbole", [AugmentedViews("it", 0.1)])
+    model = official_model("recbole", STEPS["cl4srec"])
     with torch.no_grad():
         model.item_embedding.weight[ITEMS + 1] = doubles(inputs["mask_row"])
     task = model.contrastive_tasks()[0]
