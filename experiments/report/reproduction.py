@@ -22,6 +22,8 @@ TUNED = "contrast"
 BAR = 0.05
 """As far as NDCG@10 may be from the paper's, as a share of it, to be the same result."""
 RULES = {SCORE0: "seen at score 0", "excluded": "seen excluded", "ranked": "seen ranked"}
+OTHER_DATA = "another 5-core of the data"
+"""In a published row's notes: its numbers are not of the same users and items."""
 COLUMNS = (
     "method", "rule", "paper", "its weights", "ours, its settings", "of the paper's NDCG@10",
     f"within {BAR:.0%}?", "ours, tuned",
@@ -110,6 +112,8 @@ def cells(row: Row) -> list[str]:
     rule = row.rule or "excluded"
     share = row.share
     told = "" if share is None else ("yes" if abs(share - 1.0) <= BAR else "no")
+    if row.paper is not None and OTHER_DATA in row.paper.notes:
+        told = OTHER_DATA
     texts = [
         escaped(row.method, MARKDOWN),
         RULES[rule] if row.rule else "not stated; ours: seen excluded",

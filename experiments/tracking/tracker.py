@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from experiments.metric_names import VALID_NDCG10
+from experiments.metric_names import MONITOR, VALID_NDCG10
 from experiments.tracking.config import TrackConfig
 from experiments.tracking.loggers import Loggers
 from experiments.tracking.session import Session
@@ -55,7 +55,8 @@ class Tracker(Session):
         values = {**columns(settings), **asdict(identity)}
         super().__init__(placed(config, identity, changed or {}), folder, values, identity.commit)
         if self._run is not None:
-            self._attempt("start", lambda: _define_metrics(self._run))
+            chosen = f"valid/{values.get('train.monitor', MONITOR)}"
+            self._attempt("start", lambda: _define_metrics(self._run, chosen))
 
     def epoch(self, record: Mapping[str, float]) -> None:
         """Log a line of history.jsonl: epoch, step, seconds, train/*, valid/*, contrast_TASK/*."""
@@ -154,11 +155,13 @@ def in_words(fields: Mapping[str, object]) -> list[str]:
     ]
 
 
-def _define_metrics(run: Any) -> None:
+def _define_metrics(run: Any, chosen: str) -> None:
+    """chosen: the metric that chooses the epoch; its best value stands in the run's summary."""
     run.define_metric("train/*", step_metric="step")
     run.define_metric("contrast_*", step_metric="step")
     run.define_metric("valid/*", step_metric="epoch")
-    run.define_metric(VALID_NDCG10, step_metric="epoch", summary="max")
+    for name in dict.fromkeys([VALID_NDCG10, chosen]):
+        run.define_metric(name, step_metric="epoch", summary="max")
 
 
 def _rank_chart(ranked: np.ndarray, excluded: np.ndarray) -> Any:

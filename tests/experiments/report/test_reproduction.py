@@ -78,6 +78,12 @@ def test_a_paper_that_does_not_say_its_rule_is_shown_and_not_judged(
     assert row[5:7] == ["", ""]
 
 
+def test_a_paper_on_other_data_is_not_judged(report: Report, tmp_path: Path) -> None:
+    report.others = [paper("ICLRec", 0.04, notes="another 5-core of the data")]
+    row = cells(block(report, tmp_path), "ICLRec")
+    assert row[6] == "another 5-core of the data"
+
+
 def test_published_weights_stand_under_the_papers_rule(report: Report, tmp_path: Path) -> None:
     about = {"checkpoint": "ICLRec", "dataset": "beauty", "data_sha256": "sha of beauty",
              "users": USERS, "source": "some/code", "commit": "abc", "note": ""}  # fmt: skip

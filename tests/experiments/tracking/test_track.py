@@ -149,6 +149,14 @@ def test_curves_have_their_axis_and_runs_their_place(tmp_path):
     assert best["summary"] == {"max": True}
 
 
+def test_the_metric_that_chooses_the_epoch_has_its_best_value_in_the_summary(tmp_path):
+    settings = {"train": {"monitor": "ranked/mrr@10"}}
+    Tracker(TrackConfig("offline"), tmp_path / "run", settings, IDENTITY).finish()
+    metrics = [r["metric"] for r in read_records(tmp_path / "run") if r["type"] == "metric"]
+    (best,) = (m for m in metrics if m.get("name") == "valid/ranked/mrr@10")
+    assert best["summary"] == {"max": True}
+
+
 def test_each_task_has_a_section_of_panels_of_its_own(tmp_path):
     """W&B's sections are the names up to the first slash."""
     names = ["contrast/first/loss", "contrast/second/identity_rate/crop", "train/loss", "epoch"]
