@@ -127,11 +127,12 @@ def compared(comparison: Comparison | None) -> tuple[Cell, ...]:
         return tuple(Cell("") for _ in COMPARED)
     relative = "" if comparison.relative is None else f"{100 * comparison.relative:+.1f} %"
     difference = Cell(signed(comparison.difference), significant=comparison.significant)
+    other = "" if comparison.loss else " (other loss)"
     if comparison.interval is None or comparison.p is None:
-        return (difference, Cell(relative), Cell("exploratory"), Cell(""), Cell(""))
+        return (difference, Cell(relative), Cell(f"exploratory{other}"), Cell(""), Cell(""))
     low_high = " to ".join(map(signed, comparison.interval))
     effect = "" if comparison.effect is None else f"{comparison.effect:+.2f}"
-    p = p_text(comparison.p) if comparison.loss else f"{p_text(comparison.p)} (other loss)"
+    p = f"{p_text(comparison.p)}{other}"
     return (difference, Cell(relative), Cell(low_high), Cell(effect), Cell(p))
 
 

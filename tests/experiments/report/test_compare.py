@@ -18,8 +18,10 @@ from experiments.record.hits import encode_counts, encode_hits
 from experiments.record.line import UNLEARNT, Line, parse
 from experiments.record.results_file import read_lines, study_files
 from experiments.report.compare import Table, tables
+from experiments.report.formats import markdown
 from experiments.report.notes import notes, origin_notes
 from experiments.report.pairs import ndcg, same_loss
+from experiments.report.sheet import sheet
 from models.baselines import BASELINES
 from tests.experiments.report.made_record import Values, finished, made_study, write_record
 
@@ -152,6 +154,14 @@ def test_fewer_than_three_seeds_are_exploratory_and_nothing_is_tested(seeds: int
         assert not found.significant
     assert table.comparisons[BETTER].difference > 0.0
     assert "Exploratory rows: 4 of 4." in notes(table)
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_a_row_of_another_loss_says_so_with_any_number_of_seeds(seeds: int) -> None:
+    record = [{**line, "config": {}} for line in made_study(seeds=seeds)]
+    text = markdown(sheet(beauty(record), []))
+    (row,) = [line for line in text.splitlines() if line.startswith(f"| {BETTER} ")]
+    assert "(other loss)" in row
 
 
 def test_three_seeds_are_enough() -> None:
