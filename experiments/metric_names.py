@@ -8,6 +8,12 @@ RULES = ("excluded", "ranked")
 """What happens to items that a user has seen: they leave the ranking, or compete in it."""
 SCORE0 = "score0"
 """A third rule, where it is asked for: seen items stay in the ranking with the score 0."""
+RULE_WORDS = {
+    "excluded": "seen items excluded",
+    "ranked": "seen items ranked",
+    SCORE0: "seen items at score 0",
+}
+"""How a rule is told to a reader."""
 CUTOFFS = (5, 10, 20)
 """Where nothing else is asked for."""
 METRICS = tuple(f"{name}@{k}" for name in ("hr", "ndcg", "mrr") for k in CUTOFFS)

@@ -11,8 +11,8 @@ from typing import Any
 from matplotlib.axes import Axes
 
 from experiments.errors import one_line
-from experiments.metric_names import MONITOR, SCORE0
-from experiments.report.style import COLOURS, dots, epochs_across, panels, styled
+from experiments.metric_names import MONITOR, RULE_WORDS
+from experiments.report.style import COLOURS, dots, epochs_across, headed, panels, styled
 from experiments.storage.atomic import write_bytes
 from experiments.storage.run_folder import RunFolder
 
@@ -59,7 +59,7 @@ def run_curves(records: Records, heading: str = "", monitor: str = MONITOR) -> s
     drawn = [part for part in drawn if part[0]]
     with styled():
         figure, axes = panels(len(drawn), width=4.2)
-        figure.suptitle(heading, x=0.01, ha="left", fontsize="medium", fontweight="bold")
+        headed(figure, heading)
         for panel, (lines, title, label) in zip(axes, drawn, strict=True):
             for number, name in enumerate(lines):
                 draw_line(panel, records, name, label(name), number)
@@ -98,7 +98,7 @@ def loss_label(name: str) -> str:
 
 def valid_label(name: str) -> str:
     _, rule, metric = name.split("/")
-    return f"{metric.upper()}, seen items {'at score 0' if rule == SCORE0 else rule}"
+    return f"{metric.upper()}, {RULE_WORDS[rule]}"
 
 
 def shape_label(name: str) -> str:

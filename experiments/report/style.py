@@ -71,6 +71,11 @@ def panels(
     return figure, [figure.add_subplot(rows, columns, number + 1) for number in range(count)]
 
 
+def headed(figure: Figure, text: str) -> None:
+    """The heading of all panels."""
+    figure.suptitle(text, x=0.01, ha="left", fontsize="medium", fontweight="bold")
+
+
 def epochs_across(panel: Axes) -> None:
     """Whole numbers, of a single epoch too."""
     panel.set_xlabel("epoch")
@@ -93,7 +98,7 @@ def legend(figure: Figure, axes: Axes) -> None:
 
 def finish(figure: Figure, name: str, title: str, caption: str, text: str) -> Plot:
     """Both forms, titled, without a date, so that the same results make the same files."""
-    figure.suptitle(title, x=0.01, ha="left", fontsize="medium", fontweight="bold")
+    headed(figure, title)
     png, svg = io.BytesIO(), io.StringIO()
     figure.draw_without_rendering()
     figure.set_layout_engine("none")  # laid out once, for both

@@ -16,16 +16,11 @@ import yaml
 from experiments.config.resolve import changed_fields
 from experiments.config.run_config import config_tree
 from experiments.data.histories import Histories
+from experiments.metric_names import RULE_WORDS
 from experiments.storage.new_files import copy_of, text_of, write_new
 from experiments.storage.run_folder import RunFolder, as_yaml
 from experiments.storage.yaml_file import as_text
 from experiments.training.run import Run
-
-RULES = {
-    "excluded": "seen items excluded",
-    "ranked": "seen items ranked",
-    "score0": "seen items at score 0",
-}
 
 
 def write_card(folder: RunFolder, run: Run, to: Path) -> str:
@@ -66,7 +61,7 @@ def card(result: dict[str, Any], run: Run) -> str:
 def metadata(result: dict[str, Any]) -> dict[str, Any]:
     """What the hub reads: https://huggingface.co/docs/hub/model-cards."""
     measured = [
-        {"type": name, "name": f"{name.upper()} ({split}, {RULES[rule]})", "value": value}
+        {"type": name, "name": f"{name.upper()} ({split}, {RULE_WORDS[rule]})", "value": value}
         for split, rules in result["metrics"].items()
         for rule, values in rules.items()
         for name, value in values.items()
@@ -117,13 +112,13 @@ def metrics(result: dict[str, Any], monitor: str) -> str:
         "|---" * (len(names) + 1) + "|",
     ]
     lines += [
-        f"|{RULES[rule]}|{'|'.join(f'{values[name]:.4f}' for name in names)}|"
+        f"|{RULE_WORDS[rule]}|{'|'.join(f'{values[name]:.4f}' for name in names)}|"
         for rule, values in rules.items()
     ]
     rule, name = monitor.split("/")
     return (
         "The whole catalogue is ranked for every user; weights are those of the best epoch by "
-        f"validation {name.upper()} ({RULES[rule]}), and test was looked at once.\n\n"
+        f"validation {name.upper()} ({RULE_WORDS[rule]}), and test was looked at once.\n\n"
         + "\n".join(lines)
     )
 

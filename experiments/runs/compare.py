@@ -51,16 +51,19 @@ class Compared:
     folder: RunFolder
 
     @cached_property
+    def tree(self) -> dict[str, Any]:
+        """Its configuration, by the names that fields have now."""
+        return current_tree(self.folder.read_config())
+
+    @cached_property
     def written(self) -> dict[str, Any]:
         """Dotted fields of its configuration, as its version of the code had them."""
-        tree = current_tree(self.folder.read_config())
-        return dict(flattened({k: v for k, v in tree.items() if k not in NEVER_SHOWN}))
+        return dotted(self.tree)
 
     @cached_property
     def fields(self) -> dict[str, Any]:
         """Those that do something: without what came later and changes nothing."""
-        tree = without_added(current_tree(self.folder.read_config()))
-        return dict(flattened({k: v for k, v in tree.items() if k not in NEVER_SHOWN}))
+        return dotted(without_added(self.tree))
 
     @property
     def dataset(self) -> str:
@@ -89,6 +92,11 @@ class Compared:
         """What decides whom and what it is evaluated on."""
         split = {k: v for k, v in self.fields.items() if k.split(".")[0] in ("split", "ties")}
         return {"data": self.result["data_sha256"], **split}
+
+
+def dotted(tree: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a configuration that can be compared, by their dotted names."""
+    return dict(flattened({k: v for k, v in tree.items() if k not in NEVER_SHOWN}))
 
 
 def name_of(folder: RunFolder) -> str:

@@ -11,7 +11,16 @@ from matplotlib.ticker import MaxNLocator
 
 from experiments.errors import UsageError
 from experiments.metric_names import VALID_NDCG10
-from experiments.report.style import COLOURS, LINES, dots, epochs_across, legend, panels, styled
+from experiments.report.style import (
+    COLOURS,
+    LINES,
+    dots,
+    epochs_across,
+    headed,
+    legend,
+    panels,
+    styled,
+)
 from experiments.runs.compare import Compared, Difference, differences
 from experiments.storage.atomic import put
 
@@ -29,7 +38,7 @@ def draw_comparison(runs: Sequence[Compared], path: Path) -> None:
     tested = differences(runs)
     with styled():
         figure, axes = panels(2 if tested else 1, width=4.6)
-        figure.suptitle(runs[0].dataset, x=0.01, ha="left", fontsize="medium", fontweight="bold")
+        headed(figure, runs[0].dataset)
         draw_validation(axes[0], runs)
         if tested:
             draw_differences(axes[1], runs[0], tested)
