@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 
 import torch
@@ -15,6 +16,7 @@ from torch.profiler import record_function
 from augment import MASK, Sequences, TrainHistories, identity_rate
 from augment.correlation import CountNeighbours, counted_neighbours
 from models.augmented_input import AugmentConfig, AugmentedInput
+from models.bfloat16 import bfloat16_products
 from models.diagnostics import task_metrics
 from models.encoders import EncoderConfig, build_encoder
 from models.encoders.passes import Request, encode_together
@@ -180,7 +182,7 @@ class Host(nn.Module):
         parts: dict[str, Tensor] = {}
         metrics: dict[str, Tensor] = {}
         if predicts:
-            with record_function("output layer"), self.autocast(batch.histories.device):
+            with record_function("output layer"), self.products():
                 parts["next_item"] = self.next_item_loss(encoded, batch, scored, rng)
             metrics["train/next_item"] = self.shard.sum(parts["next_item"])
             if diagnose and read is not batch:
@@ -246,7 +248,7 @@ class Host(nn.Module):
             for name, request in requests.items()
         }
         own = {name: request for name, request in local.items() if request.momentum is None}
-        with record_function("encoder"), self.autocast(self.item_embedding.weight.device):
+        with record_function("encoder"), self.products():
             tensors = encode_together(self.encoder, self.embed, own)
             for mine in self.momentum_copies():
                 keys = {n: r for n, r in local.items() if r.momentum == mine.momentum}
@@ -305,9 +307,11 @@ class Host(nn.Module):
         )
         return loss if share == 1.0 else loss * share
 
-    def autocast(self, device: torch.device) -> torch.autocast:
-        """Products in bfloat16 where that is asked for."""
-        return torch.autocast(device.type, torch.bfloat16, enabled=self.bfloat16_products)
+    def products(self) -> AbstractContextManager[None]:
+        """How matrix products are made: in bfloat16 where that is asked for."""
+        if not self.bfloat16_products:
+            return nullcontext()
+        return bfloat16_products(self.item_embedding.weight.device)
 
     # Items and scores ------------------------------------------------------------------------
 

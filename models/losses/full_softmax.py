@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import Function, once_differentiable
 
+from models.bfloat16 import MULTIPLE, padded
 from models.losses.item_blocks import gradients_over_item_blocks, subtract_targets
 
 BLOCK = 800_000
@@ -179,20 +180,24 @@ def gradients_in_low_precision(
 
     The products are quick there, so passes over the scores are what costs: one softmax, which
     sums in float32 and rounds its result as the products would.  What the targets add to both
-    gradients, - one_hot, is added without a product.
+    gradients, - one_hot, is added without a product.  The last block gets rows of zeros, whose
+    shares are 0: blocks of any other size would be compiled for.
     """
     cost = grad_states.new_empty(len(targets))
-    rows = max(1, min(len(targets), LOW_BLOCK // len(items)))
+    held = LOW_BLOCK // len(items)
+    multiple = min(MULTIPLE, held, len(targets))
+    rows = min(held, len(targets) + multiple - 1) // multiple * multiple
     buffers = states.new_empty(2, rows, len(items))
     for start in range(0, len(targets), rows):
         block = slice(start, start + rows)
-        part = states[block]
+        part, share = padded(states[block], multiple), padded(shares[block], multiple)
+        real = len(targets[block])
         scores, probability = buffers[:, : len(part)]
         torch.mm(part, items.T, out=scores)
         torch.softmax(scores, dim=1, out=probability)
-        cost[block] = cost_of(scores, probability, targets[block, None])
-        grad_states[block] = torch.mm(probability, items)
-        product = torch.mm(probability.T, shares[block])
+        cost[block] = cost_of(scores[:real], probability[:real], targets[block, None])
+        grad_states[block] = torch.mm(probability, items)[:real]
+        product = torch.mm(probability.T, share)
         grad_items.copy_(product) if start == 0 else grad_items.add_(product)
     subtract_targets(items, shares, targets, grad_states, grad_items)
     return cost

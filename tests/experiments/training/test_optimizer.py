@@ -107,13 +107,16 @@ def test_tf32_is_refused_on_a_cpu(capsys: pytest.CaptureFixture[str]) -> None:
     assert "train.precision: tf32 is of NVIDIA GPUs" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("number", [9, 128, 200])
 @pytest.mark.parametrize("weighted", [False, True])
-def test_bfloat16_products_give_the_loss_and_gradients_to_their_precision(weighted: bool) -> None:
+def test_bfloat16_products_give_the_loss_and_gradients_to_their_precision(
+    weighted: bool, number: int
+) -> None:
     rng = generator(0)
-    states = torch.randn(9, 16, generator=rng, requires_grad=True)
+    states = torch.randn(number, 16, generator=rng, requires_grad=True)
     items = torch.randn(30, 16, generator=rng, requires_grad=True)
-    targets = torch.randint(30, (9,), generator=rng)
-    weights = torch.rand(9, generator=rng) if weighted else None
+    targets = torch.randint(30, (number,), generator=rng)
+    weights = torch.rand(number, generator=rng) if weighted else None
     exact = cross_entropy(states, items, targets, weights)
     with torch.autocast("cpu", torch.bfloat16):
         rounded = cross_entropy(states, items, targets, weights)
