@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 import numpy as np
-from scipy.stats import ttest_rel
 
 from experiments.aliases import current_task
 
@@ -48,6 +47,8 @@ class Verdict:
 
 def verdict(task: str, world: str, base: list[Outcome], ours: list[Outcome]) -> Verdict:
     """The pairs are those of one seed: same world, same initial weights, same order of data."""
+    from scipy.stats import ttest_rel
+
     assert [outcome.seed for outcome in base] == [outcome.seed for outcome in ours]
     without, with_task = [outcome.ndcg for outcome in base], [outcome.ndcg for outcome in ours]
     p = float(ttest_rel(with_task, without).pvalue)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ HITS = "hits/excluded"
 OWNERS = "hits/users"
 """How many of the ranks in the line are each user's; not there where it is one of each."""
 GROUPED = ("from", "to", "users", f"excluded/{SELECTION}")
+HALF_CHARACTER = re.compile("[\ud800-\udfff]")  # half of a pair: cannot be written
 LARGEST = 1e39  # beyond any number of 32 bits; its square is still finite
 UNLEARNT = ("popularity", "repeat-last")
 
@@ -166,7 +168,7 @@ def is_plain(value: Any) -> bool:
         parts = value if isinstance(value, list) else [*value, *value.values()]
         return all(map(is_plain, parts))
     if isinstance(value, str):
-        return not any("\ud800" <= character <= "\udfff" for character in value)  # half of one
+        return not HALF_CHARACTER.search(value)
     return value is None or isinstance(value, bool) or is_number(value)
 
 

@@ -12,7 +12,6 @@ from experiments.config.plugin import load_plugins
 from experiments.config.resolve import resolve
 from experiments.config.run_config import Config
 from experiments.data.catalogue import locate
-from experiments.report import run_curves
 from experiments.runs.trained import AnyPath, TrainedRun, load_run
 from experiments.storage.run_folder import RunFolder, default_folder
 from experiments.training.distributed import silence
@@ -59,6 +58,8 @@ def train(
 
     with contextlib.nullcontext() if verbose else silence():
         train_in(whole, spec, folder, resume=False, watch=watch)
+    from experiments.report import run_curves  # loads matplotlib
+
     run_curves.write_curves(folder)
     return load_run(folder.path)
 

@@ -11,15 +11,12 @@ from typing import TYPE_CHECKING
 from experiments.errors import RunFailed, UsageError
 from experiments.record.line import Values
 from experiments.record.results_file import RESULTS, study_files
-from experiments.report.command import write
-from experiments.report.studies import Report
-from experiments.report.style import slug
 from experiments.storage.atomic import put
 from experiments.storage.run_folder import as_yaml
 from experiments.study import local, on_ray, slurm
 from experiments.study.adopt import adopt, finished_elsewhere, renewable, reuse_trials
 from experiments.study.again import again
-from experiments.study.estimate import estimate, timings
+from experiments.study.estimate import Seconds, estimate, timings
 from experiments.study.folder import StudyFolder, study_folder
 from experiments.study.launch import Launch
 from experiments.study.plan import Trial, doubles, plan
@@ -99,7 +96,7 @@ def run(
     for search in searching:
         search.forget_superseded()
     done = folder.results.lines()
-    print_now(outlook(study, trials, searching, done, workers))
+    print_now(outlook(study, trials, searching, done, workers, timings(RESULTS, done)))
     if where.out is None and not where.publish and (hint := published(study, trials)):
         print_now(hint)
     begun = left(trials, searching, done)
@@ -107,9 +104,7 @@ def run(
         command = shlex.join(["python", "run.py", *continuing])
         with resumable(folder.manifest, command, speaks=True):
             launch(worker, workers, threads, folder)
-    chapters = write(Report({study.name: folder.results.path}), [study.name], folder.report)
-    if begun:
-        track(study, folder, where.track, chapters)
+    report(study, folder, where.track if begun else None)
     finish(study, searching, folder)
 
 
@@ -143,7 +138,7 @@ def dry_run(study: Study, where: Where, workers: int, retry_failed: bool) -> Non
         what = f"{trial.dataset}  seed {trial.seed}  {trial.variant.label}"
         print(f"{trial.id}  {status:<10} {what}")
     searching = [Searching(search, folder, where.data_dir) for search in searches]
-    print(outlook(study, trials, searching, done, workers))
+    print(outlook(study, trials, searching, done, workers, known))
     if where.out is None and not where.publish and (hint := published(study, trials)):
         print(hint)
 
@@ -174,6 +169,7 @@ def outlook(
     searches: list[Searching],
     done: dict[str, Values],
     workers: int,
+    known: Seconds,
 ) -> str:
     """How much there is to do, and how long it will take if the results tell."""
     total = len(trials) + sum(len(search.trials()) + search.unknown() for search in searches)
@@ -187,7 +183,6 @@ def outlook(
         line += f" ({study.search.trials} search trials for each of {names}, then {best})"
     if not to_do:
         return f"{line}; --out DIR trains them anew, --again trains one more time and compares"
-    known = timings(RESULTS, done)
     seconds = [needed for trial in to_do if (needed := estimate(trial, known)) is not None]
     line += f", {len(to_do)} to do with {workers} worker{'s' * (workers > 1)}"
     if seconds:
@@ -227,8 +222,20 @@ def finish(study: Study, searches: list[Searching], folder: StudyFolder) -> None
         )
 
 
+def report(study: Study, folder: StudyFolder, tracked: TrackConfig | None) -> None:
+    """Write tables and plots; put them into one W&B run too, next to those of the trials."""
+    from experiments.report.command import write  # loads matplotlib, which a dry run can do without
+    from experiments.report.studies import Report
+
+    chapters = write(Report({study.name: folder.results.path}), [study.name], folder.report)
+    if tracked is not None:
+        track(study, folder, tracked, chapters)
+
+
 def track(study: Study, folder: StudyFolder, config: TrackConfig, chapters: list[Chapter]) -> None:
-    """Put tables and plots into one W&B run, next to those of the trials."""
+    """Put tables and plots into one W&B run."""
+    from experiments.report.style import slug
+
     tables: dict[str, tuple[list[str], list[list[object]]]] = {}
     images: dict[str, Path] = {}
     for part in (part for chapter in chapters for part in chapter.parts):

@@ -81,10 +81,18 @@ def plan(study: Study, data_dir: Path | None) -> list[Trial]:
     two variants with one label.
     """
     trials: dict[str, Trial] = {}
+    known: dict[tuple[str, str], tuple[Config, DatasetSpec]] = {}
     for dataset, seed, variant in product(study.datasets, study.seeds, variants(study)):
-        if not excluded(study, dataset, seed, variant):
-            trial = planned(variant, dataset, seed, data_dir)
-            trials.setdefault(trial.id, trial)
+        if excluded(study, dataset, seed, variant):
+            continue
+        place = (dataset, variant.label)
+        if place not in known or "seed" in variant.fields:
+            known[place] = settings_of(variant, dataset, seed, data_dir)
+        config, spec = known[place]
+        if "seed" not in variant.fields:
+            config = replace(config, seed=seed)
+        trial = trial_of(variant, dataset, seed, config, spec)
+        trials.setdefault(trial.id, trial)
     return list(trials.values())
 
 
@@ -102,10 +110,21 @@ def doubles(study: Study, trials: list[Trial]) -> list[str]:
 
 def planned(variant: Variant, dataset: str, seed: int, data_dir: Path | None) -> Trial:
     """A trial with its id; the data must be there, since it is part of what is identified."""
+    return trial_of(variant, dataset, seed, *settings_of(variant, dataset, seed, data_dir))
+
+
+def settings_of(
+    variant: Variant, dataset: str, seed: int, data_dir: Path | None
+) -> tuple[Config, DatasetSpec]:
+    """What `resolved` says of a trial; its errors name the variant."""
     try:
-        config, spec = resolved(overrides(variant, dataset, seed), data_dir)
+        return resolved(overrides(variant, dataset, seed), data_dir)
     except UsageError as error:
         raise UsageError(f"{variant.label} on {dataset}: {error}") from None
+
+
+def trial_of(variant: Variant, dataset: str, seed: int, config: Config, spec: DatasetSpec) -> Trial:
+    """The trial whose configuration and data these are."""
     sha256 = config_sha256(config)
     data = data_sha256(spec, config.split, cached_file_sha256)
     read = (data, config.ties, config.split)

@@ -17,7 +17,6 @@ from experiments.metric_names import TEST_NDCG10, VALID_NDCG10
 from experiments.record.from_run import failed_line, finished_line, pruned_line
 from experiments.record.line import Values
 from experiments.record.results_file import RESULTS
-from experiments.report import run_curves
 from experiments.storage.atomic import FULL_OR_FAILING, NotWritable, cannot_write, writing
 from experiments.storage.hashing import cached_file_sha256
 from experiments.storage.lock import Busy
@@ -152,6 +151,8 @@ class Worker:
 
         run = self.folder.run(trial.id)
         train(config, spec, run, resume=run.config.exists(), watch=watch)
+        from experiments.report import run_curves  # loads matplotlib
+
         run_curves.write_curves(run)
 
     def config_of(self, trial: Trial) -> tuple[Config, DatasetSpec]:

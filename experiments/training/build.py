@@ -6,6 +6,7 @@ import copy
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, TypeAlias
 
 import torch
 
@@ -17,11 +18,13 @@ from experiments.data.features import files_sha256, read_features
 from experiments.data.histories import Histories
 from experiments.data.neighbour_cache import cached_neighbours
 from experiments.errors import UsageError
-from experiments.recbole.models import RecBoleModel
 from models.baselines import BASELINES, Popularity, RepeatLast
 from models.feature_input import FeaturesConfig, GivenFeatures
 from models.recbole_plug import Catalogue, SASRec
 from models.tasks import FeatureTask, Task
+
+if TYPE_CHECKING:
+    from experiments.recbole.models import RecBoleModel
 
 RECBOLE_FIELDS = {
     "USER_ID_FIELD": "user_id",
@@ -32,7 +35,7 @@ RECBOLE_FIELDS = {
 }
 
 
-AnyModel = SASRec | RecBoleModel | Popularity | RepeatLast
+AnyModel: TypeAlias = "SASRec | RecBoleModel | Popularity | RepeatLast"
 
 
 def build_model(
@@ -47,6 +50,8 @@ def build_model(
     if config.model in BASELINES:
         return BASELINES[config.model](train).to(device)
     if config.model.startswith(RECBOLE):
+        from experiments.recbole.models import RecBoleModel  # RecBole's trainer loads for a second
+
         return RecBoleModel.build(config, histories, device)
     fields = {
         **RECBOLE_FIELDS,
