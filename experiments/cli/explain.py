@@ -86,11 +86,11 @@ def fields_of(prefix: str, whose: str, cls: Any, leave: set[str] | None = None) 
 
 
 def field_lines() -> list[str]:
-    """One line for each field: key, default, whose it is, and how its meaning begins."""
+    """One line for each field: key, default, whose it is, and its meaning's first sentence."""
     lines = []
     for field in every_field():
         whose = f" ({field.whose})" if field.whose else ""
-        begins = re.split(r"(?<=[.:])\s", field.meaning)[0]
+        begins = re.split(r"(?<=\.)\s", field.meaning)[0]
         lines.append(f"  {field.key}={field.default}{whose}  {begins}")
     return ["fields:", *lines]
 

@@ -13,6 +13,7 @@ def first() -> None:
     """Train each model of the study into a folder of its own; print one table and what it means."""
     from experiments.config.resolve import resolve
     from experiments.evaluation.formatting import Trained, side_by_side
+    from experiments.report.run_curves import write_curves
     from experiments.storage.run_folder import RunFolder, default_folder
     from experiments.study.asked import asked
     from experiments.study.plan import plan
@@ -29,6 +30,7 @@ def first() -> None:
         print()
         with resumable(folder.config, resume_command(folder.path, [], 1), speaks=True):
             result = train(config, spec, folder, resume=False)
+        write_curves(folder)
         rows.append(trained(trial.variant.label, result))
         folders.append(folder.path)
     print(f"\n{side_by_side(rows)}\n")

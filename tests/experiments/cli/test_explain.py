@@ -50,4 +50,7 @@ def test_the_commands_print_it(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["list", "--fields"]) == 0
     listed = capsys.readouterr().out.splitlines()
     assert sum(line.startswith("  train.") for line in listed) > 10
+    assert all(
+        line.endswith(".") for line in listed if line.startswith("  train.")
+    )  # whole sentences
     assert main(["explain", "nothing-at-all"]) == 2

@@ -44,6 +44,8 @@ def test_without_arguments_models_are_trained_into_folders_and_compared_in_one_t
         metrics = result["metrics"]["test"]["excluded"]
         numbers = [f"{metrics[name]:.4f}" for name in ("hr@10", "ndcg@10", "mrr@10")]
         assert rows[model][1:4] == numbers
+    drawn = {folder.name.split("-")[2] for folder in folders if (folder / "curves.svg").is_file()}
+    assert drawn == {"sasrec", "cl4srec"}  # popularity has no epochs
     assert printed.splitlines()[0].endswith("Cost: about 5 seconds.")
     assert "one seed" in printed
 
