@@ -164,10 +164,16 @@ def check_groups(tasks: Sequence[Task]) -> None:
                 f"contrast: parameter_groups of {task.name} has weights that are not part of the "
                 "task; make them attributes of it in `prepare`"
             )
-        if second_parameters(task) and type(task).second_step is Task.second_step:
+        second = second_parameters(task)
+        if second and type(task).second_step is Task.second_step:
             raise ValueError(
                 f"contrast: {task.name} has weights for a second step, and no `second_step` that "
                 "says what they descend"
+            )
+        if second and not any(parameter.requires_grad for parameter in second):
+            raise ValueError(
+                f"contrast: {task.name} has only frozen weights for its second step "
+                "(requires_grad is False); leave one of them free"
             )
 
 

@@ -14,7 +14,7 @@ from experiments.training.loop import take_second_step
 from experiments.training.optimizer import Optimizer
 from models.recbole_plug import SASRec
 from models.shard import ALONE
-from models.tasks import Batch, LearnedViews, ParameterGroup, Step, Task, TaskLoss
+from models.tasks import Batch, LearnedViews, ParameterGroup, Sizes, Step, Task, TaskLoss
 from tests.histories import counting, generator
 from tests.models.tiny import build_model, cyclic_histories, encoder_config
 
@@ -146,7 +146,13 @@ def test_groups_of_weights_that_would_never_be_trained_are_refused() -> None:
     class Without(LearnedViews):
         second_step = Task.second_step
 
-    for kind, message in ((Elsewhere, "not part of the task"), (Without, "no `second_step`")):
+    class Frozen(LearnedViews):
+        def prepare(self, sizes: Sizes) -> None:
+            super().prepare(sizes)
+            self.requires_grad_(False)
+
+    kinds = ((Elsewhere, "not part of the task"), (Without, "no `second_step`"), (Frozen, "frozen"))
+    for kind, message in kinds:
         with pytest.raises(ValueError, match=rf"^contrast: .*it has .*{message}"):
             build_model(encoder_config("gru"), [kind("it")], TRAIN)
 
