@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 
 import torch
@@ -309,9 +309,10 @@ class Host(nn.Module):
 
     def products(self) -> AbstractContextManager[None]:
         """How matrix products are made: in bfloat16 where that is asked for."""
-        if not self.bfloat16_products:
-            return nullcontext()
-        return bfloat16_products(self.item_embedding.weight.device)
+        device = self.item_embedding.weight.device
+        if self.bfloat16_products:
+            return bfloat16_products(device)
+        return torch.autocast(device.type, enabled=False)
 
     # Items and scores ------------------------------------------------------------------------
 
