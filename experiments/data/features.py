@@ -17,7 +17,6 @@ from experiments.data.bags import Bags, bag_vectors, words
 from experiments.data.catalogue import DatasetSpec
 from experiments.data.histories import Histories
 from experiments.data.reading.layout import first_line, read_layout
-from experiments.data.reading.titles import text_table
 from experiments.data.vectors import FORMATS, ids_file, matched_vectors
 from experiments.errors import UsageError
 from experiments.storage.files import read_text
@@ -116,6 +115,8 @@ def without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def read_texts(path: Path) -> Bags:
     """The words of all columns of text, each marked by its column: drama as a genre is another
     word than in a title."""
+    from experiments.data.reading.titles import text_table  # loads pandas
+
     layout = read_layout(path)
     table = text_table(path, layout)
     item = layout.position(path, "item_id", "item")

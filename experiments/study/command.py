@@ -25,7 +25,6 @@ from experiments.study.searching import Searching, searches_in
 from experiments.study.slurm import SlurmConfig
 from experiments.study.spec import Study
 from experiments.study.sweep import sweep_config
-from experiments.study.worker import Worker
 from experiments.tracking.config import TrackConfig
 from experiments.tracking.tracker import track_report
 from experiments.training.progress import clock
@@ -59,6 +58,8 @@ class Where:
 
 def work(study: Study, where: Where) -> None:
     """Be one worker of a study that has been planned."""
+    from experiments.study.worker import Worker  # loads RecBole, which a dry run can do without
+
     folder = where.folder(study.name)
     with resumable(folder.manifest, "", speaks=False):  # a trial in hand is given back
         Worker(folder, where.data_dir, where.track, say=print_now).work()

@@ -20,8 +20,6 @@ from experiments.storage.hashing import cached_file_sha256, json_sha256
 from experiments.storage.yaml_file import as_text
 from experiments.study.spec import Study
 from experiments.study.variants import Fields, Variant, variants
-from experiments.training.build import input_features, with_features
-from experiments.training.run import INPUT
 from models.tasks import FeatureTask
 
 READABLE: set[tuple[str, SplitConfig, str, int]] = set()
@@ -142,7 +140,7 @@ def resolved(fields: list[tuple[str, Any]], data_dir: Path | None) -> tuple[Conf
 
 
 def features_sha256(config: Config, spec: DatasetSpec) -> dict[str, str]:
-    """Of the files that item features are read from, by task; INPUT: by the encoder.
+    """Of the files that item features are read from, by task, and by the encoder.
 
     Errors: UsageError for a file that is missing or does not fit the data: each is read once.
     """
@@ -154,9 +152,14 @@ def features_sha256(config: Config, spec: DatasetSpec) -> dict[str, str]:
         data = data_sha256(spec, config.split, cached_file_sha256)
         key = (data, config.split, hashes[task.name], task.feature_dim)
         if key not in READABLE:
+            from experiments.training.build import with_features  # loads RecBole
+
             with_features(task, load(spec, split=config.split), spec)
             READABLE.add(key)
     if config.features.source is not None:
+        from experiments.training.build import input_features
+        from experiments.training.run import INPUT
+
         hashes[INPUT] = files_sha256({"source": config.features.source}, spec, "features")
         data = data_sha256(spec, config.split, cached_file_sha256)
         key = (data, config.split, hashes[INPUT], config.features.columns)

@@ -6,6 +6,7 @@ import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
@@ -13,9 +14,11 @@ from experiments.config.resolve import changed_fields
 from experiments.data.splits.splitting import described
 from experiments.metric_names import MONITOR, VALID_NDCG10, metric_key
 from experiments.terminal import coloured
-from experiments.training.run import Run
-from models.host import Losses
-from models.tasks import Batch
+
+if TYPE_CHECKING:
+    from experiments.training.run import Run
+    from models.host import Losses
+    from models.tasks import Batch
 
 TASK_LOSS = re.compile(r"contrast/(.+)/loss")
 EVERY = 10  # steps between two looks at the losses, for the bar
