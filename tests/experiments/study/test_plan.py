@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 
 import experiments.study.plan
+import experiments.training.build
 from experiments.cli.fields import overrides
 from experiments.cli.parser import parser
 from experiments.config.resolve import resolve
@@ -198,9 +199,9 @@ def test_the_command_of_a_trial_trains_the_same(data):
 def test_item_features_are_read_once_and_refused_before_anything_runs(data, monkeypatch):
     read = []
     monkeypatch.setattr("experiments.study.plan.READABLE", set())
-    own = experiments.study.plan.with_features
+    own = experiments.training.build.with_features
     monkeypatch.setattr(
-        "experiments.study.plan.with_features",
+        "experiments.training.build.with_features",
         lambda task, *rest: (read.append(task.name), own(task, *rest)),
     )
     file = data / "planted_item2attributes.json"
