@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -24,12 +24,9 @@ def bfloat16_products(device: torch.device) -> Iterator[None]:
     There the rows of every linear layer are padded with zeros to a multiple of 128, so that few
     shapes occur; results are the same.
     """
-    with torch.autocast(device.type, torch.bfloat16):
-        if device.type != "cpu":
-            yield
-            return
-        with PaddedRows():
-            yield
+    few_shapes = PaddedRows() if device.type == "cpu" else nullcontext()
+    with torch.autocast(device.type, torch.bfloat16), few_shapes:
+        yield
 
 
 class PaddedRows(TorchFunctionMode):

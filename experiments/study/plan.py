@@ -84,12 +84,11 @@ def plan(study: Study, data_dir: Path | None) -> list[Trial]:
         if excluded(study, dataset, seed, variant):
             continue
         place = (dataset, variant.label)
-        if place not in known or "seed" in variant.fields:
+        if place not in known:
             known[place] = settings_of(variant, dataset, seed, data_dir)
         config, spec = known[place]
-        if "seed" not in variant.fields:
-            config = replace(config, seed=seed)
-        trial = trial_of(variant, dataset, seed, config, spec)
+        own = config if "seed" in variant.fields else replace(config, seed=seed)
+        trial = trial_of(variant, dataset, seed, own, spec)
         trials.setdefault(trial.id, trial)
     return list(trials.values())
 
