@@ -9,7 +9,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 from torch import Tensor
 
 from augment.neighbours import Neighbours, table
@@ -58,6 +57,8 @@ def counted_neighbours(train: TrainHistories, k: int, counted: Counted) -> Neigh
 
 def incidence(train: TrainHistories) -> Any:
     """[U, num_items] CSR, 1.0 where user u's history holds item i + 1, once or more."""
+    from scipy.sparse import csr_array  # a tenth of a second
+
     lengths = np.diff(train.offsets.numpy())
     users = np.repeat(np.arange(len(lengths)), lengths)
     shape = (len(lengths), train.num_items)

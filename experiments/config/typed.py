@@ -28,6 +28,7 @@ DEFAULT_FIRST = (EncoderConfig, NextItemLoss, SplitConfig)
 """Where no name is given, the first is meant."""
 TAGS = {tag for tag, _ in CATALOGUES.values()}
 hints_of = functools.cache(typing.get_type_hints)  # uncached, it compiles each annotation anew
+fields_of = functools.cache(dataclasses.fields)
 PLAIN = {int: "an integer", float: "a number", str: "a text", bool: "true or false"}
 
 
@@ -161,13 +162,15 @@ def readable(hint: Any) -> bool:
 
 def to_tree(value: Any) -> Any:
     """The nested plain values that `build` turns back into `value`."""
+    if value is None or isinstance(value, (str, int, float)):
+        return value
     if isinstance(value, (list, tuple)):
         return [to_tree(item) for item in value]
     if isinstance(value, dict):
         return {key: to_tree(item) for key, item in value.items()}
     if not dataclasses.is_dataclass(value):
         return value
-    tree = {f.name: to_tree(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    tree = {f.name: to_tree(getattr(value, f.name)) for f in fields_of(value.__class__)}
     for tag, catalogue in CATALOGUES.values():
         for name, cls in catalogue.items():
             if type(value) is cls:

@@ -8,12 +8,11 @@ import os
 from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from experiments.data.bags import Bags, bag_vectors, words
 from experiments.data.catalogue import DatasetSpec
 from experiments.data.histories import Histories
 from experiments.data.reading.layout import first_line, read_layout
@@ -22,6 +21,9 @@ from experiments.errors import UsageError
 from experiments.storage.files import read_text
 from experiments.storage.hashing import cached_file_sha256
 from models.tasks import ItemFeatures
+
+if TYPE_CHECKING:
+    from experiments.data.bags import Bags
 
 AUTO = ("{}_item2attributes.json", "{}.item")  # next to the data file, by its stem
 
@@ -43,6 +45,8 @@ def read_features(
     if path.suffix in FORMATS:
         vectors = matched_vectors(path, ids)
     elif path.suffix in BAGS:
+        from experiments.data.bags import bag_vectors  # scipy takes a tenth of a second
+
         vectors = bag_vectors(BAGS[path.suffix](path), ids, most)
     else:
         raise UsageError(f"{field}: {path} is none of {', '.join([*FORMATS, *BAGS])}")
@@ -115,6 +119,7 @@ def without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def read_texts(path: Path) -> Bags:
     """The words of all columns of text, each marked by its column: drama as a genre is another
     word than in a title."""
+    from experiments.data.bags import words
     from experiments.data.reading.titles import text_table  # loads pandas
 
     layout = read_layout(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -11,7 +12,7 @@ import torch
 
 from experiments.aliases import current_tree
 from experiments.record.line import Values, is_number
-from experiments.record.results_file import read_lines, study_files
+from experiments.record.results_file import study_files
 from experiments.study.plan import Trial
 from experiments.training.device_name import is_cpu
 
@@ -23,10 +24,20 @@ def timings(results: Path, own: dict[str, Values]) -> Seconds:
     """Medians over the finished trials of all results in a folder, and of a study's own.
 
     A GPU's times tell nothing of a machine without one, and the other way round; nor do lines that
-    lack what they are found by, or a time.
+    lack what they are found by, or a time, or are damaged: whoever reports them is told.
     """
-    committed = [line for path in study_files(results).values() for line in read_lines(path)]
-    return medians([*own.values(), *(line.values for line in committed)])
+    paths = study_files(results).values()
+    texts = [text for path in paths for text in path.read_bytes().splitlines()]
+    return medians([*own.values(), *map(json_object, texts)])
+
+
+def json_object(text: bytes) -> Values:
+    """A line's values, unchecked; none where it is damaged."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
 
 
 def medians(lines: Iterable[Values]) -> Seconds:
@@ -34,12 +45,13 @@ def medians(lines: Iterable[Values]) -> Seconds:
     on_cpu = not torch.cuda.is_available()
     by_key: dict[str, list[tuple[float, float]]] = defaultdict(list)
     for line in lines:
-        examples = current_tree(line.get("config") or {}).get("examples")
+        config = line.get("config")
+        examples = current_tree(config if isinstance(config, dict) else {}).get("examples")
         epochs, seconds = line.get("epochs"), line.get("seconds/total")
-        if line["status"] != "finished" or is_cpu(str(line.get("device"))) != on_cpu:
+        if line.get("status") != "finished" or is_cpu(str(line.get("device"))) != on_cpu:
             continue
         if is_number(epochs) and is_number(seconds):
-            key = f"{line['dataset']} {line.get('model')} {examples}"
+            key = f"{line.get('dataset')} {line.get('model')} {examples}"
             by_key[key].append((seconds / max(epochs, 1), max(epochs, 1)))
     return {
         key: (median(seconds for seconds, _ in times), median(epochs for _, epochs in times))

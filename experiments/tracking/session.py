@@ -1,8 +1,9 @@
 """One run at Weights & Biases.
 
-Training neither fails nor waits because of tracking.  Every wait is bounded (`PROBE_SECONDS`, then
-`init_timeout` and `finish_timeout` of `TrackConfig`), every failure is one line on stderr, and
-nothing is written to stdout or outside the run's folder.
+Training neither fails nor waits because of tracking.  wandb starts in a thread beside the first
+steps, every wait is bounded (`PROBE_SECONDS`, then `init_timeout` and `finish_timeout` of
+`TrackConfig`), every failure is one line on stderr, and nothing is written to stdout or outside
+the run's folder.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
+
+from tqdm import tqdm
 
 from experiments.tracking.config import Mode, TrackConfig, resolve_mode, shortened
 
@@ -44,22 +47,41 @@ class Session:
         values: Mapping[str, object],
         commit: str | None = None,
     ) -> None:
-        self.mode: Mode = "disabled"
+        self._mode: Mode = "disabled"
         self._seconds = config.finish_timeout
         self._run: Any = None
         self._failed = False
         self._environment: dict[str, str | None] = {}
-        if resolve_mode(config.mode, os.environ.get("WANDB_MODE")) != "disabled":
-            start = self._attempt("start", lambda: self._start(config, folder, values, commit))
-            self.mode = self.mode if start else "disabled"
+        self._starting: threading.Thread | None = None
+        said = os.environ.get("WANDB_MODE")
+        if resolve_mode(config.mode, said) != "disabled":
+            folder = folder.resolve()
+            self._environment = _set_environment(_inside(folder / "wandb"))
+
+            def start() -> None:
+                started = self._attempt(
+                    "start", lambda: self._start(config, folder, values, commit, said)
+                )
+                self._mode = self._mode if started else "disabled"
+
+            self._starting = threading.Thread(target=start, daemon=True)
+            self._starting.start()
+
+    @property
+    def mode(self) -> Mode:
+        """What came of the start, once it is over."""
+        self._wait()
+        return self._mode
 
     def log(self, record: Callable[[], dict[str, object]]) -> None:
         """Send values, which are only made where something is tracked."""
+        self._wait()
         if self._run is not None and not self._failed:
             self._attempt("log", lambda: self._run.log(record()))
 
     def log_media(self, record: Callable[[], dict[str, object]]) -> None:
         """The same for tables and images, about which wandb asks the server: in bounded time."""
+        self._wait()
         if self._run is not None and not self._failed:
             self._attempt("log", lambda: in_time(lambda: self._run.log(record()), self._seconds))
 
@@ -68,6 +90,7 @@ class Session:
 
         Returns the run's address, or the command that uploads it later, or None if untracked.
         """
+        self._wait()
         run, self._run = self._run, None
         where: str | None = None
         if run is not None:
@@ -89,33 +112,47 @@ class Session:
     ) -> None:
         self.finish(exit_code=0 if kind is None else 1)
 
+    def _wait(self) -> None:
+        """Until it is started, or not to be started."""
+        if self._starting is not None:
+            self._starting.join()
+            self._starting = None
+
     def _start(
-        self, config: TrackConfig, folder: Path, values: Mapping[str, object], commit: str | None
+        self,
+        config: TrackConfig,
+        folder: Path,
+        values: Mapping[str, object],
+        commit: str | None,
+        said: str | None,
     ) -> None:
-        said = os.environ.get("WANDB_MODE")
-        folder = folder.resolve()
+        """said: WANDB_MODE of the environment."""
         folder.mkdir(parents=True, exist_ok=True)
-        self._environment = _set_environment(_inside(folder / "wandb"))
         import wandb
 
         options = _options(config, folder, commit)
         settings = wandb.setup(wandb.Settings(**options)).settings  # with the user's settings files
-        self.mode = resolve_mode(config.mode, settings.mode if said is None else said)
-        if self.mode == "online" and (obstacle := _obstacle(settings.base_url)):
+        self._mode = resolve_mode(config.mode, settings.mode if said is None else said)
+        if self._mode == "online" and (obstacle := _obstacle(settings.base_url)):
             _say(f"{obstacle}; tracking offline")
-            self.mode = "offline"
-        if self.mode == "online":
+            self._mode = "offline"
+        if self._mode == "online":
             try:
                 self._run = wandb.init(
                     config=dict(values), settings=wandb.Settings(**options, mode="online")
                 )
             except Exception as error:
                 _say(f"{_summary(error)}; tracking offline")
-                self.mode = "offline"
-        if self.mode == "offline":
+                self._mode = "offline"
+        if self._mode == "offline":
             self._run = wandb.init(
                 config=dict(values), settings=wandb.Settings(**options, mode="offline")
             )
+        if self._run is not None:
+            self._define(self._run)
+
+    def _define(self, run: Any) -> None:
+        """What W&B is to know of the values before the first comes."""
 
     def _attempt(self, what: str, call: Callable[[], object]) -> bool:
         try:
@@ -254,4 +291,4 @@ def _summary(error: BaseException) -> str:
 
 
 def _say(line: str) -> None:
-    print(f"W&B: {line}", file=sys.stderr)
+    tqdm.write(f"W&B: {line}", file=sys.stderr)  # above a bar that is drawn at the time

@@ -53,10 +53,8 @@ class Tracker(Session):
         self._tested = False
         self._loggers = Loggers(config.also, folder)
         values = {**columns(settings), **asdict(identity)}
+        self._chosen = f"valid/{values.get('train.monitor', MONITOR)}"
         super().__init__(placed(config, identity, changed or {}), folder, values, identity.commit)
-        if self._run is not None:
-            chosen = f"valid/{values.get('train.monitor', MONITOR)}"
-            self._attempt("start", lambda: _define_metrics(self._run, chosen))
 
     def epoch(self, record: Mapping[str, float]) -> None:
         """Log a line of history.jsonl: epoch, step, seconds, train/*, valid/*, contrast_TASK/*."""
@@ -84,6 +82,14 @@ class Tracker(Session):
         ranked, excluded: [users]; 1 is best.  Logged as `test/ranks` and `test/ranks_table`.
         """
         self.log_media(lambda: {"test/ranks": _rank_chart(ranked, excluded)})
+
+    def _define(self, run: Any) -> None:
+        """The metric that chooses the epoch has its best value in the run's summary."""
+        run.define_metric("train/*", step_metric="step")
+        run.define_metric("contrast_*", step_metric="step")
+        run.define_metric("valid/*", step_metric="epoch")
+        for name in dict.fromkeys([VALID_NDCG10, self._chosen]):
+            run.define_metric(name, step_metric="epoch", summary="max")
 
 
 def track_report(
@@ -153,15 +159,6 @@ def in_words(fields: Mapping[str, object]) -> list[str]:
         f"{end if ends.count(end) == 1 else key}={value}"
         for end, (key, value) in zip(ends, fields.items(), strict=True)
     ]
-
-
-def _define_metrics(run: Any, chosen: str) -> None:
-    """chosen: the metric that chooses the epoch; its best value stands in the run's summary."""
-    run.define_metric("train/*", step_metric="step")
-    run.define_metric("contrast_*", step_metric="step")
-    run.define_metric("valid/*", step_metric="epoch")
-    for name in dict.fromkeys([VALID_NDCG10, chosen]):
-        run.define_metric(name, step_metric="epoch", summary="max")
 
 
 def _rank_chart(ranked: np.ndarray, excluded: np.ndarray) -> Any:

@@ -12,6 +12,7 @@ from torch.profiler import record_function
 
 from experiments.config.train_config import TrainConfig
 from experiments.errors import UsageError
+from experiments.training.adam import Adam
 from models.recbole_plug import SASRec
 from models.shard import ALONE, Shard
 from models.tasks import ParameterGroup
@@ -42,17 +43,15 @@ class Optimizer:
         dense = [p for p in self.parameters if all(p is not row for row in lazy)]
         self.clip_norm = config.clip_norm
         self.rate = rate = config.learning_rate
-        self.parts: list[torch.optim.Optimizer] = [
-            torch.optim.Adam(
-                by_rate(dense, special), lr=rate, weight_decay=config.weight_decay, fused=True
-            )
+        self.parts: list[Adam | torch.optim.Optimizer] = [
+            Adam(by_rate(dense, special), lr=rate, weight_decay=config.weight_decay)
         ]
         if lazy:
             self.parts.append(torch.optim.SparseAdam(lazy, lr=rate))
         self.second_parameters = second
-        self.second: list[torch.optim.Optimizer] = []
+        self.second: list[Adam] = []
         if second:
-            self.second.append(torch.optim.Adam(by_rate(second, special), lr=rate, fused=True))
+            self.second.append(Adam(by_rate(second, special), lr=rate))
 
     def set_rate(self, rate: float) -> None:
         """The learning rate of the steps to come."""
@@ -67,7 +66,7 @@ class Optimizer:
         Returns the gradient's norm before clipping, or None without clip_norm.
         """
         for part in [*self.parts, *self.second]:
-            part.zero_grad(set_to_none=True)
+            part.zero_grad()
         with record_function("backward"):
             backward(loss, "the loss depends on no weight of the model")
             shard.sum_gradients(self.parameters)
@@ -80,7 +79,7 @@ class Optimizer:
     def descend_second(self, loss: Tensor, shard: Shard = ALONE) -> None:
         """One step of the second step's weights against the gradient of their loss."""
         for part in self.second:
-            part.zero_grad(set_to_none=True)
+            part.zero_grad()
         backward(loss, "second_step depends on none of its weights; the model stands still in it")
         shard.sum_gradients(self.second_parameters)
         for part in self.second:

@@ -345,6 +345,7 @@ def test_an_error_inside_wandb_is_reported_once(tmp_path, monkeypatch, capfd):
     def lost(record: object) -> None:
         raise ConnectionResetError("Connection lost")
 
+    assert tracker.mode == "offline"  # it has started
     monkeypatch.setattr(tracker._run, "log", lost)
     for record in HISTORY:
         tracker.epoch(record)

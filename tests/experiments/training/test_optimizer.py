@@ -12,6 +12,7 @@ from torch import Tensor
 from experiments.cli.main import main
 from experiments.config.resolve import resolve
 from experiments.config.train_config import TrainConfig
+from experiments.training.adam import Adam
 from experiments.training.optimizer import Optimizer, gradient_norms
 from experiments.training.run import prepare
 from models.losses import cross_entropy
@@ -53,18 +54,55 @@ def stepped(lazy: bool, steps: int) -> tuple[SASRec, Tensor, set[int]]:
     return model, before, set(dense.abs().sum(dim=1).nonzero()[:, 0].tolist())
 
 
-def test_weights_decay_as_in_torch_s_adam() -> None:
-    weight, other = (torch.nn.Linear(3, 2) for _ in range(2))
-    other.load_state_dict(weight.state_dict())
-    mine = Optimizer(weight, TrainConfig(learning_rate=0.1, weight_decay=0.5))
-    theirs = torch.optim.Adam(other.parameters(), lr=0.1, weight_decay=0.5)
-    for seed in range(3):
-        x = torch.randn(4, 3, generator=generator(seed))
-        mine.descend(weight(x).sum())
-        theirs.zero_grad()
-        other(x).sum().backward()  # type: ignore[no-untyped-call]
-        theirs.step()
-    torch.testing.assert_close(weight.state_dict(), other.state_dict())
+def both(weight_decay: float) -> tuple[list[Tensor], Adam, list[Tensor], torch.optim.Adam]:
+    """The same weights in two groups, for ours and for torch's."""
+    values = [torch.randn(5, 3, generator=generator(1)), torch.randn(7, generator=generator(2))]
+    ours, theirs = ([v.clone().requires_grad_() for v in values] for _ in range(2))
+    mine = Adam([{"params": ours[:1]}, {"params": ours[1:], "lr": 0.3}], 0.1, weight_decay)
+    other = torch.optim.Adam(
+        [{"params": theirs[:1]}, {"params": theirs[1:], "lr": 0.3}],
+        lr=0.1, weight_decay=weight_decay, fused=True,
+    )  # fmt: skip
+    return ours, mine, theirs, other
+
+
+def step_each(weights: list[Tensor], optimizer: Adam | torch.optim.Adam, number: int) -> None:
+    """One step against random gradients; in the second the last weight has none."""
+    optimizer.zero_grad()
+    for place, weight in enumerate(weights):
+        if number != 1 or place != len(weights) - 1:
+            weight.grad = torch.randn(weight.shape, generator=generator(10 * number + place))
+    optimizer.step()
+
+
+@pytest.mark.parametrize("weight_decay", [0.0, 0.5])
+def test_adam_is_torch_s_fused_adam_bit_for_bit(weight_decay: float) -> None:
+    ours, mine, theirs, other = both(weight_decay)
+    for number in range(5):
+        step_each(ours, mine, number)
+        step_each(theirs, other, number)
+        assert all(map(torch.equal, ours, theirs))
+
+
+def test_adam_goes_on_from_a_state_of_torch_s_adam_and_saves_its_moments_alike() -> None:
+    ours, mine, theirs, other = both(0.1)
+    for number in range(3):
+        step_each(theirs, other, number)
+    mine.load_state_dict(other.state_dict())
+    for weight, value in zip(ours, theirs, strict=True):
+        weight.data.copy_(value.data)
+    step_each(ours, mine, 3)
+    step_each(theirs, other, 3)
+    assert all(map(torch.equal, ours, theirs))
+    moments = mine.state_dict()["state"]
+    for place, saved in other.state_dict()["state"].items():
+        assert all(torch.equal(moments[place][name], value) for name, value in saved.items())
+
+
+def test_a_state_of_other_weights_is_refused() -> None:
+    _, mine, _, _ = both(0.0)
+    with pytest.raises(ValueError, match="groups"):
+        mine.load_state_dict(Adam([{"params": []}], 0.1).state_dict())
 
 
 def moved(model: SASRec, before: Tensor) -> set[int]:
