@@ -1,9 +1,9 @@
 """One run at Weights & Biases.
 
-Training neither fails nor waits because of tracking.  wandb starts in a thread beside the first
-steps, every wait is bounded (`PROBE_SECONDS`, then `init_timeout` and `finish_timeout` of
-`TrackConfig`), every failure is one line on stderr, and nothing is written to stdout or outside
-the run's folder.
+Training neither fails nor waits because of tracking.  wandb, which takes a second to start, starts
+beside training's steps (`Session.begin`); every wait is bounded (`PROBE_SECONDS`, then
+`init_timeout` and `finish_timeout` of `TrackConfig`), every failure is one line on stderr, and
+nothing is written to stdout or outside the run's folder.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ PROBE_SECONDS = 3.0
 
 
 class Session:
-    """One run at W&B, open from construction to `finish`; as a context manager, to the block's end.
+    """One run at W&B, open from `begin` to `finish`; as a context manager, to the block's end.
 
     config: where and how to track; its group, job_type and name are final.  folder: wandb writes
     to `folder/wandb`.  values: the run's config at W&B.  commit: of the code, where it is known.
@@ -53,10 +53,9 @@ class Session:
         self._failed = False
         self._environment: dict[str, str | None] = {}
         self._starting: threading.Thread | None = None
-        said = os.environ.get("WANDB_MODE")
+        folder, said = folder.resolve(), os.environ.get("WANDB_MODE")
+        self._own = _inside(folder / "wandb")
         if resolve_mode(config.mode, said) != "disabled":
-            folder = folder.resolve()
-            self._environment = _set_environment(_inside(folder / "wandb"))
 
             def start() -> None:
                 started = self._attempt(
@@ -65,6 +64,14 @@ class Session:
                 self._mode = self._mode if started else "disabled"
 
             self._starting = threading.Thread(target=start, daemon=True)
+
+    def begin(self) -> None:
+        """Start wandb beside what comes next; nothing where it was begun.
+
+        Whatever else is asked of a session begins it, and waits until it has started.
+        """
+        if self._starting is not None and self._starting.ident is None:
+            self._environment = _set_environment(self._own)
             self._starting.start()
 
     @property
@@ -113,10 +120,9 @@ class Session:
         self.finish(exit_code=0 if kind is None else 1)
 
     def _wait(self) -> None:
-        """Until it is started, or not to be started."""
+        self.begin()
         if self._starting is not None:
             self._starting.join()
-            self._starting = None
 
     def _start(
         self,

@@ -42,7 +42,7 @@ def fit(
     while progress.epoch < config.epochs and progress.waited < config.train.patience:
         progress.epoch += 1
         with products_in(config.train.precision):
-            record = train_epoch(run, optimizer)
+            record = train_epoch(run, optimizer, tracker.begin)
         improved = False
         last = progress.epoch == config.epochs
         if last or progress.epoch % config.train.evaluate_every == 0:
@@ -61,7 +61,9 @@ def fit(
             raise Pruned
 
 
-def train_epoch(run: Run, optimizer: Optimizer) -> dict[str, float]:
+def train_epoch(
+    run: Run, optimizer: Optimizer, after_first_step: Callable[[], None]
+) -> dict[str, float]:
     """One pass over the training examples; returns the epoch's record.
 
     Raises FloatingPointError at the first loss that is not finite, or at the end of the epoch
@@ -97,6 +99,8 @@ def train_epoch(run: Run, optimizer: Optimizer) -> dict[str, float]:
             check_finite("gradient's norm", norm, place)
         if run.average is not None:
             run.average.update()
+        if number == 0:
+            after_first_step()
         for name, value in losses.metrics.items():
             values.setdefault(name, []).append(value)
     means = {name: torch.stack(recorded).nanmean() for name, recorded in values.items()} | norms
