@@ -160,7 +160,7 @@ def cost(seconds: float | None) -> str:
 def left(trials: list[Trial], searches: list[Searching], done: dict[str, Values]) -> list[Trial]:
     """What is not finished yet; for trials that a search has not thought of, one like them."""
     planned = [*trials, *(trial for search in searches for trial in search.trials())]
-    ahead = [search.probe for search in searches for _ in range(search.unknown())]
+    ahead = [trial for search in searches for trial in search.ahead()]
     return [trial for trial in planned if trial.id not in done] + ahead
 
 

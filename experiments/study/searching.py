@@ -251,6 +251,10 @@ class Searching:
         waiting = self.search.rules.trials - len(self.attempts())
         return waiting + (0 if self.settled() else len(self.search.seeds))
 
+    def ahead(self) -> list[Trial]:
+        """In the place of those, trials that take as long."""
+        return [self.probe] * self.unknown()
+
 
 def curve_of(history: list[dict[str, Any]]) -> dict[int, float]:
     """Validation by epoch."""

@@ -102,12 +102,14 @@ class Worker:
         return line is not None
 
     def standing(self) -> str:
-        """[12 of 40, 25 min left]: trials that have ended, as far as searches have thought of them,
-        and the time that the rest will take, of which the workers do a part each."""
+        """[12 of 40, 25 min left]: trials that have ended, and the time that the rest will take,
+        of which the workers do a part each.  Trials that a search has not thought of count."""
         known = self.folder.results.lines()
         planned = {trial.id: trial for trial in self.planned()}
-        left = [trial for trial in planned.values() if trial.id not in known]
-        done = f"{len(planned) - len(left)} of {len(planned)}"
+        ahead = [trial for search in self.searches for trial in search.ahead()]
+        left = [trial for trial in planned.values() if trial.id not in known] + ahead
+        total = len(planned) + len(ahead)
+        done = f"{total - len(left)} of {total}"
         own = [known[name] for name in planned.keys() & known.keys()]
         seconds = time_left(left, own, committed) if left else None
         if seconds is None:

@@ -87,6 +87,18 @@ def test_optunas_own_tools_can_read_a_search_that_is_over(
     assert [trial.value for trial in loaded.trials] == values
 
 
+def test_each_line_counts_the_trials_that_a_search_has_not_thought_of_yet(
+    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pretend(monkeypatch, score)
+    folder, said = begin(tmp_path, data, study(3)), list[str]()
+    one = worker(folder, data)
+    monkeypatch.setattr(one, "say", said.append)
+    one.work()
+    counted = [text.partition("[")[2].partition(",")[0].rstrip("]") for text in said]
+    assert counted == [f"{number} of 5" for number in range(1, 6)]
+
+
 def test_a_search_ends_near_the_best_there_is(
     tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
