@@ -7,10 +7,12 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import torch
 
 from experiments.aliases import current_tree
+from experiments.errors import UsageError
 from experiments.record.line import Values, is_number
 from experiments.record.results_file import study_files
 from experiments.study.plan import Trial
@@ -45,8 +47,7 @@ def medians(lines: Iterable[Values]) -> Seconds:
     on_cpu = not torch.cuda.is_available()
     by_key: dict[str, list[tuple[float, float]]] = defaultdict(list)
     for line in lines:
-        config = line.get("config")
-        examples = current_tree(config if isinstance(config, dict) else {}).get("examples")
+        examples = examples_of(line)
         epochs, seconds = line.get("epochs"), line.get("seconds/total")
         if line.get("status") != "finished" or is_cpu(str(line.get("device"))) != on_cpu:
             continue
@@ -57,6 +58,15 @@ def medians(lines: Iterable[Values]) -> Seconds:
         key: (median(seconds for seconds, _ in times), median(epochs for _, epochs in times))
         for key, times in by_key.items()
     }
+
+
+def examples_of(line: Values) -> Any:
+    """Under the name that the field has now; None where the line does not tell."""
+    config = line.get("config")
+    try:
+        return current_tree(config if isinstance(config, dict) else {}).get("examples")
+    except UsageError:  # it has both names
+        return None
 
 
 def estimate(trial: Trial, known: Seconds) -> float | None:

@@ -53,16 +53,20 @@ class Session:
         self._failed = False
         self._environment: dict[str, str | None] = {}
         self._starting: threading.Thread | None = None
+        self._begun, self._started = False, threading.Event()
         folder, said = folder.resolve(), os.environ.get("WANDB_MODE")
         self._own = _inside(folder / "wandb")
-        if resolve_mode(config.mode, said) != "disabled":
 
-            def start() -> None:
-                started = self._attempt(
+        def start() -> None:
+            try:
+                if not self._attempt(
                     "start", lambda: self._start(config, folder, values, commit, said)
-                )
-                self._mode = self._mode if started else "disabled"
+                ):
+                    self._mode = "disabled"
+            finally:
+                self._started.set()
 
+        if resolve_mode(config.mode, said) != "disabled":
             self._starting = threading.Thread(target=start, daemon=True)
 
     def begin(self) -> None:
@@ -70,9 +74,11 @@ class Session:
 
         Whatever else is asked of a session begins it, and waits until it has started.
         """
-        if self._starting is not None and self._starting.ident is None:
+        if self._starting is not None and not self._begun:
+            self._begun = True
             self._environment = _set_environment(self._own)
-            self._starting.start()
+            if not self._attempt("start", self._starting.start):
+                self._started.set()
 
     @property
     def mode(self) -> Mode:
@@ -117,12 +123,14 @@ class Session:
     def __exit__(
         self, kind: type[BaseException] | None, error: object, trace: TracebackType | None
     ) -> None:
+        if kind is not None and issubclass(kind, KeyboardInterrupt) and not self._begun:
+            self._starting = None  # stopped: this is no time to start
         self.finish(exit_code=0 if kind is None else 1)
 
     def _wait(self) -> None:
         self.begin()
         if self._starting is not None:
-            self._starting.join()
+            self._started.wait()  # joining a thread fails after a signal in Python 3.11
 
     def _start(
         self,

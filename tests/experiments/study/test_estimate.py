@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,15 @@ def test_only_times_of_the_same_kind_of_device_count(
     monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
     lines = {"a": line("a", "x86_64, 1 threads", 300.0), "b": line("b", H100, 50.0)}
     assert timings(tmp_path, lines) == {"beauty sasrec prefixes": (expected, 10)}
+
+
+def test_damaged_lines_of_the_results_tell_no_time(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    good = line("a", "x86_64, 1 threads", 300.0)
+    both = {**good, "config": {"protocol": "prefix", "examples": "prefixes"}}
+    texts = [json.dumps(good), "{torn", "[1]", json.dumps({**good, "config": 3}), json.dumps(both)]
+    (tmp_path / "s.jsonl").write_text("\n".join(texts))
+    assert timings(tmp_path, {})["beauty sasrec prefixes"] == (30.0, 10)
 
 
 def test_a_processor_is_told_from_a_card_by_its_name() -> None:

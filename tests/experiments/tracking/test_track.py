@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -16,7 +17,7 @@ import numpy as np
 import pytest
 
 from experiments.tracking.config import TrackConfig, of_trial, resolve_mode, shortened
-from experiments.tracking.session import answers
+from experiments.tracking.session import Session, answers
 from experiments.tracking.tracker import Identity, Tracker, flattened, panel, track_report
 from tests.experiments.tracking.loopback import Server, serving
 from tests.experiments.tracking.wandb_reader import Record, read_offline_run, read_records
@@ -363,6 +364,58 @@ def test_a_failed_run_is_marked_and_its_error_passes(tmp_path):
     ):
         raise ZeroDivisionError
     assert read_records(tmp_path / "run")[-1]["exit"]["exit_code"] == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pthread_kill is not on Windows")
+def test_a_stop_while_wandb_starts_waits_for_it_and_leaves_the_environment_as_it_was(
+    tmp_path, monkeypatch
+):
+    stopping, seen = threading.Event(), list[str | None]()
+    main, finish = threading.main_thread().ident, Session.finish
+
+    def start(*_: object) -> None:
+        signal.pthread_kill(main, signal.SIGINT)
+        stopping.wait(60)
+        seen.append(os.environ.get("WANDB_SILENT"))
+
+    def finished(session: Session, exit_code: int = 0) -> str | None:
+        stopping.set()
+        return finish(session, exit_code)
+
+    monkeypatch.delenv("WANDB_SILENT", raising=False)
+    monkeypatch.setattr(Session, "_start", start)
+    monkeypatch.setattr(Session, "finish", finished)
+    with (
+        pytest.raises(KeyboardInterrupt),
+        Tracker(TrackConfig("offline"), tmp_path / "run", SETTINGS, IDENTITY) as tracker,
+    ):
+        tracker.epoch(HISTORY[0])
+    assert seen == ["true"]  # it ended in its own environment
+    assert "WANDB_SILENT" not in os.environ
+
+
+def test_a_run_that_is_stopped_before_its_first_step_starts_no_tracking(tmp_path):
+    with (
+        pytest.raises(KeyboardInterrupt),
+        Tracker(TrackConfig("offline"), tmp_path / "run", SETTINGS, IDENTITY),
+    ):
+        raise KeyboardInterrupt
+    assert not (tmp_path / "run").exists()
+
+
+def test_tracking_that_cannot_start_costs_one_line(tmp_path, monkeypatch, capfd):
+    def none_left(thread: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    before = dict(os.environ)
+    with Tracker(TrackConfig("offline"), tmp_path / "run", SETTINGS, IDENTITY) as tracker:
+        monkeypatch.setattr(threading.Thread, "start", none_left)
+        tracker.epoch(HISTORY[0])
+        assert tracker.finish() is None
+    assert dict(os.environ) == before
+    error = capfd.readouterr().err
+    assert "can't start new thread" in error
+    assert error.count("\n") == 1
 
 
 def test_a_probe_does_not_wait_for_a_name_that_is_looked_up_for_ever(monkeypatch):
