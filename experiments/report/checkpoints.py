@@ -23,10 +23,10 @@ from experiments.report.statistics import RESAMPLES, bootstrap, holm
 from experiments.report.studies import Report
 
 NAME = "checkpoints"
-STUDIES = ("best", "toys", "transfer")
+STUDIES = ("recipes", "toys", "transfer")
 """Where our side is taken from: the first of these that has the data set."""
-OURS = ("best", "sasrec")
-"""Variants that are tested against every checkpoint."""
+OURS = ("best whole", "best without attributes", "best", "sasrec")
+"""Variants that are tested against every checkpoint, as far as the study has them."""
 MAIN = "beauty"
 BY_USERS = (
     "By users only: theirs is one training each, so a difference may be that of another seed. Ours "

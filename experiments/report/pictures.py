@@ -20,18 +20,15 @@ if TYPE_CHECKING:
 DATASET = "beauty"
 BAND = "#8c8c8c"
 OURS = (
-    ("best", "best", "best (attributes)"),
-    ("parts", "best without alignment", "best without attributes"),
-    ("reproduce", "augment-only", "augmented inputs, no contrast"),
-    ("best", "sasrec", "SASRec"),
-    ("reproduce", "cl4srec", "CL4SRec contrast"),
-    ("reproduce", "coserec", "CoSeRec contrast"),
-    ("reproduce", "duorec", "DuoRec contrast"),
-    ("reproduce", "iclrec", "ICLRec contrast"),
-    ("tune", "cl4srec", "CL4SRec contrast, tuned"),
-    ("tune", "coserec", "CoSeRec contrast, tuned"),
-    ("tune", "duorec", "DuoRec contrast, tuned"),
-    ("tune", "iclrec", "ICLRec contrast, tuned"),
+    ("recipes", "best whole", "best (attributes)"),
+    ("recipes", "best without attributes", "best without attributes"),
+    ("recipes", "sasrec", "SASRec"),
+    ("best", "sasrec", "SASRec, width 64"),
+    ("reproduce", "augment-only", "width 64, augmented inputs"),
+    *(
+        ("tune", method.lower(), f"width 64, {method} contrast, tuned")
+        for method in ("CL4SRec", "CoSeRec", "DuoRec", "ICLRec")
+    ),
 )
 """Study, variant and name of each row of ours."""
 

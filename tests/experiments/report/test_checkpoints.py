@@ -35,8 +35,8 @@ def theirs(name: str, ranks: np.ndarray, **more: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def results(tmp_path: Path) -> Path:
-    ours = [finished("beauty", "best", seed, ranks_of(0.5, seed), study="best") for seed in (0, 1)]
-    (tmp_path / "best.jsonl").write_text("".join(json.dumps(line) + "\n" for line in ours))
+    ours = [finished("beauty", "best whole", s, ranks_of(0.5, s), study="recipes") for s in (0, 1)]
+    (tmp_path / "recipes.jsonl").write_text("".join(json.dumps(line) + "\n" for line in ours))
     return tmp_path
 
 
@@ -68,7 +68,7 @@ def test_ranks_that_do_not_give_the_metric_are_refused(results: Path) -> None:
 
 def test_checkpoints_are_no_study(results: Path) -> None:
     add_checkpoint(results / "checkpoints.jsonl", theirs("x", ranks_of(1, 0)))
-    assert list(study_files(results)) == ["best"]
+    assert list(study_files(results)) == ["recipes"]
 
 
 def test_without_checkpoints_there_is_no_page(results: Path) -> None:
