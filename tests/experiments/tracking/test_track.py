@@ -366,7 +366,16 @@ def test_a_failed_run_is_marked_and_its_error_passes(tmp_path):
     assert read_records(tmp_path / "run")[-1]["exit"]["exit_code"] == 1
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """SIGINT raises KeyboardInterrupt, also where the tests run in the background of a shell."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="pthread_kill is not on Windows")
+@pytest.mark.usefixtures("interruptible")
 def test_a_stop_while_wandb_starts_waits_for_it_and_leaves_the_environment_as_it_was(
     tmp_path, monkeypatch
 ):
