@@ -54,6 +54,20 @@ def stepped(lazy: bool, steps: int) -> tuple[SASRec, Tensor, set[int]]:
     return model, before, set(dense.abs().sum(dim=1).nonzero()[:, 0].tolist())
 
 
+def test_weights_decay_as_in_torch_s_adam() -> None:
+    weight, other = (torch.nn.Linear(3, 2) for _ in range(2))
+    other.load_state_dict(weight.state_dict())
+    mine = Optimizer(weight, TrainConfig(learning_rate=0.1, weight_decay=0.5))
+    theirs = torch.optim.Adam(other.parameters(), lr=0.1, weight_decay=0.5)
+    for seed in range(3):
+        x = torch.randn(4, 3, generator=generator(seed))
+        mine.descend(weight(x).sum())
+        theirs.zero_grad()
+        other(x).sum().backward()  # type: ignore[no-untyped-call]
+        theirs.step()
+    torch.testing.assert_close(weight.state_dict(), other.state_dict())
+
+
 def both(weight_decay: float) -> tuple[list[Tensor], Adam, list[Tensor], torch.optim.Adam]:
     """The same weights in two groups, for ours and for torch's."""
     values = [torch.randn(5, 3, generator=generator(1)), torch.randn(7, generator=generator(2))]
