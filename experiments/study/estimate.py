@@ -47,12 +47,11 @@ def medians(lines: Iterable[Values]) -> Seconds:
     on_cpu = not torch.cuda.is_available()
     by_key: dict[str, list[tuple[float, float]]] = defaultdict(list)
     for line in lines:
-        examples = examples_of(line)
         epochs, seconds = line.get("epochs"), line.get("seconds/total")
         if line.get("status") != "finished" or is_cpu(str(line.get("device"))) != on_cpu:
             continue
         if is_number(epochs) and is_number(seconds):
-            key = f"{line.get('dataset')} {line.get('model')} {examples}"
+            key = f"{line.get('dataset')} {line.get('model')} {examples_of(line)}"
             by_key[key].append((seconds / max(epochs, 1), max(epochs, 1)))
     return {
         key: (median(seconds for seconds, _ in times), median(epochs for _, epochs in times))
