@@ -17,6 +17,7 @@ from experiments.bench.shares import shares
 from experiments.bench.steps import Steps
 from experiments.bench.subject import SIZES, Measured, Subject
 from experiments.config.presets import preset_tree
+from experiments.training.environment import old_objects_left_alone
 from models.encoders import ENCODERS
 
 
@@ -26,7 +27,8 @@ def measure_ours(subject: Subject, dataset: str, data_dir: str | None, steps: in
     run, step = taken.run, taken.step
     start_seconds = taken.start_of_epoch()
     run.model.train()
-    seconds = time_steps(step, taken.count)
+    with old_objects_left_alone():
+        seconds = time_steps(step, taken.count)
     evaluate_seconds = None
     if subject.evaluate:
         evaluate_seconds = taken.evaluate(subject.evaluated_users)

@@ -28,7 +28,7 @@ from experiments.config.resolve import resolve
 from experiments.metric_names import VALID_NDCG10
 from experiments.storage.lock import sole_writer
 from experiments.storage.run_folder import RunFolder
-from experiments.training.environment import choose_device, products_in
+from experiments.training.environment import choose_device, old_objects_left_alone, products_in
 from experiments.training.run import Run, prepare
 from experiments.training.train import train_prepared
 
@@ -100,7 +100,8 @@ def measure_steps(subject: GpuSubject, settings: dict[str, Any], steps: int) -> 
         if subject.compiled is not None:
             compile_figures = compiled(taken, subject.compiled)
         start_of_peak(device)
-        seconds = time_steps(step, taken.count, device, 0 if compile_figures else WARM_UP)
+        with old_objects_left_alone():
+            seconds = time_steps(step, taken.count, device, 0 if compile_figures else WARM_UP)
         peak = gpu_peak_mb(device)
         busy = busy_seconds(step, recorded, device)
         alone = seconds_alone(products, device) / recorded

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import gc
 import os
 import platform
 import subprocess
@@ -22,15 +23,19 @@ PACKAGES = ("torch", "numpy", "scipy", "recbole", "wandb")
 
 
 def keep_memory() -> None:
-    """Let the C library keep freed memory instead of returning it to the system at once.
+    """Let the C library keep freed memory, and join free neighbours at once.
 
     A step frees and takes the same megabytes again and again; fresh pages from the system make
-    it up to five times slower.  Only glibc has these knobs; elsewhere this does nothing.
+    it up to five times slower.  glibc does not join small free pieces ("fast bins") with what
+    is free beside them; large ones stay apart, of ever more sizes, and each new tensor walks a
+    sorted list of them: a quarter of DuoRec's time on Beauty.  Only glibc has these knobs;
+    elsewhere this does nothing.
     """
     if platform.libc_ver()[0] != "glibc":
         return
     mallopt = ctypes.CDLL(None).mallopt
-    mmap_threshold, trim_threshold, top_pad = -3, -1, -2  # names of malloc.h
+    fast_bins, mmap_threshold, trim_threshold, top_pad = 1, -3, -1, -2  # names of malloc.h
+    mallopt(fast_bins, 0)
     mallopt(mmap_threshold, 32 * 1024 * 1024)
     mallopt(trim_threshold, 1024 * 1024 * 1024)
     mallopt(top_pad, 64 * 1024 * 1024)
@@ -45,6 +50,19 @@ def give_memory_back() -> None:
     """
     if platform.libc_ver()[0] == "glibc":
         ctypes.CDLL(None).malloc_trim(0)
+
+
+@contextlib.contextmanager
+def old_objects_left_alone() -> Iterator[None]:
+    """Keep Python's garbage collector from walking what is there already, for a while.
+
+    Modules and data outlive a training; walking them again and again took 6 % of DuoRec's time.
+    """
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 def commit() -> tuple[str, bool]:

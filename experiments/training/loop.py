@@ -14,7 +14,11 @@ from torch import Generator, Tensor
 from experiments.metric_names import flat
 from experiments.storage.run_folder import RunFolder
 from experiments.tracking.tracker import Tracker
-from experiments.training.environment import give_memory_back, products_in
+from experiments.training.environment import (
+    give_memory_back,
+    old_objects_left_alone,
+    products_in,
+)
 from experiments.training.nan_check import Place, check_finite, check_weights
 from experiments.training.optimizer import Optimizer, gradient_norms, rate_at
 from experiments.training.progress import Bar, epoch_line, outlook
@@ -41,7 +45,7 @@ def fit(
     config, progress = run.config, run.progress
     while progress.epoch < config.epochs and progress.waited < config.train.patience:
         progress.epoch += 1
-        with products_in(config.train.precision):
+        with products_in(config.train.precision), old_objects_left_alone():
             record = train_epoch(run, optimizer, tracker.begin)
         improved = False
         last = progress.epoch == config.epochs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import platform
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import pytest
 import torch
 
 from experiments.storage.files import REPOSITORY
-from experiments.training.environment import cpu_name, device_name
+from experiments.training.environment import cpu_name, device_name, old_objects_left_alone
 
 HOLES = """
 import numpy as np
@@ -32,10 +33,31 @@ print(before - kept, kept - held())
 """
 
 
-@pytest.mark.skipif(
+SMALL_PIECES = """
+import ctypes
+from experiments.training.environment import keep_memory
+
+class Free(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_int) for name in ("arena", "pieces", "small", "mapped")]
+    _fields_ += [("others", ctypes.c_int * 6)]
+
+libc = ctypes.CDLL(None)
+libc.malloc.restype, libc.free.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
+libc.mallinfo.restype = Free
+keep_memory()
+pieces = [libc.malloc(100) for _ in range(1000)]
+for piece in pieces:
+    libc.free(piece)
+print(libc.mallinfo().small)
+"""
+
+needs_glibc = pytest.mark.skipif(
     platform.libc_ver()[0] != "glibc" or not Path("/proc/self/status").exists(),
     reason="only glibc can be told what to keep",
 )
+
+
+@needs_glibc
 def test_freed_memory_is_kept_until_it_is_given_back() -> None:
     done = subprocess.run(
         [sys.executable, "-c", HOLES], cwd=REPOSITORY, capture_output=True, text=True, check=True
@@ -43,6 +65,21 @@ def test_freed_memory_is_kept_until_it_is_given_back() -> None:
     freed, given_back = map(int, done.stdout.split())
     assert freed < 50
     assert given_back > 150
+
+
+@needs_glibc
+def test_small_pieces_of_freed_memory_are_joined_at_once() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", SMALL_PIECES],
+        cwd=REPOSITORY, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert int(done.stdout) == 0
+
+
+def test_old_objects_are_left_alone_for_a_while_and_then_collected_again() -> None:
+    with old_objects_left_alone():
+        assert gc.get_freeze_count() > 0
+    assert gc.get_freeze_count() == 0
 
 
 def test_a_cpu_is_told_with_all_that_decides_the_last_digits() -> None:
