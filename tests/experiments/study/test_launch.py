@@ -13,6 +13,7 @@ from experiments.errors import RunFailed, UsageError
 from experiments.study import launch
 from experiments.study.folder import StudyFolder, study_folder
 from experiments.study.launch import keep_running
+from experiments.study.local import environment
 from experiments.study.slurm import SlurmConfig
 from tests.experiments.small_data import SMALL, planted, write_text
 
@@ -52,6 +53,15 @@ class Running(Ended):
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StudyFolder:
     monkeypatch.setattr(launch, "POLL", 0.0)
     return study_folder("asked", tmp_path)
+
+
+def test_a_worker_keeps_glibcs_settings_that_are_there_already(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("GLIBC_TUNABLES", raising=False)
+    assert environment(0, 1, 0)["GLIBC_TUNABLES"] == "glibc.malloc.tcache_count=0"
+    monkeypatch.setenv("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1")
+    assert environment(0, 1, 0)["GLIBC_TUNABLES"] == "glibc.malloc.hugetlb=1"
 
 
 def test_workers_that_end_well_are_not_started_again(folder: StudyFolder) -> None:
