@@ -57,23 +57,23 @@ needs_glibc = pytest.mark.skipif(
 )
 
 
+def printed(program: str) -> str:
+    """By a Python of its own, whose memory is set up anew."""
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    return done.stdout
+
+
 @needs_glibc
 def test_freed_memory_is_kept_until_it_is_given_back() -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", HOLES], cwd=REPOSITORY, capture_output=True, text=True, check=True
-    )
-    freed, given_back = map(int, done.stdout.split())
+    freed, given_back = map(int, printed(HOLES).split())
     assert freed < 50
     assert given_back > 150
 
 
 @needs_glibc
 def test_small_pieces_of_freed_memory_are_joined_at_once() -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", SMALL_PIECES],
-        cwd=REPOSITORY, capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    assert int(done.stdout) == 0
+    assert int(printed(SMALL_PIECES)) == 0
 
 
 def test_old_objects_are_left_alone_for_a_while_and_then_collected_again() -> None:
