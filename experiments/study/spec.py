@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from experiments.aliases import current, current_key
+from experiments.config.presets import preset_tree, presets, published_presets
 from experiments.config.typed import build
 from experiments.errors import UsageError, one_line, unknown
 from experiments.storage.files import plain_name
@@ -18,6 +19,8 @@ STUDIES = Path(__file__).parent.parent / "studies"
 MOST_TRIALS = 100_000
 WARM_UP = 3
 """Epochs that a trial of a search has before it is compared, where nothing is said."""
+CONTRASTIVE = ("contrast", "augment")
+"""Groups of fields that a baseline has no use for."""
 NO_AXIS = ("model", "dataset", "seed", "data_dir", "track")
 """Fields that a study has its own keys for, or that decide nothing."""
 
@@ -142,8 +145,10 @@ class Study:
         )
 
 
-KEYS = [field.name for field in fields(Study) if field.name not in ("name", "question", "given")]
-"""What a study file may say; its name is the file's, its question the first comment."""
+SAID_ELSEWHERE = ("name", "question", "given")  # by the file's name, its first comment, the command
+KEYS = [*(one.name for one in fields(Study) if one.name not in SAID_ELSEWHERE), "fields_of"]
+"""What a study file may say.  fields_of: a preset whose fields, but for contrast and augment, go
+in front of `set`."""
 
 
 def texts(values: tuple[Any, ...]) -> frozenset[str]:
@@ -159,6 +164,8 @@ def read_study(path: Path) -> Study:
         if key not in KEYS:
             raise UsageError(f"{path}: {key}: {unknown(key, KEYS)}")
     tree = with_current_names(tree)
+    if "fields_of" in tree:
+        tree["set"] = with_fields_of(tree.pop("fields_of"), tree.get("set") or {}, path)
     if isinstance(tree.get("base"), str):
         tree["base"] = [tree["base"]]
     for key in ("base", "datasets"):
@@ -171,6 +178,20 @@ def read_study(path: Path) -> Study:
     except UsageError as error:
         raise UsageError(f"{path}: {error}") from None
     return study
+
+
+def with_fields_of(preset: Any, own: Any, path: Path) -> Any:
+    """`set` behind the fields of a preset, but for those that a baseline has no use for."""
+    if preset not in (known := [*presets(), *published_presets()]):
+        raise UsageError(f"{path}: fields_of: {unknown(str(preset), known)}")
+    if not isinstance(own, dict):
+        return own  # refused where it is read
+    theirs: dict[str, Any] = {}
+    for key, part in preset_tree(preset).items():
+        if key not in CONTRASTIVE:
+            inner = part if isinstance(part, dict) else None
+            theirs |= {key: part} if inner is None else {f"{key}.{k}": v for k, v in inner.items()}
+    return {**theirs, **own}
 
 
 def with_current_names(tree: dict[str, Any]) -> dict[str, Any]:

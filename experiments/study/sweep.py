@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from experiments.errors import UsageError
 from experiments.metric_names import VALID_NDCG10
 from experiments.storage.yaml_file import as_text
-from experiments.study.variants import CONTRASTIVE
+from experiments.study.spec import CONTRASTIVE
 
 if TYPE_CHECKING:
     from experiments.study.ranges import Range

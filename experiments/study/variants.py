@@ -13,10 +13,9 @@ from experiments.config.resolve import reads
 from experiments.errors import UsageError
 from experiments.record.labels import label_of, short_names
 from experiments.study.ranges import Range
-from experiments.study.spec import Study
+from experiments.study.spec import CONTRASTIVE, Study
 
 Fields = dict[str, Any]
-CONTRASTIVE = ("contrast", "augment")  # groups of fields that a baseline has no use for
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from experiments.config.resolve import resolve
+from experiments.config.run_config import config_tree
 from experiments.errors import UsageError
 from experiments.study.ranges import Range
 from experiments.study.spec import STUDIES, read_study
+from experiments.study.variants import variants
 
 SMALLEST = "# Does it help?\nbase: cl4srec\ndatasets: [beauty]\n"
 RANDOM = SMALLEST + "random: {draws: 1, ranges: "
@@ -32,6 +35,27 @@ def test_a_study_of_this_repository_is_called_by_its_path():
     assert read_study(path).name == f"quick/{path.stem}"
 
 
+def test_fields_of_gives_every_trial_the_fields_of_a_preset_but_its_contrast(tmp_path):
+    text = SMALLEST + "baseline: sasrec\nfields_of: best\nset: {encoder.dim: 8, epochs: 2}\n"
+    study = read_study(written(tmp_path, text))
+    assert study.set["train.patience"] == 24
+    assert study.set["encoder.dropout"] == 0.4
+    assert study.set["encoder.dim"] == 8
+    assert study.set["epochs"] == 2
+    assert not any(key.startswith(("contrast", "augment")) for key in study.set)
+
+
+def test_a_contrast_with_fields_of_a_preset_is_that_preset_with_the_contrast(tmp_path):
+    text = SMALLEST.replace("beauty", "ml-100k") + "fields_of: sasrec-wide\n"
+    (variant,) = variants(read_study(written(tmp_path, text)))
+    given = [("model", variant.model), ("dataset", "ml-100k"), *variant.fields.items()]
+    wide = [("model", "sasrec-wide"), ("dataset", "ml-100k")]
+    trained, preset = (config_tree(resolve(None, fields)[0]) for fields in (given, wide))
+    assert preset["contrast"] == []
+    assert trained["contrast"][0]["task"] == "augmented_views"
+    assert {**trained, "model": "sasrec-wide", "contrast": []} == preset
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [
@@ -44,6 +68,10 @@ def test_a_study_of_this_repository_is_called_by_its_path():
         (SMALLEST + "seeds: [one]\n", "seeds.0: expected an integer, got 'one'"),
         (SMALLEST + "grid: {contrast.0.weight: []}\n", "grid.contrast.0.weight must have"),
         (SMALLEST + "grid: {seed: [1]}\n", "seed: not a field to vary"),
+        (SMALLEST + "fields_of: sasrec-wid\n", "fields_of: unknown 'sasrec-wid' (did you mean"),
+        (SMALLEST + "fields_of: popularity\n", "fields_of: unknown 'popularity'"),
+        (SMALLEST + "fields_of: [sasrec-wide]\n", "fields_of: unknown"),
+        (SMALLEST + "fields_of: best\nset: 1\n", "set: expected names and their values"),
         (SMALLEST + "grid: [1]\n", "grid: expected names and their values"),
         (SMALLEST + "random: {draws: 0, ranges: {a: {low: 0, high: 1}}}\n", "draws must be"),
         (RANDOM + "{}}\n", "ranges must name at least one field"),
