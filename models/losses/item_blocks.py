@@ -8,6 +8,9 @@ from torch import Tensor
 ROWS = 256
 """Targets that are scored together: enough for a product to be quick."""
 
+ADDED = 256
+"""Rows that are added to the gradient of the items at once, where they need to be converted."""
+
 
 def gradients_over_item_blocks(
     states: Tensor,
@@ -43,9 +46,22 @@ def gradients_over_item_blocks(
             grad_part += torch.mm(probability, chunk)
             product = torch.mm(probability.T, shares[block])
             of_chunk = grad_items[first : first + width]
-            of_chunk.copy_(product) if start == 0 else of_chunk.add_(product)
+            of_chunk.copy_(product) if start == 0 else add_rounded(of_chunk, product)
     subtract_targets(items, shares, targets, grad_states, grad_items)
     return cost
+
+
+def add_rounded(total: Tensor, rounded: Tensor) -> None:
+    """total [I, d] += rounded [I, d], of a type with fewer digits.
+
+    On a CPU torch copies `rounded` to the other type as a whole first.  Here a few rows at a time
+    are copied, which stay in the cache: a third of the time for 12,101 rows of 256 numbers.
+    """
+    if total.device.type != "cpu" or total.dtype == rounded.dtype:
+        total.add_(rounded)
+        return
+    for part, addend in zip(total.split(ADDED), rounded.split(ADDED), strict=True):
+        part.add_(addend)
 
 
 def subtract_targets(

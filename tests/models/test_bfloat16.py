@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from models.bfloat16 import MULTIPLE, bfloat16_products
+from models.losses.item_blocks import ADDED, add_rounded
 
 CPU = torch.device("cpu")
 
@@ -62,3 +63,12 @@ def test_outside_of_it_products_are_float32_and_unpadded() -> None:
     with bfloat16_products(CPU):
         assert one(x).dtype == torch.bfloat16
     assert one(x).dtype == torch.float32
+
+
+def test_a_rounded_gradient_is_added_as_a_whole_one_would_be() -> None:
+    generator = torch.Generator().manual_seed(3)
+    total = torch.randn(2 * ADDED + 7, 5, generator=generator)
+    rounded = torch.randn(total.shape, generator=generator).bfloat16()
+    expected = total + rounded.float()
+    add_rounded(total, rounded)
+    assert torch.equal(total, expected)
