@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import Generator
 
@@ -24,6 +25,7 @@ class Crop:
     CropItemSequence, which returns an empty history when keep * n < 1.
     """
 
+    tells_places: ClassVar[bool] = True
     keep: float = 0.6
     """Share of the history that stays, in [0, 1]."""
     at_least_one: bool = False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Generator, Tensor
@@ -25,6 +26,7 @@ class Insert:
     item's time.
     """
 
+    tells_places: ClassVar[bool] = True
     ratio: float = 0.4
     """Share of the history's items that get one more before them, in [0, 1]; one at least."""
 
@@ -72,7 +74,8 @@ def insert_before(
         return wide.scatter(1, old, present).scatter(1, new, added)[:, :width]
 
     times = None if seqs.times is None else placed(seqs.times, times_between(seqs.times))
-    return Sequences(placed(seqs.items, other), lengths, times)
+    places = None if seqs.places is None else placed(seqs.places, torch.zeros_like(seqs.places))
+    return Sequences(placed(seqs.items, other), lengths, times, places)
 
 
 def times_between(times: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ class Mask:
     own; some public code reuses the padding row, which makes a masked item vanish.
     """
 
-    keeps_positions: ClassVar[bool] = True
+    tells_places: ClassVar[bool] = True
     ratio: float = 0.3
     """Share of the history that is hidden, in [0, 1]."""
     at_least_one: bool = False

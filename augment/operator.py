@@ -35,13 +35,14 @@ class CorrelatedOperator(Operator, Protocol):
 
 
 @runtime_checkable
-class PositionKeeping(Protocol):
-    """An operator that says whether its item i stands for the history's item i.
+class PlaceTelling(Protocol):
+    """An operator whose result says where its items stood (`Sequences.places`).
 
-    One that does not say so moves items, and what follows each position is no longer known.
+    `gathered`, and dataclasses.replace where no item moves, keep places right.  After one that
+    does not say so, what follows each item is no longer known.
     """
 
-    keeps_positions: ClassVar[bool]
+    tells_places: ClassVar[bool]
 
 
 @runtime_checkable
@@ -90,12 +91,12 @@ def check_times(
         raise ValueError(f"operators: {names} need the times of interactions; these data have none")
 
 
-def moving(operators: Iterable[Operator]) -> tuple[Operator, ...]:
-    """Those operators after which an item may stand at another position."""
+def without_places(operators: Iterable[Operator]) -> tuple[Operator, ...]:
+    """Those operators after which nobody knows where an item stood."""
     return tuple(
         operator
         for operator in operators
-        if not (isinstance(operator, PositionKeeping) and operator.keeps_positions)
+        if not (isinstance(operator, PlaceTelling) and operator.tells_places)
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import torch
 from torch import Generator, Tensor
@@ -20,6 +21,7 @@ class Reorder:
     the time of its new place, so that times still rise.
     """
 
+    tells_places: ClassVar[bool] = True
     ratio: float = 0.6
     """Share of the history inside the window, in [0, 1]."""
     at_least_one: bool = False
@@ -45,4 +47,5 @@ def shuffled(seqs: Sequences, start: Tensor, size: Tensor, rng: Generator) -> Se
     # sorting by key permutes the window and leaves the rest where it was.
     keys = torch.where(inside, start + draw * size, place.double())
     order = keys.argsort(dim=1, stable=True)
-    return replace(seqs, items=seqs.items.gather(1, order))
+    places = None if seqs.places is None else seqs.places.gather(1, order)
+    return replace(seqs, items=seqs.items.gather(1, order), places=places)

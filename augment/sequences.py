@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from collections.abc import Sequence as ListOf
 from dataclasses import dataclass
 
@@ -23,11 +24,15 @@ class Sequences:
     times:   [B, L] int64, when each item was met, never falling along a row, 0 at padding; in
              the unit of the data, which is seconds wherever it is known.  None where the data
              have no times, or an operator says nothing of them.
+    places:  [B, L] int64, where each item stood in the history that operators were given: 1 for
+             its oldest item, 0 for an item that was put in, and at padding.  None where nobody
+             asks, or an operator says nothing of them.
     """
 
     items: Tensor
     lengths: Tensor
     times: Tensor | None = None
+    places: Tensor | None = None
 
     def __len__(self) -> int:
         return self.items.shape[0]
@@ -45,19 +50,22 @@ class Sequences:
         """[B, L] bool: True at real items, False at padding."""
         return positions(self) < self.lengths[:, None]
 
+    def each(self, change: Callable[[Tensor], Tensor], lengths: Tensor) -> Sequences:
+        """Items, times and places changed alike; padding is 0 in all of them."""
+        times = None if self.times is None else change(self.times)
+        places = None if self.places is None else change(self.places)
+        return Sequences(change(self.items), lengths, times, places)
+
     def rows(self, index: Tensor | slice) -> Sequences:
         """The given rows alone, in that order."""
-        times = None if self.times is None else self.times[index]
-        return Sequences(self.items[index], self.lengths[index], times)
+        return self.each(lambda values: values[index], self.lengths[index])
 
     def with_width(self, width: int) -> Sequences:
         """As wide as that: padded further, or rid of columns that hold padding only."""
         if width <= self.width:
-            times = None if self.times is None else self.times[:, :width]
-            return Sequences(self.items[:, :width], self.lengths, times)
+            return self.each(lambda values: values[:, :width], self.lengths)
         more = (0, width - self.width)
-        times = None if self.times is None else F.pad(self.times, more)
-        return Sequences(F.pad(self.items, more, value=PADDING), self.lengths, times)
+        return self.each(lambda values: F.pad(values, more, value=PADDING), self.lengths)
 
 
 @dataclass(frozen=True)
@@ -117,14 +125,10 @@ def cut(items: Tensor, start: Tensor, lengths: Tensor, width: int) -> Tensor:
 
 
 def gathered(seqs: Sequences, source: Tensor, lengths: Tensor) -> Sequences:
-    """Row i holds the first lengths[i] of the row's items at source [B, L], with their times."""
+    """Row i holds the first lengths[i] of the row's items at source [B, L], with all that is known
+    of them."""
     inside = positions(seqs) < lengths[:, None]
-
-    def moved(values: Tensor) -> Tensor:
-        return torch.where(inside, values.gather(1, source), PADDING)
-
-    times = None if seqs.times is None else moved(seqs.times)
-    return Sequences(moved(seqs.items), lengths, times)
+    return seqs.each(lambda values: torch.where(inside, values.gather(1, source), PADDING), lengths)
 
 
 def cut_histories(
@@ -136,14 +140,20 @@ def cut_histories(
 
 
 def concatenated(sequences: ListOf[Sequences]) -> Sequences:
-    """The rows of all batches, padded to the widest; without times where one of them has none."""
+    """The rows of all batches, padded to the widest; with what is known of all their items."""
     if len(sequences) == 1:
         return sequences[0]
     width = max(seqs.width for seqs in sequences)
     wide = [seqs.with_width(width) for seqs in sequences]
-    times = [seqs.times for seqs in wide if seqs.times is not None]
     return Sequences(
         torch.cat([seqs.items for seqs in wide]),
         torch.cat([seqs.lengths for seqs in wide]),
-        torch.cat(times) if len(times) == len(wide) else None,
+        joined([seqs.times for seqs in wide]),
+        joined([seqs.places for seqs in wide]),
     )
+
+
+def joined(parts: ListOf[Tensor | None]) -> Tensor | None:
+    """One after the other; None where one is missing."""
+    present = [part for part in parts if part is not None]
+    return torch.cat(present) if len(present) == len(parts) else None

@@ -22,7 +22,7 @@ class Substitute:
     of the one that it replaces.
     """
 
-    keeps_positions: ClassVar[bool] = True
+    tells_places: ClassVar[bool] = True
     ratio: float = 0.1
     """Share of the history that is replaced, in [0, 1]; one item at least."""
 

@@ -26,6 +26,7 @@ class TimeCrop:
     """Ti-Crop: keep the max(1, floor(keep * n)) consecutive items whose gaps vary the least."""
 
     needs_times: ClassVar[bool] = True
+    tells_places: ClassVar[bool] = True
     keep: float = 0.6
     """Share of the history that stays, in [0, 1]."""
 
@@ -44,6 +45,7 @@ class TimeReorder:
     """Ti-Reorder: shuffle the floor(ratio * n) consecutive items whose gaps vary the least."""
 
     needs_times: ClassVar[bool] = True
+    tells_places: ClassVar[bool] = True
     ratio: float = 0.2
     """Share of the history inside the window, in [0, 1]."""
 
@@ -60,7 +62,7 @@ class TimeMask:
     """Ti-Mask: hide floor(ratio * n) items, those with the widest gaps before them."""
 
     needs_times: ClassVar[bool] = True
-    keeps_positions: ClassVar[bool] = True
+    tells_places: ClassVar[bool] = True
     ratio: float = 0.5
     """Share of the history that is hidden, in [0, 1]."""
     gaps: Literal["widest", "narrowest"] = "widest"
@@ -83,7 +85,7 @@ class TimeSubstitute:
     """
 
     needs_times: ClassVar[bool] = True
-    keeps_positions: ClassVar[bool] = True
+    tells_places: ClassVar[bool] = True
     ratio: float = 0.1
     """Share of the history that is replaced, in [0, 1]; one item at least."""
 
@@ -110,6 +112,7 @@ class TimeInsert:
     """
 
     needs_times: ClassVar[bool] = True
+    tells_places: ClassVar[bool] = True
     ratio: float = 0.5
     """Share of the history's items that get one more before them, in [0, 1]; one at least."""
 

@@ -114,15 +114,18 @@ def apply_chosen(
 def either(chosen: Tensor, these: Sequences, those: Sequences) -> Sequences:
     """Row i of `these` where chosen [B], else of `those`; as wide as the wider of the two.
 
-    With times where both have them.
+    With times and places where both have them.
     """
     width = max(these.width, those.width)
     these, those = these.with_width(width), those.with_width(width)
-    times = None
-    if these.times is not None and those.times is not None:
-        times = torch.where(chosen[:, None], these.times, those.times)
+
+    def of(this: Tensor | None, that: Tensor | None) -> Tensor | None:
+        return None if this is None or that is None else torch.where(chosen[:, None], this, that)
+
     items = torch.where(chosen[:, None], these.items, those.items)
-    return Sequences(items, torch.where(chosen, these.lengths, those.lengths), times)
+    lengths = torch.where(chosen, these.lengths, those.lengths)
+    times, places = of(these.times, those.times), of(these.places, those.places)
+    return Sequences(items, lengths, times, places)
 
 
 def unchanged(before: Sequences, after: Sequences) -> Tensor:

@@ -19,7 +19,7 @@ from augment import (
     TrainHistories,
 )
 from augment.correlation import CountNeighbours, counted_neighbours
-from augment.operator import check_times, moving, operator_names
+from augment.operator import check_times, operator_names, without_places
 from augment.sequences import Sequences, random_below
 from augment.views import apply_chosen, either
 from models.tasks.step import Batch
@@ -50,13 +50,13 @@ class AugmentConfig:
             raise ValueError("operators must name at least one operator")
 
     def check_every_position(self) -> None:
-        """ValueError where items would move away from the labels of their positions."""
-        moved = moving(self.operators) if self.probability > 0.0 else ()
-        if moved:
-            names = ", ".join(operator_names(moved, OPERATORS))
+        """ValueError where nobody would know which item follows a position."""
+        silent = without_places(self.operators) if self.probability > 0.0 else ()
+        if silent:
+            names = ", ".join(operator_names(silent, OPERATORS))
             raise ValueError(
-                f"augment.operators: {names} may move items, and examples: windows trains what "
-                "follows each position; keep positions (mask, substitute) or use prefixes"
+                f"augment.operators: {names} does not tell where its items stood (tells_places), "
+                "and examples: windows trains what follows each position; use examples: prefixes"
             )
 
 
@@ -88,9 +88,10 @@ class AugmentedInput:
         """The batch with other histories; the batch itself, and nothing drawn, when it is off."""
         if self.config.probability == 0.0:
             return batch
-        if batch.labels is not None:
-            self.config.check_every_position()
-        return replace(batch, histories=self.changed(batch.histories, rng))
+        if batch.labels is None:
+            return replace(batch, histories=self.changed(batch.histories, rng))
+        self.config.check_every_position()
+        return relabelled(batch, self.changed(with_places(batch.histories), rng))
 
     def changed(self, seqs: Sequences, rng: Generator) -> Sequences:
         operators = self.correlated.bound(seqs.device)
@@ -103,3 +104,24 @@ class AugmentedInput:
             return either(taking_part, result, seqs)
         choice = random_below(torch.full_like(seqs.lengths, len(operators)), rng)
         return apply_chosen(seqs, operators, choice.masked_fill(~taking_part, -1), rng)
+
+
+def with_places(seqs: Sequences) -> Sequences:
+    """The histories, each item with its place."""
+    count = torch.arange(1, seqs.width + 1, device=seqs.device)
+    return replace(seqs, places=torch.where(seqs.real(), count, 0))
+
+
+def relabelled(batch: Batch, after: Sequences) -> Batch:
+    """The batch with changed histories: an item's label goes where the item goes.
+
+    A label stays only where no later item of the history stands before it, which the label itself
+    may be: so no position is shown what it is to predict.  An item that was put in has none.
+    """
+    assert batch.labels is not None
+    assert after.places is not None
+    latest = after.places.cummax(dim=1).values  # [B, L]
+    known = (after.places > 0) & (after.places == latest)
+    labels = batch.labels.gather(1, (after.places - 1).clamp(min=0))
+    histories = replace(after, places=None)
+    return replace(batch, histories=histories, labels=torch.where(known, labels, 0), scored=None)

@@ -168,7 +168,7 @@ class Host(nn.Module):
                 steps = self.task_steps(batch, rng)
         predicts = not isinstance(self.next_item, NoNextItem)
         read = self.augment(batch, rng) if self.training and predicts else batch
-        scored = batch.scored_positions(self.shard.part(len(batch)))
+        scored = read.scored_positions(self.shard.part(len(batch)))
         encoded = self.one_pass(
             to_encode(
                 batch.histories,
@@ -183,7 +183,7 @@ class Host(nn.Module):
         metrics: dict[str, Tensor] = {}
         if predicts:
             with record_function("output layer"), self.products():
-                parts["next_item"] = self.next_item_loss(encoded, batch, scored, rng)
+                parts["next_item"] = self.next_item_loss(encoded, read, scored, rng)
             metrics["train/next_item"] = self.shard.sum(parts["next_item"])
             if diagnose and read is not batch:
                 rate = identity_rate(batch.histories, read.histories)

@@ -60,7 +60,7 @@ def add_rounded(total: Tensor, rounded: Tensor) -> None:
     if total.device.type != "cpu" or total.dtype == rounded.dtype:
         total.add_(rounded)
         return
-    for part, addend in zip(total.split(ADDED), rounded.split(ADDED), strict=True):
+    for part, addend in zip(torch.split(total, ADDED), torch.split(rounded, ADDED), strict=True):
         part.add_(addend)
 
 

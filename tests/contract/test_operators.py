@@ -13,7 +13,8 @@ import torch
 from hypothesis import given
 
 from augment import MASK, OPERATORS, PADDING, Operator, Sequences, bind
-from augment.operator import CorrelatedOperator, TimeReading, moving
+from augment.operator import CorrelatedOperator, TimeReading, without_places
+from models.augmented_input import with_places
 from tests.augment.tables import listed
 from tests.histories import (
     generator,
@@ -164,17 +165,33 @@ def test_every_item_comes_from_the_history_or_is_hidden_or_a_neighbour_of_its_it
 
 @every_operator
 @given(seqs=histories(), share=shares, seed=seeds)
-def test_an_operator_that_says_so_keeps_positions(
+def test_an_operator_that_says_so_tells_where_each_item_stood(
     name: str, seqs: Sequences, share: float, seed: int
 ) -> None:
-    """There each item is the old one, is hidden, or is a neighbour of the old one."""
-    if moving([OPERATORS[name]()]):
+    """An item is the one that stood there, is hidden, or is a neighbour of it; one that was put
+    in has place 0.  No place is told twice."""
+    if without_places([OPERATORS[name]()]):
         return
-    after = build(name, share)(as_read(name, seqs, seed), generator(seed))
-    assert torch.equal(after.lengths, seqs.lengths)
-    for old, new in zip(real_items(seqs), real_items(after), strict=True):
-        for one, other in zip(old, new, strict=True):
-            assert other in {one, MASK, *(CORRELATED[one - 1] if one > 0 else ())}
+    after = build(name, share)(with_places(as_read(name, seqs, seed)), generator(seed))
+    assert after.places is not None
+    assert after.places.shape == after.items.shape
+    assert (after.places[~after.real()] == 0).all()
+    for row, old in enumerate(real_items(seqs)):
+        items, places = after.items[row].tolist(), after.places[row].tolist()
+        told = [place for place in places if place > 0]
+        assert len(set(told)) == len(told) > 0
+        for item, place in zip(items, places, strict=True):
+            if place > 0:
+                one = old[place - 1]
+                assert item in {one, MASK, *(CORRELATED[one - 1] if one > 0 else ())}
+
+
+@every_operator
+@given(seqs=histories(), share=shares, seed=seeds)
+def test_nobody_is_told_places_who_does_not_ask(
+    name: str, seqs: Sequences, share: float, seed: int
+) -> None:
+    assert build(name, share)(as_read(name, seqs, seed), generator(seed)).places is None
 
 
 @pytest.mark.parametrize(

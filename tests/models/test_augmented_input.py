@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from torch import Generator
 
 from augment import Correlation, Crop, Insert, Mask, Operator, Reorder, Sequences, Substitute
+from augment.sequences import gathered, positions
 from models.augmented_input import AugmentConfig, AugmentedInput
 from models.recbole_plug import SASRec
 from models.tasks import AugmentedViews, Batch, View
@@ -119,26 +120,72 @@ def test_one_operator_is_drawn_for_each_row_or_all_are_chained() -> None:
 def test_labels_of_every_position_stay_where_they_were(seed: int) -> None:
     batch = some_batch("windows")
     after = fitted(1.0, KEEPING)(batch, generator(seed))
-    assert after.labels is batch.labels
+    assert batch.labels is not None
+    assert after.labels is not None
+    assert torch.equal(after.labels, batch.labels)
     assert after.histories.items.shape == batch.histories.items.shape
     assert torch.equal(after.histories.lengths, batch.histories.lengths)
     assert not torch.equal(after.histories.items, batch.histories.items)
 
 
-@pytest.mark.parametrize("operator", [Crop(), Reorder(), Insert()])
-def test_labels_of_every_position_forbid_operators_that_move_items(operator: Operator) -> None:
-    told = re.escape("augment.operators: ") + r"\w+ may move items"
+def labelled(seqs: Sequences) -> Batch:
+    """Histories of 1, 2, 3, ... whose labels are the numbers that follow, all but the oldest."""
+    labels = torch.where(seqs.real() & (seqs.items > 1), seqs.items + 1, 0)
+    return replace(batch_of(seqs), labels=labels)
+
+
+@pytest.mark.parametrize("draw", ["one", "chained"])
+@given(lengths=st.lists(st.integers(1, 12), min_size=1, max_size=6), seed=seeds)
+def test_a_label_goes_with_its_item_and_no_later_item_stands_before_it(
+    draw: Any, lengths: list[int], seed: int
+) -> None:
+    """Without operators that put in other items, each item's number is its place."""
+    batch = labelled(counting(lengths))
+    after = fitted(1.0, (Crop(0.5), Reorder(0.7)), draw=draw)(batch, generator(seed))
+    assert after.labels is not None
+    for row, labels in zip(after.histories.items.tolist(), after.labels.tolist(), strict=True):
+        for place, (item, label) in enumerate(zip(row, labels, strict=True)):
+            latest = item == max(row[: place + 1])
+            assert label == (item + 1 if latest and item > 1 else 0)
+
+
+@given(lengths=st.lists(st.integers(1, 12), min_size=1, max_size=6), seed=seeds)
+def test_an_item_that_is_put_in_has_no_label_and_all_others_keep_theirs(
+    lengths: list[int], seed: int
+) -> None:
+    batch = labelled(counting(lengths))
+    after = fitted(1.0, (Insert(0.4),))(batch, generator(seed))
+    assert batch.labels is not None
+    assert after.labels is not None
+    assert after.labels.shape == after.histories.items.shape
+    for old, new in zip(batch.labels.tolist(), after.labels.tolist(), strict=True):
+        assert [label for label in new if label] == [label for label in old if label]
+    standing = after.labels > 0
+    assert torch.equal(after.histories.items[standing] + 1, after.labels[standing])
+    assert after.label_counts().tolist() == standing.sum(dim=1).tolist()
+
+
+@dataclass(frozen=True)
+class Flip:
+    """Newest item first, without a word of it."""
+
+    def __call__(self, seqs: Sequences, rng: Generator) -> Sequences:
+        source = (seqs.lengths[:, None] - 1 - positions(seqs)).clamp(min=0)
+        return gathered(seqs, source, seqs.lengths)
+
+
+def test_labels_of_every_position_forbid_operators_that_do_not_tell_places() -> None:
+    told = re.escape("augment.operators: Flip does not tell where its items stood")
     with pytest.raises(ValueError, match=f"^{told}"):
-        fitted(0.5, (Mask(), operator))(some_batch("windows"), generator(0))
-    AugmentConfig(0.0, (operator,)).check_every_position()  # off: nothing moves
+        fitted(0.5, (Mask(), Flip()))(some_batch("windows"), generator(0))
+    AugmentConfig(0.0, (Flip(),)).check_every_position()  # off: nothing moves
 
 
 @pytest.mark.parametrize("similar", ["cosine_iuf", "embedding", "hybrid"])
 @both_examples
 def test_a_model_trains_on_augmented_inputs(examples: Examples, similar: Any) -> None:
-    operators = ALL if examples == "prefixes" else KEEPING
     correlation = Correlation(similar, warm_up=0)
-    model = model_with(AugmentConfig(0.7, operators, correlation=correlation), contrast=True)
+    model = model_with(AugmentConfig(0.7, ALL, correlation=correlation), contrast=True)
     model.start_epoch(1, generator(0))
     losses = train_steps(model, TRAIN, examples, 3)
     assert torch.tensor(losses).isfinite().all()

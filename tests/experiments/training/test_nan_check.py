@@ -153,10 +153,10 @@ ODD: dict[str, Users] = {
 KINDS = [name for name in ODD if name != "threes"]
 EXAMPLES = ("prefixes", "windows")
 COVERING = [  # every model with every kind of data, of which half are of each examples
-    (model, EXAMPLES[(place + kind) % 2 if model != "augment-only" else 0], name)
+    (model, EXAMPLES[(place + kind) % 2], name)
     for place, model in enumerate(PRESETS)
     for kind, name in enumerate(KINDS)
-]  # the operators of augment-only move items, which sequence does not allow
+]
 
 
 def assert_finite(out: Path) -> None:
