@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Sequence as ListOf
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -91,6 +91,11 @@ class TrainHistories:
 def positions(seqs: Sequences) -> Tensor:
     """[1, L]: 0, 1, ..., L - 1, to compare with a [B, 1] column of lengths."""
     return torch.arange(seqs.width, device=seqs.device)[None, :]
+
+
+def with_places(seqs: Sequences) -> Sequences:
+    """The histories, each item with its place."""
+    return replace(seqs, places=torch.where(seqs.real(), positions(seqs) + 1, 0))
 
 
 def window_size(lengths: Tensor, share: float) -> Tensor:

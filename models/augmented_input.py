@@ -20,7 +20,7 @@ from augment import (
 )
 from augment.correlation import CountNeighbours, counted_neighbours
 from augment.operator import check_times, operator_names, without_places
-from augment.sequences import Sequences, random_below
+from augment.sequences import Sequences, random_below, with_places
 from augment.views import apply_chosen, either
 from models.tasks.step import Batch
 
@@ -104,12 +104,6 @@ class AugmentedInput:
             return either(taking_part, result, seqs)
         choice = random_below(torch.full_like(seqs.lengths, len(operators)), rng)
         return apply_chosen(seqs, operators, choice.masked_fill(~taking_part, -1), rng)
-
-
-def with_places(seqs: Sequences) -> Sequences:
-    """The histories, each item with its place."""
-    count = torch.arange(1, seqs.width + 1, device=seqs.device)
-    return replace(seqs, places=torch.where(seqs.real(), count, 0))
 
 
 def relabelled(batch: Batch, after: Sequences) -> Batch:

@@ -14,6 +14,7 @@ from experiments.errors import UsageError, one_line, unknown
 from experiments.storage.files import plain_name
 from experiments.storage.yaml_file import read_tree
 from experiments.study.ranges import Range
+from experiments.tracking.tracker import flattened
 
 STUDIES = Path(__file__).parent.parent / "studies"
 MOST_TRIALS = 100_000
@@ -186,12 +187,8 @@ def with_fields_of(preset: Any, own: Any, path: Path) -> Any:
         raise UsageError(f"{path}: fields_of: {unknown(str(preset), known)}")
     if not isinstance(own, dict):
         return own  # refused where it is read
-    theirs: dict[str, Any] = {}
-    for key, part in preset_tree(preset).items():
-        if key not in CONTRASTIVE:
-            inner = part if isinstance(part, dict) else None
-            theirs |= {key: part} if inner is None else {f"{key}.{k}": v for k, v in inner.items()}
-    return {**theirs, **own}
+    theirs = {key: part for key, part in preset_tree(preset).items() if key not in CONTRASTIVE}
+    return {**dict(flattened(theirs)), **own}
 
 
 def with_current_names(tree: dict[str, Any]) -> dict[str, Any]:

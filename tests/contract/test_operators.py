@@ -14,7 +14,7 @@ from hypothesis import given
 
 from augment import MASK, OPERATORS, PADDING, Operator, Sequences, bind
 from augment.operator import CorrelatedOperator, TimeReading, without_places
-from models.augmented_input import with_places
+from augment.sequences import with_places
 from tests.augment.tables import listed
 from tests.histories import (
     generator,
