@@ -95,7 +95,7 @@ def measure_steps(subject: GpuSubject, settings: dict[str, Any], steps: int) -> 
     run.model.train()
     recorded = min(taken.count, RECORDED)
     compile_figures: dict[str, float] = {}
-    with products_in(precision):
+    with products_in(precision, device):
         products = products_of(step, recorded)  # as long as nothing is compiled: it would be hidden
         if subject.compiled is not None:
             compile_figures = compiled(taken, subject.compiled)

@@ -18,6 +18,7 @@ import torch
 from experiments.errors import UsageError
 from experiments.storage.files import REPOSITORY
 from experiments.training.device_name import CPU_THREADS
+from models.bfloat16 import MultipliedInFloat32, multiplies_bfloat16
 
 PACKAGES = ("torch", "numpy", "scipy", "recbole", "wandb")
 
@@ -130,11 +131,17 @@ def repeat_exactly(device: torch.device, or_say: bool) -> None:
 
 
 @contextlib.contextmanager
-def products_in(name: str) -> Iterator[None]:
-    """Let float32 products of NVIDIA GPUs use TF32 for a while, if that is the name."""
+def products_in(name: str, device: torch.device) -> Iterator[None]:
+    """Let products of that precision be as quick as the device can make them, for a while.
+
+    tf32: float32 products of NVIDIA GPUs use it.  bfloat16: a processor without units for it
+    multiplies in float32 and rounds.
+    """
     torch.set_float32_matmul_precision("high" if name == "tf32" else "highest")
+    slow = name == "bfloat16" and not multiplies_bfloat16(device)
     try:
-        yield
+        with MultipliedInFloat32() if slow else contextlib.nullcontext():
+            yield
     finally:
         torch.set_float32_matmul_precision("highest")
 

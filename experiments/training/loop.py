@@ -45,7 +45,7 @@ def fit(
     config, progress = run.config, run.progress
     while progress.epoch < config.epochs and progress.waited < config.train.patience:
         progress.epoch += 1
-        with products_in(config.train.precision), old_objects_left_alone():
+        with products_in(config.train.precision, run.device), old_objects_left_alone():
             record = train_epoch(run, optimizer, tracker.begin)
         improved = False
         last = progress.epoch == config.epochs

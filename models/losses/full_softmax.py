@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import Function, once_differentiable
 
-from models.bfloat16 import MULTIPLE, padded
+from models.bfloat16 import MULTIPLE, multiplies_bfloat16, padded
 from models.losses.item_blocks import (
     add_rounded,
     gradients_over_item_blocks,
@@ -80,7 +80,7 @@ class CatalogueCrossEntropy(Function):
     d loss / d scores = weight * (softmax(scores) - one_hot(target)) / T.  weight / T is one
     factor a row, so it goes to the products with the scores instead of the scores.  Under
     autocast factors and results of each product are rounded to its type; softmax and loss are
-    float32.
+    float32.  On a processor without units for bfloat16 only states and items are rounded.
     """
 
     @staticmethod
@@ -99,6 +99,8 @@ class CatalogueCrossEntropy(Function):
             share = share * weights[:, None]
         low = product_type(states)
         factors = (states.to(low), table[real].to(low), (states * share).to(low))
+        if low == torch.bfloat16 and not multiplies_bfloat16(states.device):
+            factors = (factors[0].float(), factors[1].float(), factors[2].float())
         with torch.autocast(states.device.type, enabled=False):
             cost = gradients_in_blocks(*factors, targets, grad_states, grad_items)
         ctx.save_for_backward(grad_states.mul_(share), grad_table)
