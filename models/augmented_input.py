@@ -31,7 +31,7 @@ class AugmentConfig:
 
     Plain data augmentation, the rival of a contrast in "Is Contrastive Learning Necessary?"
     (arXiv:2403.11136), which adds changed copies to the data; here a row is changed anew in
-    every epoch.
+    every epoch.  Under prefixes an item that insert or substitute puts in may be the target.
     """
 
     probability: float = 0.0
@@ -110,12 +110,16 @@ def relabelled(batch: Batch, after: Sequences) -> Batch:
     """The batch with changed histories: an item's label goes where the item goes.
 
     A label stays only where no later item of the history stands before it, which the label itself
-    may be: so no position is shown what it is to predict.  An item that was put in has none.
+    may be, and where it was not put in at or before its position: so no position is shown what it
+    is to predict.  An item that was put in has none.
     """
     assert batch.labels is not None
     assert after.places is not None
     latest = after.places.cummax(dim=1).values  # [B, L]
     known = (after.places > 0) & (after.places == latest)
     labels = batch.labels.gather(1, (after.places - 1).clamp(min=0))
+    put_in = torch.where(after.places == 0, after.items, 0)  # [B, L]
+    shown = (put_in[:, None, :] == labels[:, :, None]).tril().any(dim=2)  # [B, L]
+    known &= ~shown
     histories = replace(after, places=None)
     return replace(batch, histories=histories, labels=torch.where(known, labels, 0), scored=None)

@@ -273,7 +273,7 @@ class Host(nn.Module):
         if isinstance(request, HistoryState):
             local_states = encoded.histories().of(request.pooling)
             states = self.shard.everyone(local_states, len(batch))
-            return states if rows is batch or batch.final is None else states[batch.final]
+            return states if rows.taken is None else states[rows.taken]
         positions = self.max_length
         if isinstance(request, View):
             positions, number = request.positions or positions, len(request.sequences)
@@ -296,7 +296,7 @@ class Host(nn.Module):
         if batch.labels is None or scored is None:
             states = encoded.input().last()[:rows]
         else:
-            share = len(scored) / int(batch.label_counts().sum())
+            share = len(scored) / max(1, int(batch.label_counts().sum()))
             states = encoded.at(scored, rows)
             targets = batch.labels[part].flatten()[scored]
         if not len(states):

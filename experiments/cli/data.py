@@ -95,7 +95,8 @@ def options(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def column(text: str | None) -> str | int | None:
     """A number where the text is one."""
-    return int(text) if text is not None and text.isdecimal() and text.isascii() else text
+    number = text is not None and text.isdecimal() and text.isascii() and len(text) < 10
+    return int(text) if text is not None and number else text
 
 
 def unescaped(text: str | None) -> str | None:

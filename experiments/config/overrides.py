@@ -50,7 +50,10 @@ def with_overrides(tree: dict[str, Any], overrides: list[tuple[str, Any]]) -> di
 
 
 def assign(tree: dict[str, Any], dotted: str, value: Any) -> None:
-    """tree["a"]["b"] = value for "a.b"; list entries by index or by name."""
+    """tree["a"]["b"] = value for "a.b"; list entries by index or by name.
+
+    A mapping goes on top of the one that is there, as in `merged`.
+    """
     *parents, last = dotted.split(".")
     if len(parents) >= MOST_SEGMENTS:
         raise UsageError(f"{dotted[:MOST_SEGMENTS]}...: a key has at most {MOST_SEGMENTS} parts")
@@ -75,6 +78,9 @@ def assign(tree: dict[str, Any], dotted: str, value: Any) -> None:
         kept = {"max_length", "name", "weight"}
         for stale in [key for key in node if key not in kept]:
             del node[stale]
+    old = node.get(last)
+    if isinstance(old, dict) and isinstance(value, dict) and not other_kind(old, value):
+        value = merged(old, value)
     node[last] = value
 
 

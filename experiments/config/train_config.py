@@ -44,8 +44,8 @@ class TrainConfig:
     precision: Literal["float32", "tf32", "bfloat16"] = "float32"
     """Of matrix products while training.  tf32: all of them, on NVIDIA GPUs, 10 bits of mantissa.
     bfloat16: encoder and output layer, 7 bits; quicker than float32 where the processor has such
-    products (AVX512-BF16, AMX, GPUs), and no quicker elsewhere.  What is rounded are factors and results of products: weights,
-    losses and evaluation are float32 always."""
+    products (AVX512-BF16, AMX, GPUs), and no quicker elsewhere.  What is rounded are factors and
+    results of products: weights, losses and evaluation are float32 always."""
     lazy_rows: bool = False
     """Let a step update only the item embeddings it has read: for large catalogues, with a loss
     that samples.  Adam's moments of the other rows stand still."""

@@ -78,9 +78,26 @@ def parse(text: str, where: str) -> Checkpoint:
     for key, value in values.items():
         check_value(key, value, where)
     wrong = [key for key in TEXTS if not isinstance(values.get(key), str)]
-    if wrong or type(users) is not int:
-        raise UsageError(f"{where}: {(wrong or ['users'])[0]!r} is missing or of another type")
+    wrong += [] if type(users) is int and users >= 0 else ["users"]
+    wrong += [] if is_official(values.get("official", {})) else ["official"]
+    if wrong:
+        raise UsageError(f"{where}: {wrong[0]!r} is missing or of another type")
+    for key in (key for key in values if key.startswith("hits/")):
+        try:
+            decode_hits(values[key], users)
+        except (TypeError, ValueError) as error:
+            raise UsageError(
+                f"{where}: {key!r} holds no ranks of {users} users ({error})"
+            ) from None
     return Checkpoint(name, dataset, values)
+
+
+def is_official(given: Any) -> bool:
+    """Numbers by names such as ndcg@10."""
+    return isinstance(given, dict) and all(
+        name.partition("@")[2].isdecimal() and isinstance(value, (int, float))
+        for name, value in given.items()
+    )
 
 
 def add_checkpoint(path: Path, line: Mapping[str, Any]) -> str:

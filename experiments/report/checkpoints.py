@@ -19,7 +19,7 @@ from experiments.report.numbers import mean_text, number_text, p_text, signed
 from experiments.report.pairs import gain_of, ndcg
 from experiments.report.published import source_link
 from experiments.report.sheet import SHOWN
-from experiments.report.statistics import RESAMPLES, bootstrap, holm
+from experiments.report.statistics import RESAMPLES, bootstrap, holm, resamples
 from experiments.report.studies import Report
 
 NAME = "checkpoints"
@@ -159,7 +159,8 @@ def compared(
             parts[checkpoint.name, group.variant] = mine - own_gain(checkpoint)
     if not parts:
         return {}
-    p = holm(bootstrap(np.stack([*parts.values()]), RESAMPLES, np.random.default_rng(SEED)))
+    count = resamples(len(parts))
+    p = holm(bootstrap(np.stack([*parts.values()]), count, np.random.default_rng(SEED)))
     return {
         key: Difference(float(np.mean(values)), float(of_key))
         for (key, values), of_key in zip(parts.items(), p, strict=True)

@@ -14,11 +14,11 @@ from experiments.report.aggregate import Group, groups
 from experiments.report.pairs import paired, same_loss, user_differences
 from experiments.report.statistics import (
     LEAST_SEEDS,
-    RESAMPLES,
     bootstrap,
     effect_size,
     holm,
     interval,
+    resamples,
 )
 
 LEVEL = 0.01
@@ -132,7 +132,7 @@ def p_values(pairs: list[tuple[Group, Group]]) -> list[float]:
         return []
     gains: dict[str, FloatArray] = {}
     differences = np.stack([user_differences(*pair, gains) for pair in pairs])  # [C, U]
-    p = holm(bootstrap(differences, RESAMPLES, np.random.default_rng(SEED)))
+    p = holm(bootstrap(differences, resamples(len(pairs)), np.random.default_rng(SEED)))
     return [float(value) for value in p]
 
 

@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 from experiments.record.hits import FloatArray
 
 RESAMPLES = 10_000
+PER_TEST = 400
+"""Resamples for each test of a table: the smallest p, 2 / (resamples + 1), is then below .01 after
+Holm's correction, whatever the table's length."""
 LEAST_SEEDS = 3
 """Paired seeds below which nothing is tested: of two, the t-interval is 13 standard errors wide."""
 POWER = 0.8
@@ -55,6 +58,11 @@ def effect_size(differences: FloatArray) -> float | None:
         return None
     spread = float(np.std(differences, ddof=1))
     return float(np.mean(differences)) / spread if spread > ROUNDING else None
+
+
+def resamples(tests: int) -> int:
+    """How many the bootstrap of a table of so many tests draws."""
+    return max(RESAMPLES, PER_TEST * tests)
 
 
 def holm(p: FloatArray) -> FloatArray:

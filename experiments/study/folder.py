@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -79,10 +80,12 @@ class StudyFolder:
             )
 
     def _check_data(self, trials: list[Trial]) -> None:
-        planned = {trial.dataset: trial.data_sha256 for trial in trials}
+        planned: dict[str, set[str]] = defaultdict(set)  # splits may read files of their own
+        for trial in trials:
+            planned[trial.dataset].add(trial.data_sha256)
         for line in self.results.lines().values():
-            sha256 = planned.get(line["dataset"])
-            if sha256 is not None and line.get("data_sha256", sha256) != sha256:
+            known = planned.get(line["dataset"])
+            if known is not None and line.get("data_sha256", min(known)) not in known:
                 raise UsageError(
                     f"{self.results.path}: has trials on another version of {line['dataset']}; "
                     "use that, or begin the study in another folder"

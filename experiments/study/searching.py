@@ -169,7 +169,7 @@ class Searching:
         has this epoch again, and asks again what it had asked.
         """
         attempts, epoch = self.attempts(), int(record["epoch"])
-        number = next((n for n, attempt in attempts.items() if attempt.id == trial.id), None)
+        number = self.number_of(trial)
         last = epoch >= trial.epochs
         if (
             number is None
@@ -186,7 +186,21 @@ class Searching:
         ended, notes = should_prune(self.search.rules, place, self.epochs, known)
         if notes != before:
             write_json(self.path / f"{number}.pruner.json", {**self._noted(number), epoch: notes})
+        if ended:
+            write_json(self.path / f"{number}.ended.json", {"epoch": epoch})
         return not ended
+
+    def has_ended(self, trial: Trial) -> bool:
+        """Whether the pruner ended it after its last epoch, and its worker could not say so."""
+        path = self.path / f"{self.number_of(trial)}.ended.json"
+        if not path.exists():
+            return False
+        epoch = json.loads(path.read_text(encoding="utf-8"))["epoch"]
+        return any(record["epoch"] >= epoch for record in self.folder.run(trial.id).read_history())
+
+    def number_of(self, trial: Trial) -> int | None:
+        """Which attempt it is; None where it is none of the search's."""
+        return next((n for n, attempt in self.attempts().items() if attempt.id == trial.id), None)
 
     def settled(self) -> bool:
         """Whether all trials of the search have ended, so that the best is known."""

@@ -38,6 +38,10 @@ def variants(study: Study) -> list[Variant]:
 
     What a search looks for is not among them.
     """
+    models = [*study.base, *([study.baseline] if study.baseline else [])]
+    for key in study.set:
+        if not any(reads(model, key) for model in models):
+            raise UsageError(f"study {study.name}: set: {key}: none of its models reads that")
     names = short_names(varied_fields(study))
     listed = list(baselines(study, names))
     bases = study.base if study.search is None else ()

@@ -152,6 +152,8 @@ class Worker:
             return all(search.goes_on(trial, record) for search in self.searches)
 
         run = self.folder.run(trial.id)
+        if any(search.has_ended(trial) for search in self.searches):
+            raise Pruned
         train(config, spec, run, resume=run.config.exists(), watch=watch)
         from experiments.report import run_curves  # loads matplotlib
 

@@ -74,7 +74,7 @@ def commit() -> tuple[str, bool]:
     try:
         head = git("rev-parse", "HEAD")
         return head, bool(git("status", "--porcelain", "--", ".", ":!experiments/results"))
-    except (OSError, subprocess.CalledProcessError):
+    except (OSError, subprocess.SubprocessError):
         return "unknown", False
 
 

@@ -53,6 +53,11 @@ class LearnedViews(AugmentedViews):
                 raise ValueError(f"{name} must be at least 0, got {getattr(self, name)}")
         if self.view_weight == self.meta_weight == 0.0:
             raise ValueError("view_weight and meta_weight are 0: nothing is left of the task")
+        if self.train_again and self.negatives == "queue":
+            raise ValueError(
+                "train_again would contrast each row with its own keys in the queue; use "
+                "negatives: in_batch"
+            )
         if any(width < 1 for width in self.hidden):
             raise ValueError(f"hidden must be widths of at least 1, got {self.hidden}")
 

@@ -26,6 +26,7 @@ class Batch:
                only the last position is trained (then it is `targets`).
     scored:    [B] on the host: how many labels of each row are not 0; None when not counted.
     final:     rows that end their user's training history; None when nobody has looked.
+    taken:     [B] the rows of the batch that these were taken from, by `of`; None: it is whole.
     target_at: [B] where each target stands among the items of the training split, which says
                which of its prefixes a row is; None when nobody has looked.
     """
@@ -37,6 +38,7 @@ class Batch:
     scored: NDArray[np.int64] | None = None
     final: Tensor | None = None
     target_at: Tensor | None = None
+    taken: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.histories)
@@ -63,8 +65,13 @@ class Batch:
     def of(self, rows: Tensor) -> Batch:
         """The given rows alone, as the contrast sees them: without labels."""
         places = None if self.target_at is None else self.target_at[rows]
-        histories = self.histories.rows(rows)
-        return Batch(histories, self.targets[rows], self.users[rows], target_at=places)
+        return Batch(
+            self.histories.rows(rows),
+            self.targets[rows],
+            self.users[rows],
+            target_at=places,
+            taken=rows if self.taken is None else self.taken[rows],
+        )
 
 
 @dataclass(frozen=True)

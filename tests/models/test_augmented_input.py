@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import torch
@@ -149,6 +149,11 @@ def test_a_label_goes_with_its_item_and_no_later_item_stands_before_it(
             assert label == (item + 1 if latest and item > 1 else 0)
 
 
+def last(items: list[int], item: int) -> int:
+    """Where it stands last."""
+    return len(items) - 1 - items[::-1].index(item)
+
+
 @given(lengths=st.lists(st.integers(1, 12), min_size=1, max_size=6), seed=seeds)
 def test_an_item_that_is_put_in_has_no_label_and_all_others_keep_theirs(
     lengths: list[int], seed: int
@@ -158,11 +163,52 @@ def test_an_item_that_is_put_in_has_no_label_and_all_others_keep_theirs(
     assert batch.labels is not None
     assert after.labels is not None
     assert after.labels.shape == after.histories.items.shape
-    for old, new in zip(batch.labels.tolist(), after.labels.tolist(), strict=True):
-        assert [label for label in new if label] == [label for label in old if label]
+    parts = (batch.labels, after.labels, after.histories.items)
+    for old, new, items in zip(*(part.tolist() for part in parts), strict=True):
+        kept = [label for label in new if label]
+        gone = {label for label in old if label} - {*kept}
+        assert kept == [label for label in old if label in kept]
+        assert all(label in items[: last(items, label - 1)] for label in gone)  # it was shown
     standing = after.labels > 0
     assert torch.equal(after.histories.items[standing] + 1, after.labels[standing])
     assert after.label_counts().tolist() == standing.sum(dim=1).tolist()
+
+
+@dataclass(frozen=True)
+class PutBefore:
+    """Puts one item in front of all others, in place of the newest."""
+
+    item: int
+
+    tells_places: ClassVar[bool] = True
+
+    def __call__(self, seqs: Sequences, rng: Generator) -> Sequences:
+        source = (positions(seqs) - 1).clamp(min=0)
+        moved = gathered(seqs, source, seqs.lengths)
+        items, places = moved.items.clone(), moved.places
+        assert places is not None
+        items[:, 0] = self.item
+        places = places.clone()
+        places[:, 0] = 0
+        return replace(moved, items=items, places=places)
+
+
+def test_no_position_is_shown_its_label_by_an_item_that_is_put_in_before_it() -> None:
+    batch = labelled(counting([5]))  # labels 0, 3, 4, 5, 6
+    after = fitted(1.0, (PutBefore(4),))(batch, generator(0))
+    assert after.histories.items.tolist() == [[4, 1, 2, 3, 4]]
+    assert after.labels is not None
+    assert after.labels.tolist() == [[0, 0, 3, 0, 5]]
+
+
+def test_a_batch_whose_every_label_is_gone_has_a_loss_of_0() -> None:
+    model = model_with(None)
+    batch = some_batch("windows")
+    assert batch.labels is not None
+    batch = replace(batch, labels=torch.zeros_like(batch.labels), scored=None)
+    loss = model.losses(batch, generator(0)).total
+    assert loss.item() == 0.0
+    loss.backward()  # type: ignore[no-untyped-call]
 
 
 @dataclass(frozen=True)

@@ -97,11 +97,15 @@ def test_both_factors_of_a_float32_product_are_rounded_and_its_result() -> None:
     assert torch.equal(exact, torch.mm(a, b))
 
 
-@pytest.mark.parametrize("has_units", [True, False])
-def test_the_loss_over_all_items_is_that_of_rounded_factors(
-    has_units: bool, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("has_units", "held"),
+    [(False, 2**22), (True, 2**22), (True, 90 * 16), (True, 90 * 30), (True, 90 * 5)],
+)
+def test_the_loss_over_all_items_is_that_of_rounded_factors_in_blocks_of_any_size(
+    has_units: bool, held: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(full_softmax, "multiplies_bfloat16", lambda device: has_units)
+    monkeypatch.setattr(full_softmax, "LOW_BLOCK", held)  # scores: 5 rows and less are in parts
     generator = torch.Generator().manual_seed(4)
     states, items = torch.randn(40, 8, generator=generator), torch.randn(90, 8, generator=generator)
     targets = torch.randint(90, (40,), generator=generator)

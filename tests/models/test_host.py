@@ -290,6 +290,23 @@ def test_own_states_are_those_of_the_rows_that_take_part(
     torch.testing.assert_close(task.states, whole if anchors == "all" else whole[batch.final])
 
 
+class EveryOther(Given):
+    """Of every second row."""
+
+    def select_rows(self, batch: Batch) -> Batch:
+        return batch.of(torch.arange(0, len(batch), 2)).of(torch.tensor([2, 0]))
+
+
+def test_own_states_are_those_of_rows_that_a_task_selects_itself() -> None:
+    model = build_model(encoder_config("self_attention", dropout=0.0), [EveryOther("it")], TRAIN)
+    (task,) = model.contrastive_tasks()
+    assert isinstance(task, Given)
+    batch = some_batch("prefixes", 8)
+    model.losses(batch, generator(0))
+    whole = model.encode(batch.histories, "last")
+    torch.testing.assert_close(task.states, whole[[4, 0]])
+
+
 def test_processes_that_share_a_batch_draw_negatives_apart_and_views_together() -> None:
     batch, states = some_batch(size=5), []
     for rank in (0, 1):

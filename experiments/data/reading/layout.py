@@ -57,7 +57,7 @@ class Layout:
             column = next((name for name in column if name in self.names), column[0])
         name = str(column)
         if name not in self.names:
-            if name.isdecimal() and int(name) < len(self.names):
+            if name.isdecimal() and len(name) < 10 and int(name) < len(self.names):
                 return int(name)
             raise NoColumn(f"{where}: {self._no_column(name, role)}", self.names)
         if self.names.count(name) > 1:

@@ -261,6 +261,10 @@ def test_a_conversion_that_fails_is_told_in_one_line_and_writes_nothing(tmp_path
     place = ["--data-dir", str(tmp_path / "data")]
     line = error(capsys, "data", "loans", "--source", str(source), *place, "--user-column", "whom")
     assert "(did you mean 'who'?)" in line
+    line = error(
+        capsys, "data", "loans", "--source", str(source), *place, "--user-column", "9" * 5000
+    )
+    assert len(line.splitlines()) == 1
     assert not (tmp_path / "data").exists()
 
 

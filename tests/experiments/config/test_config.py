@@ -611,3 +611,16 @@ def test_defaults_of_data_name_the_kind_that_they_are_for(tmp_path: Path) -> Non
     assert attention.encoder.dropout == 0.1
     assert not hasattr(gru.encoder, "attention_dropout")
     assert gru.encoder.max_length == 9
+
+
+def test_a_mapping_goes_on_top_of_the_fields_that_are_there() -> None:
+    one = configured(("train.learning_rate", 0.5), ("train", {"batch_size": 7}))
+    assert (one.train.learning_rate, one.train.batch_size) == (0.5, 7)
+    same = configured(("train.learning_rate", 0.5), ("train.batch_size", 7))
+    assert config_tree(one) == config_tree(same)
+
+
+def test_a_mapping_that_names_another_kind_replaces_what_is_there() -> None:
+    given = [("next_item.loss", "sampled_softmax"), ("next_item.negatives", 7)]
+    one = configured(*given, ("next_item", {"loss": "bce"}))
+    assert config_tree(one) == config_tree(configured(("next_item", "bce")))

@@ -73,3 +73,22 @@ def test_checkpoints_are_no_study(results: Path) -> None:
 
 def test_without_checkpoints_there_is_no_page(results: Path) -> None:
     assert page(Report(study_files(results)), results) is None
+
+
+@pytest.mark.parametrize(
+    ("damage", "told"),
+    [
+        ({"hits/excluded": "abc"}, "'hits/excluded' holds no ranks of 400 users"),
+        ({"hits/excluded": 5}, "'hits/excluded' holds no ranks of 400 users"),
+        ({"official": {"hr": 0.1}}, "'official' is missing or of another type"),
+        ({"official": [1]}, "'official' is missing or of another type"),
+        ({"users": -1}, "'users' is missing or of another type"),
+    ],
+)
+def test_a_damaged_line_is_told_with_its_place(
+    results: Path, damage: dict[str, Any], told: str
+) -> None:
+    line = theirs("x", ranks_of(1, 0)) | damage
+    (results / "checkpoints.jsonl").write_text(json.dumps(line) + "\n")
+    with pytest.raises(UsageError, match=f"^checkpoints.jsonl:1: {told}"):
+        block(Report(study_files(results)), results)

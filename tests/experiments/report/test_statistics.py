@@ -16,6 +16,7 @@ from experiments.report.statistics import (
     holm,
     interval,
     resampled,
+    resamples,
     smallest_detectable,
 )
 
@@ -135,6 +136,11 @@ def test_nothing_differs_means_p_of_one() -> None:
 
 def test_the_smallest_p_is_two_over_resamples_plus_one() -> None:
     assert bootstrap(np.ones((1, 30)), 999, np.random.default_rng(0))[0] == pytest.approx(0.002)
+
+
+@pytest.mark.parametrize("tests", [1, 50, 51, 1000])
+def test_in_a_table_of_any_length_the_smallest_p_is_below_the_level(tests: int) -> None:
+    assert tests * 2 / (resamples(tests) + 1) < 0.01
 
 
 def test_without_a_difference_few_are_found() -> None:

@@ -260,6 +260,21 @@ def test_a_pruner_ends_hopeless_trials_and_the_record_says_so(
         assert all(line["curve/epoch"] == [1, 2, 3] for line in pruned)
 
 
+def test_a_trial_that_the_pruner_ended_is_not_trained_on_where_its_worker_was_killed(
+    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pretend(monkeypatch, score)
+    folder = begin(tmp_path, data, study(16, "median"))
+    worker(folder, data).work()
+    lines = folder.results.lines()
+    last = [line for line in searched(folder) if line["status"] == "pruned"][-1]
+    folder.results.forget({last["trial"]})  # as if it had not been written yet
+    worker(folder, data).work()
+    again = folder.results.lines()[last["trial"]]
+    assert again["curve/epoch"] == last["curve/epoch"]
+    assert folder.results.lines().keys() == lines.keys()
+
+
 def test_a_failed_trial_does_not_end_a_search(
     tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -159,3 +159,9 @@ def test_choices_may_be_lists():
 def test_choices_go_with_no_bounds():
     with pytest.raises(ValueError, match="choices"):
         Range(low=1, choices=(1, 2))
+
+
+def test_a_field_that_no_model_of_the_study_reads_is_refused(tmp_path):
+    text = "# Q?\nbase: popularity\ndatasets: [beauty]\nset: {encoder.dim: 8}\n"
+    with pytest.raises(UsageError, match=r"set: encoder\.dim: none of its models reads that"):
+        variants(read_study(written(tmp_path, text)))

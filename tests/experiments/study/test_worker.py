@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import random
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -335,6 +336,14 @@ def test_a_study_may_grow_and_is_not_continued_on_other_data(tmp_path):
     write_text(tmp_path, "planted", planted(seed=1))
     with pytest.raises(UsageError, match="has trials on another version of planted"):
         place.open(study, plan(study, tmp_path))
+
+
+def test_a_study_whose_splits_read_different_files_goes_on(tmp_path):
+    file, place = begun(tmp_path, TWO)
+    a_worker(place).work()
+    study = read_study(file)
+    trials = plan(study, tmp_path)
+    place.open(study, [*trials, replace(trials[0], id="0" * 16, data_sha256="1" * 64)])
 
 
 def test_the_end_of_a_study_that_has_grown_meanwhile_says_what_is_left(tmp_path, capsys):

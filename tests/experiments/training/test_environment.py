@@ -12,7 +12,13 @@ import pytest
 import torch
 
 from experiments.storage.files import REPOSITORY
-from experiments.training.environment import cpu_name, device_name, old_objects_left_alone
+from experiments.training import environment
+from experiments.training.environment import (
+    commit,
+    cpu_name,
+    device_name,
+    old_objects_left_alone,
+)
 
 HOLES = """
 import numpy as np
@@ -87,3 +93,21 @@ def test_a_cpu_is_told_with_all_that_decides_the_last_digits() -> None:
     assert name == cpu_name() != ""
     assert instructions == torch.backends.cpu.get_cpu_capability()
     assert threads == f"{torch.get_num_threads()} threads"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        subprocess.TimeoutExpired("git", 30),
+        subprocess.CalledProcessError(128, "git"),
+        FileNotFoundError("git"),
+    ],
+)
+def test_without_an_answer_of_git_the_commit_is_unknown(
+    monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def git(*arguments: str) -> str:
+        raise error
+
+    monkeypatch.setattr(environment, "git", git)
+    assert commit() == ("unknown", False)
