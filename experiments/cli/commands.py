@@ -18,7 +18,7 @@ def reload(arguments: argparse.Namespace) -> Run:
     load_plugins(arguments.plugin)
     from experiments.training.reload import reload as reloaded
 
-    return reloaded(arguments.run, arguments.data_dir, fields=arguments.overrides)
+    return reloaded(arguments.run, arguments.data_dir, arguments.device, fields=arguments.overrides)
 
 
 def compare(arguments: argparse.Namespace) -> None:

@@ -122,8 +122,8 @@ def dataset_tree(spec: DatasetSpec, model: str) -> dict[str, Any]:
     padded to the full length anyway.
     """
     tree: dict[str, Any] = {"encoder": {"max_length": spec.max_length}}
-    split = [(key, value) for key, value in spec.defaults.items() if key.startswith("split.")]
-    tree = with_overrides(tree, split)
+    of_all = [field for field in spec.defaults.items() if field[0].split(".")[0] in COMMON_FIELDS]
+    tree = with_overrides(tree, [current(*field) for field in of_all])
     if model.startswith(RECBOLE):
         return {**tree, "examples": "prefixes", "train": {"bucket_pool": 1}}
     if model in BASELINES:

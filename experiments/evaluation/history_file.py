@@ -59,11 +59,11 @@ def is_id(value: object) -> bool:
 def from_csv(path: Path, text: str) -> dict[str, list[str]]:
     """Every row has as many fields as the first line names columns."""
     rows = csv.DictReader(io.StringIO(text, newline=""), strict=True)
-    columns = rows.fieldnames or []
-    if not {"user", "item"} <= set(columns):
-        raise UsageError(f"{path}: has the columns {', '.join(columns) or 'none'}; {FORMS}")
     found: dict[str, list[str]] = {}
     try:
+        columns = rows.fieldnames or []
+        if not {"user", "item"} <= set(columns):
+            raise UsageError(f"{path}: has the columns {', '.join(columns) or 'none'}; {FORMS}")
         for row in rows:
             if None in row or None in row.values():
                 raise UsageError(
@@ -72,5 +72,5 @@ def from_csv(path: Path, text: str) -> dict[str, list[str]]:
                 )
             found.setdefault(row["user"], []).append(row["item"])
     except csv.Error as error:
-        raise UsageError(f"{path}:{rows.line_num}: not a table ({error})") from None
+        raise UsageError(f"{path}:{max(1, rows.line_num)}: not a table ({error})") from None
     return found

@@ -9,23 +9,30 @@ from pathlib import Path
 from experiments.planted.cases import CASES
 from experiments.planted.compare import compare
 from experiments.planted.verdict import Outcome, as_record, table
+from experiments.storage.atomic import replace
 
 
 def main() -> None:
-    """Train everything, a line of the results for each training, and print the table."""
+    """Train, write a line of the results for each training when all are done, print the table.
+
+    Lines of worlds and tasks that were not trained stay.
+    """
     parser = argparse.ArgumentParser(prog="python -m experiments.planted", description=__doc__)
     parser.add_argument("--to", type=Path, required=True, help="the results: one JSON line each")
     parser.add_argument("--tasks", nargs="+", choices=list(CASES), default=list(CASES))
     parser.add_argument("--seeds", nargs="+", type=int, default=list(range(5)))
     given = parser.parse_args()
     given.to.parent.mkdir(parents=True, exist_ok=True)
-    with given.to.open("w", encoding="utf-8") as file:
-
-        def report(outcome: Outcome) -> None:
-            file.write(json.dumps(as_record(outcome)) + "\n")
-            file.flush()
-
-        print(table(compare(given.tasks, given.seeds, report)))
+    outcomes: list[Outcome] = []
+    verdicts = compare(given.tasks, given.seeds, outcomes.append)
+    trained = {(outcome.world, outcome.task) for outcome in outcomes}
+    before = (
+        [json.loads(line) for line in given.to.open(encoding="utf-8")] if given.to.exists() else []
+    )
+    kept = [line for line in before if (line["world"], line["task"]) not in trained]
+    lines = [*kept, *map(as_record, outcomes)]
+    replace(given.to, "".join(json.dumps(line) + "\n" for line in lines))
+    print(table(verdicts))
 
 
 if __name__ == "__main__":

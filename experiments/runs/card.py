@@ -20,6 +20,7 @@ from experiments.metric_names import RULE_WORDS
 from experiments.storage.new_files import copy_of, text_of, write_new
 from experiments.storage.run_folder import RunFolder, as_yaml
 from experiments.storage.yaml_file import as_text
+from experiments.training.integrity import existing_result
 from experiments.training.run import Run
 
 
@@ -29,7 +30,7 @@ def write_card(folder: RunFolder, run: Run, to: Path) -> str:
     items.txt: the data's id of item 1, 2, ..., a line each.
     Errors: UsageError for a run without a result, and where other files are there already.
     """
-    result = folder.finished_result()
+    result = existing_result(folder)
     tree = {**config_tree(run.config), "data_dir": None}
     writers = {
         "README.md": text_of(card(result, run)),

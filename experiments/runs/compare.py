@@ -20,6 +20,7 @@ from experiments.report.numbers import number_text, p_text, signed
 from experiments.report.statistics import RESAMPLES, ROUNDING, resampled
 from experiments.storage.run_folder import RunFolder, existing_run
 from experiments.tracking.tracker import flattened
+from experiments.training.integrity import existing_result
 
 NEVER_SHOWN = ("data_dir", "track")
 ABSENT = "-"
@@ -71,7 +72,7 @@ class Compared:
 
     @cached_property
     def result(self) -> dict[str, Any]:
-        return self.folder.finished_result()
+        return existing_result(self.folder)
 
     @cached_property
     def gains(self) -> pd.Series:
@@ -82,6 +83,7 @@ class Compared:
         """
         if not self.folder.ranks.is_file():
             raise UsageError(f"{self.folder.path}: has no ranks of test users (evaluate.test)")
+        _ = self.result  # its hash of the ranks is checked there
         with np.load(self.folder.ranks, allow_pickle=False) as arrays:
             users, ranks = arrays["user_ids"], arrays["excluded"]
         of_target = np.where(ranks <= 10, 1.0 / np.log2(1.0 + ranks), 0.0)

@@ -26,6 +26,7 @@ from experiments.errors import UsageError, unknown
 from experiments.evaluation.export import item_vectors, user_vectors
 from experiments.evaluation.recommend import as_table, best_items, check_times, lists_of
 from experiments.storage.run_folder import RunFolder, existing_run
+from experiments.training.integrity import existing_result
 from experiments.training.reload import reload
 from models.recbole_plug import SASRec
 
@@ -60,8 +61,8 @@ class TrainedRun:
 
     @cached_property
     def result(self) -> dict[str, Any]:
-        """result.json.  Errors: UsageError for a run that is not finished."""
-        return self.folder.finished_result()
+        """result.json.  Errors: UsageError for a run that is not finished or was changed."""
+        return existing_result(self.folder)
 
     @property
     def metrics(self) -> dict[str, dict[str, dict[str, float]]]:

@@ -140,13 +140,6 @@ class RunFolder:
             raise UsageError(f"{self.history}: damaged, or not the history of {self.state.name}")
         write_bytes(self.history, kept)
 
-    def finished_result(self) -> dict[str, Any]:
-        """result.json.  Errors: UsageError where there is none yet, and as `read_result`."""
-        result = self.read_result()
-        if result is None:
-            raise UsageError(f"{self.path}: no result yet; finish the run with --resume")
-        return result
-
     def read_result(self) -> dict[str, Any] | None:
         """result.json, or None when there is none yet.
 

@@ -54,6 +54,7 @@ class Session:
         self._environment: dict[str, str | None] = {}
         self._starting: threading.Thread | None = None
         self._begun, self._started = False, threading.Event()
+        self._beside = False  # a run of the caller's, which wandb's end would end
         folder, said = folder.resolve(), os.environ.get("WANDB_MODE")
         self._own = _inside(folder / "wandb")
 
@@ -76,6 +77,7 @@ class Session:
         """
         if self._starting is not None and not self._begun:
             self._begun = True
+            self._beside = _is_tracking()
             self._environment = _set_environment(self._own)
             if not self._attempt("start", self._starting.start):
                 self._started.set()
@@ -112,7 +114,8 @@ class Session:
             sync = f"wandb sync {shlex.quote(str(Path(run.dir).parent))}"
             where = sync if self._failed or self.mode == "offline" else run.url
         if self._environment:
-            self._attempt("shutdown", _shutdown)
+            if not self._beside:
+                self._attempt("shutdown", _shutdown)
             _set_environment(self._environment)
             self._environment = {}
         return where
@@ -291,6 +294,12 @@ def _options(config: TrackConfig, folder: Path, commit: str | None) -> dict[str,
         "x_transaction_log_flush_interval": 1.0,  # what a killed process may lose, in seconds
     }
     return options | ({"entity": config.entity} if config.entity else {})
+
+
+def _is_tracking() -> bool:
+    """Whether this process has a run at W&B already."""
+    wandb = sys.modules.get("wandb")
+    return wandb is not None and wandb.run is not None
 
 
 def _shutdown() -> None:

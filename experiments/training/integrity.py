@@ -29,6 +29,14 @@ def finished_result(folder: RunFolder) -> dict[str, Any] | None:
     return result
 
 
+def existing_result(folder: RunFolder) -> dict[str, Any]:
+    """The same.  Errors: UsageError where there is none, or it is of fewer epochs."""
+    result = finished_result(folder)
+    if result is None:
+        raise UsageError(f"{folder.path}: no result yet; finish the run with --resume")
+    return result
+
+
 def record_of(folder: RunFolder) -> tuple[Path, dict[str, Any]]:
     """What says which data and settings the weights are of: result.json, or state.pt before that.
 

@@ -98,7 +98,9 @@ def convert_parts(
 
 
 def _are_atomic(parts: list[Part], recipe: Recipe) -> bool:
-    """Whether they are RecBole's own, unpacked."""
+    """Whether they are RecBole's own, unpacked, and nothing is asked of how they are read."""
+    if plain_recipe(recipe).keys() - {"format"}:
+        return False
     return all(
         form_of(source, recipe) == "inter" and source.name == source.path.name
         for _, source in parts

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from experiments.data.ids import shown
+from experiments.data.ids import shown, unusable
 from experiments.data.interactions import BoolArray
 from experiments.errors import UsageError
 
@@ -17,6 +17,13 @@ MISSING = ("", "NA", "N/A", "<NA>", "null", "NULL", "NaN", "nan", "None", "\\N")
 
 def is_missing(name: str) -> bool:
     return name in MISSING or not name.strip()
+
+
+def no_id(names: Iterable[str]) -> tuple[str, str] | None:
+    """The first that is missing or cannot be an id, and why; None when all are ids."""
+    names = list(names)
+    absent = next((name for name in names if is_missing(name)), None)
+    return unusable(names) if absent is None else (absent, "stands for a missing value")
 
 
 def missing_rows(column: pd.Series[Any]) -> BoolArray:

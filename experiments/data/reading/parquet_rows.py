@@ -55,6 +55,8 @@ class ParquetRows:
         try:
             for batch in self.file.iter_batches(self._rows_at_a_time(lists), columns=used):
                 chunk = batch.to_pandas(split_blocks=True, integer_object_nulls=True)  # exact ids
+                for name in chunk.select_dtypes("category"):  # which has no code for a missing id
+                    chunk[name] = chunk[name].astype(object)
                 chunk.index = pd.RangeIndex(first, first + len(chunk))
                 first += len(chunk)
                 chunk = self._unrolled(chunk, lists)

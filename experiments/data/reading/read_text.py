@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.data.histories import IntArray
-from experiments.data.ids import id_order, shown, unusable
+from experiments.data.ids import id_order, shown
 from experiments.data.interactions import Interactions, StrArray
+from experiments.data.reading.missing import no_id
 from experiments.data.reading.source import Source
 from experiments.errors import UsageError
 from experiments.storage.hashing import file_sha256
@@ -93,7 +94,7 @@ def _of_words(source: Source, text: bytes, sha256: str, form: str) -> Interactio
     tokens = np.array([len(row) for _, row in numbered])
     words = np.array([word for _, row in numbered for word in row])  # [tokens]
     heads = np.cumsum(tokens) - tokens
-    if wrong := unusable(words.tolist()):
+    if wrong := no_id(words.tolist()):
         raise UsageError(f"{source}: the id {shown(wrong[0])} {wrong[1]}")
     if _check_form(source, words[heads], lines, tokens, form) == "lists":
         _check_repeats(source, words[heads], lines)

@@ -63,6 +63,8 @@ class Source:
                     f"{self} is cut short or damaged ({str(error) or type(error).__name__}); "
                     "get it again"
                 ) from None
+            except RuntimeError as error:  # of zipfile: encrypted, or a method that it has not
+                raise UsageError(f"{self} cannot be unpacked ({error}); unpack it first") from None
             except OSError as error:
                 if error.errno is None:  # of bz2, for bytes that are none
                     raise UsageError(f"{self} is damaged ({error}); get it again") from None

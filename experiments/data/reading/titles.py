@@ -14,6 +14,7 @@ from experiments.data.ids import CONTROL
 from experiments.data.reading.json_rows import RecordRows, record_form
 from experiments.data.reading.layout import Layout, layout_of, read_layout
 from experiments.data.reading.recipe import Recipe, Titles
+from experiments.data.reading.scan import check_bytes
 from experiments.data.reading.source import Source
 from experiments.errors import UsageError
 from experiments.storage.files import check_lines, opened
@@ -85,6 +86,7 @@ def _titles_of_table(file: Source, titles: Titles) -> dict[str, str]:
         return {}
     layout = layout_of(file, recipe, lines[:2])
     at = layout.positions(file, {"item": titles.item, "title": titles.title})
+    check_bytes(file, layout.separator if layout.quoted else None)
     if layout.quoted:
         rows = csv.reader(io.StringIO(text, newline=""), delimiter=layout.separator)
     else:

@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from experiments.data.histories import READ, TEST, TRAIN, VALID, IntArray
-from experiments.data.ids import id_order, unusable
+from experiments.data.ids import id_order, shown
 from experiments.data.interactions import Interactions, StrArray, TimeArray
 from experiments.data.reading.layout import Columns, Layout, read_layout
+from experiments.data.reading.missing import no_id
 from experiments.data.reading.titles import read_titles, text_table
 from experiments.errors import UsageError
 from experiments.storage.hashing import file_sha256, json_sha256
@@ -177,8 +178,8 @@ def assembled(
 def numbered(ids: StrArray, where: str) -> tuple[StrArray, IntArray]:
     """The distinct ids in `id_order`, and the number of each of [N]."""
     distinct, number = np.unique(ids, return_inverse=True)
-    if wrong := unusable(distinct.tolist()):
-        raise UsageError(f"{where} {wrong[1]}")
+    if wrong := no_id(distinct.tolist()):
+        raise UsageError(f"{where} {shown(wrong[0])} {wrong[1]}")
     order = id_order(distinct)
     return distinct[order], np.argsort(order)[number]
 

@@ -24,6 +24,8 @@ def split_histories(interactions: Interactions, name: str, split: SplitConfig) -
         return interactions.histories(name)
     assert isinstance(split, (Temporal, Files))
     counts: dict[str, int] = {}
+    if isinstance(split, Files):  # now, while places that stand for times have no gaps
+        interactions = replace(interactions, times=interactions.whole_times())
     if isinstance(split, Temporal):
         interactions, cuts = split_by_time(interactions, split)
         counts |= {"cut_test": int(cuts[-1])}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,9 @@ import yaml
 
 from augment import Crop
 from experiments.config.presets import presets
-from experiments.config.resolve import resolve
+from experiments.config.resolve import dataset_tree, resolve
 from experiments.config.run_config import Config, config_from_tree, config_sha256, config_tree
+from experiments.data.catalogue import locate
 from experiments.data.known import declared
 from experiments.errors import UsageError
 from experiments.storage.run_folder import as_yaml
@@ -624,3 +626,10 @@ def test_a_mapping_that_names_another_kind_replaces_what_is_there() -> None:
     given = [("next_item.loss", "sampled_softmax"), ("next_item.negatives", 7)]
     one = configured(*given, ("next_item", {"loss": "bce"}))
     assert config_tree(one) == config_tree(configured(("next_item", "bce")))
+
+
+@pytest.mark.parametrize("model", ["sasrec", "popularity", "recbole:GRU4Rec"])
+def test_every_model_is_evaluated_as_the_data_set_says(model):
+    spec = replace(locate("ml-100k", None), defaults={"ties": "shuffled", "evaluate.block": 7})
+    tree = dataset_tree(spec, model)
+    assert (tree["ties"], tree["evaluate"]) == ("shuffled", {"block": 7})

@@ -132,6 +132,7 @@ def test_a_table_is_written_as_parquet_too(run: Path, tmp_path: Path) -> None:
         (["--history", "1", "--read", "test"], "--read: goes with --all and --user"),
         (["--history-file", "none.jsonl"], "no such file"),
         (["--user", "1", "--seen", "maybe"], "--seen"),
+        (["--user", "1", "--device", "abacus"], "abacus"),
     ],
 )
 def test_a_mistake_is_told_in_one_line(arguments, told, run: Path, capsys) -> None:
@@ -204,6 +205,7 @@ def test_histories_are_read_from_json_lines_and_from_csv(name, text, tmp_path: P
         ("h.csv", "user,item\n1,a,b\n", "h.csv:2: has another number of fields"),
         ("h.csv", "user,item\n1,a\n1\n", "h.csv:3: has another number of fields"),
         ("h.csv", 'user,item\n1,"a', "not a table"),
+        ("h.csv", '"user,item', "h.csv:1: not a table"),
         ("h.csv", "", "has the columns none"),
     ],
 )

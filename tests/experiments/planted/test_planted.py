@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from experiments.planted.__main__ import main
 from experiments.planted.cases import CASES
 from experiments.planted.compare import compare, outcome
 from experiments.planted.verdict import (
@@ -164,3 +165,32 @@ def test_sasrec_is_trained_once_for_a_world_and_seed_and_is_what_tasks_are_compa
     trained = [(one.world, one.task, one.seed) for one in told]
     assert len(trained) == len(set(trained)) == 3 * (len(CASES) + len(WORLDS))
     assert [one.difference for one in found] == pytest.approx([0.6] * len(CASES))
+
+
+def test_the_record_keeps_what_is_not_trained_again_and_is_whole_or_as_before(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    scores = {"now": 1.0}
+
+    def scored(world: str, task: str, fields: dict[str, Any], seed: int) -> Outcome:
+        return Outcome(world, task, fields, seed, scores["now"] + seed, 0.0, 1)
+
+    monkeypatch.setattr("experiments.planted.compare.outcome", scored)
+    path, (first, second) = tmp_path / "p.jsonl", list(CASES)[:2]
+
+    def train(*tasks: str) -> dict[tuple[str, str], float]:
+        monkeypatch.setattr("sys.argv", ["p", "--to", str(path), "--seeds", "0", "--tasks", *tasks])
+        main()
+        lines = [json.loads(line) for line in path.read_text().splitlines()]
+        return {(line["world"], line["task"]): line["ndcg"] for line in lines}
+
+    whole = train(first, second)
+    scores["now"] = 2.0
+    again = train(second)
+    assert again.keys() == whole.keys()
+    assert again[CASES[second].world, second] == 2.0
+    assert again[CASES[first].world, first] == 1.0
+    scores.clear()  # it fails half way
+    with pytest.raises(KeyError):
+        train(first)
+    assert {line["ndcg"] for line in map(json.loads, path.read_text().splitlines())} == {1.0, 2.0}

@@ -9,6 +9,7 @@ import yaml
 from safetensors.torch import load_file
 
 from experiments.cli.main import main
+from experiments.storage.run_folder import RunFolder
 from tests.experiments.small_data import FAST, planted, read_json, train, write_text
 
 
@@ -46,3 +47,12 @@ def test_the_card_tells_data_metrics_and_command_and_nothing_of_users(
     (to / "README.md").write_text("mine")
     assert main(["export", str(run), "--what=card", f"--to={to}"]) == 2
     assert (to / "README.md").read_text() == "mine"
+
+
+def test_a_run_that_is_being_trained_on_has_no_card(tmp_path: Path, capsys) -> None:
+    write_text(tmp_path, "planted", planted())
+    train(tmp_path, tmp_path / "run", "--model=sasrec", "--epochs=1", *FAST)
+    folder = RunFolder(tmp_path / "run")
+    folder.write_config(folder.read_config() | {"epochs": 9})  # as --resume --epochs 9 begins
+    assert main(["export", str(folder.path), "--what=card", f"--to={tmp_path / 'card'}"]) == 2
+    assert "no result yet" in capsys.readouterr().err

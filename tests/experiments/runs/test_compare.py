@@ -141,3 +141,15 @@ def test_the_mean_over_users_is_the_metric_where_users_have_several_targets(
     assert gains.index.tolist() == ["a", "b"]
     assert gains.mean() == pytest.approx((1 + 1 + 0 + 0.5) / 4)
     assert gains["a"] == 3 * gains["b"] / 2
+
+
+@pytest.mark.parametrize("content", ["of another run", "cut"])
+def test_ranks_that_are_not_those_of_the_run_are_refused_in_one_line(
+    content: str, runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(runs / "short", tmp_path / "short")
+    ranks = tmp_path / "short" / "ranks.npz"
+    other = (runs / "long" / "ranks.npz").read_bytes()
+    ranks.write_bytes(other if content == "of another run" else other[:50])
+    assert main(["compare", str(tmp_path / "short"), str(runs / "contrast")]) == 2
+    assert "ranks.npz" in capsys.readouterr().err

@@ -134,6 +134,16 @@ def test_an_offline_run_holds_what_was_logged(tmp_path):
     assert math.isnan(summary["contrast_crop/loss"])
 
 
+def test_a_run_of_the_callers_goes_on(tmp_path):
+    import wandb
+
+    own = wandb.init(mode="offline", dir=tmp_path, settings={"silent": True})
+    track(TrackConfig("offline"), tmp_path / "run")
+    assert wandb.run is own
+    own.log({"mine": 1})
+    own.finish()
+
+
 def test_curves_have_their_axis_and_runs_their_place(tmp_path):
     track(TrackConfig("offline", group="temperature/ml-100k/0.5"), tmp_path / "a")
     records = read_records(tmp_path / "a")

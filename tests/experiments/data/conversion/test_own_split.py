@@ -69,3 +69,18 @@ def test_files_without_times_follow_each_other_as_the_parts_do(tmp_path: Path) -
     assert ["".join(history) for history in histories] == ["abacb", "bacb"]
     assert len(evaluation_rows(found, "valid", 5).user) == 3
     assert found.times is None
+
+
+def test_a_column_that_is_asked_for_is_read_from_recboles_own_files_too(tmp_path: Path) -> None:
+    header = "user_id:token\titem_id:token\tkind:token\ttimestamp:float"
+    for part, rows in (("train", "1 a x 1,1 b y 2"), ("valid", "1 c x 3"), ("test", "1 d y 4")):
+        lines = [header, *(row.replace(" ", "\t") for row in rows.split(","))]
+        (tmp_path / f"Y.{part}.inter").write_text("\n".join(lines) + "\n")
+    source = tmp_path / "Y.train.inter"
+    convert("by-item", source, tmp_path / "data")
+    convert("by-kind", source, tmp_path / "data", {"item": "kind"})
+    found = {
+        name: load(locate(name, tmp_path / "data"), split=Files()).item_ids[1:].tolist()
+        for name in ("by-item", "by-kind")
+    }
+    assert found == {"by-item": ["a", "b", "c", "d"], "by-kind": ["x", "y"]}

@@ -107,6 +107,12 @@ def test_a_missing_id_is_no_id_and_dropped_only_where_asked(
     assert "rows with ids and times: 2 users, 3 items, 6 interactions left" in lines
 
 
+@pytest.mark.parametrize(("form", "rows"), [("pairs", "u a\nu NA\n"), ("lists", "u a b\nNA a b\n")])
+def test_a_missing_id_is_no_id_in_a_text_of_ids(tmp_path: Path, form: str, rows: str) -> None:
+    line = refused(put(tmp_path, rows, "x.txt"), format=form)
+    assert "'NA' stands for a missing value" in line
+
+
 def test_json_and_times_have_missing_values_too(tmp_path: Path) -> None:
     good = "".join(
         f'{{"user_id": "{r[0]}", "item_id": "{r[2]}", "timestamp": {r[4]}}}\n'
@@ -195,6 +201,25 @@ def test_a_packed_file_is_read_as_it_is_and_refused_where_it_is_cut(
     assert histories(put(tmp_path, packed, f"x.csv.{packing}")) == BOTH
     cut = put(tmp_path / "other", packed[: len(packed) - 9], f"cut.csv.{packing}")
     assert "cut short or damaged" in refused(cut) or "damaged" in refused(cut)
+
+
+def test_an_encrypted_archive_is_refused_in_one_line(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
+        archive.writestr("x.csv", TABLE + DAY)
+    data = bytearray((tmp_path / "x.zip").read_bytes())
+    for magic, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):  # bit 0: encrypted
+        data[data.index(magic) + flags] |= 1
+    (tmp_path / "x.zip").write_bytes(data)
+    assert "unpack it first" in refused(tmp_path / "x.zip")
+
+
+def test_a_quote_that_never_closes_in_a_file_of_titles_is_refused(tmp_path: Path) -> None:
+    rows = "".join(f"{number},t\n" for number in range(3, 9))
+    with zipfile.ZipFile(tmp_path / "ml-25m.zip", "w") as archive:
+        archive.writestr("ml-25m/ratings.csv", "userId,movieId,rating,timestamp\n1,2,3,4\n")
+        archive.writestr("ml-25m/movies.csv", 'movieId,title\n1,"A"\n2,"B,x\n' + rows)
+    with pytest.raises(UsageError, match="quote"):
+        convert("ml-25m", tmp_path / "ml-25m.zip", tmp_path / "data")
 
 
 def test_a_file_in_an_archive_or_folder_is_found(tmp_path: Path) -> None:

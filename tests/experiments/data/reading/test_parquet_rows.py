@@ -50,3 +50,9 @@ def test_large_ids_in_lists_beside_a_missing_one_are_not_merged(tmp_path: Path) 
 def test_a_column_that_holds_no_ids_is_refused(users: list[Any], told: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=told):
         converted(tmp_path, {"user_id": users, "item_id": [1, 2, 3], "timestamp": [1, 2, 3]})
+
+
+def test_a_missing_id_in_a_column_of_categories_is_no_id(tmp_path: Path) -> None:
+    users = arrow.array(["a", None, "b", "c", None]).dictionary_encode()
+    columns = {"user_id": users, "item_id": list(range(5)), "timestamp": list(range(5))}
+    assert sorted(user for user, *_ in converted(tmp_path, columns)) == ["a", "b", "c"]

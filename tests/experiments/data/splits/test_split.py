@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -295,6 +296,16 @@ def test_files_of_which_only_some_have_times_are_refused(tmp_path: Path) -> None
     test.write_text(without_times(test.read_text()))
     with pytest.raises(UsageError, match="only the train and valid file has timestamp"):
         load(locate("tiny", tmp_path), split=Files())
+
+
+@pytest.mark.parametrize("unknown_items", ["drop", "rank"])
+def test_places_in_files_without_times_are_no_times_where_items_are_dropped(
+    unknown_items: Literal["drop", "rank"], tmp_path: Path
+) -> None:
+    three(tmp_path, "u1:a1 b2  u2:b1 a2", "u1:z3  u2:a3", "u1:b4  u2:b4")  # z is not trained on
+    found = load(locate("tiny", tmp_path), split=Files(unknown_items=unknown_items))
+    assert len(found.items) == (7 if unknown_items == "drop" else 8)
+    assert found.times is None
 
 
 def test_an_id_that_stands_for_a_missing_one_is_none_in_files_without_times(tmp_path: Path) -> None:
