@@ -69,16 +69,24 @@ class DeviceRows:
     scored_from: Tensor | None
 
 
+def numbered(counts: IntArray) -> tuple[IntArray, IntArray]:
+    """[N] whose each of N rows is, and its place among its owner's, from 0.
+
+    counts: [U] rows of each owner; N is their sum, and rows stand owner after owner.
+    """
+    owner = np.repeat(np.arange(len(counts)), counts)
+    place = np.arange(len(owner)) - np.repeat(np.cumsum(counts) - counts, counts)
+    return owner, place
+
+
 def prefix_rows(train: TrainHistories, max_length: int) -> Rows:
     """One example for every item that has one before it; the latest max_length items are read.
 
     The training rows of RecBole's sequential data augmentation.
     """
     offsets = train.offsets.numpy()
-    targets = np.maximum(np.diff(offsets) - 1, 0)  # [U] examples of each user
-    user = np.repeat(np.arange(len(targets)), targets)
-    first = np.concatenate([[0], np.cumsum(targets)[:-1]])
-    before = np.arange(len(user)) - first[user] + 1  # items in front of the target
+    user, place = numbered(np.maximum(np.diff(offsets) - 1, 0))
+    before = place + 1  # items in front of the target
     length = np.minimum(before, max_length)
     return Rows(offsets[:-1][user] + before - length, length, user)
 
@@ -95,9 +103,8 @@ def window_rows(train: TrainHistories, max_length: int) -> Rows:
     stride = max_length - max_length // 2
     more = np.maximum(inputs - max_length, 0)
     windows = np.where(inputs > 0, 1 + -(-more // stride), 0)  # [U]
-    user = np.repeat(np.arange(len(windows)), windows)
-    first = np.concatenate([[0], np.cumsum(windows)[:-1]])
-    shift = (np.arange(len(user)) - first[user]) * stride
+    user, place = numbered(windows)
+    shift = place * stride
     length = np.minimum(inputs[user] - shift, max_length)
     scored_from = np.where(shift > 0, max_length // 2, 0)
     return Rows(offsets[:-1][user] + shift, length, user, scored_from)

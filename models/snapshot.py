@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Generator, Tensor
 
 from augment import Sequences, TrainHistories
+from augment.examples import numbered
 from augment.sequences import cut_histories
 
 Pooling = Literal["last", "mean", "concat", "padded", "mean_padded"]
@@ -48,15 +49,12 @@ class Snapshot:
 
         most: rng draws so many of them where there are more.
         """
-        offsets = self.train.offsets.numpy()
-        at = np.arange(offsets[-1])
-        before = at - np.repeat(offsets[:-1], np.diff(offsets))
-        at, before = at[before > 0], before[before > 0]
+        before = numbered(np.diff(self.train.offsets.numpy()))[1]
+        at = np.flatnonzero(before)
         if len(at) > most:
             drawn = torch.rand(len(at), generator=rng, device=rng.device).argsort()[:most]
-            chosen = np.sort(drawn.cpu().numpy())
-            at, before = at[chosen], before[chosen]
-        return self.of(at, before, pooling)
+            at = at[np.sort(drawn.cpu().numpy())]
+        return self.of(at, before[at], pooling)
 
     def of(self, stops: NDArray[np.int64], counts: NDArray[np.int64], pooling: Pooling) -> Tensor:
         """[N, d]: the `counts` items before each of `stops` in the split, the latest of them."""

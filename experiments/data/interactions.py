@@ -60,6 +60,14 @@ class Interactions:
         """[U] interactions of each user."""
         return np.bincount(self.users, minlength=len(self.user_ids))
 
+    @property
+    def places(self) -> IntArray:
+        """[N] the place of each in its user's history, from 1."""
+        lengths = self.lengths
+        firsts = np.cumsum(lengths) - lengths  # [U]
+        places: IntArray = np.arange(1, len(self.users) + 1) - firsts[self.users]
+        return places
+
     def only(self, chosen: BoolArray) -> Interactions:
         """Keep the chosen interactions, and only the users and items they mention.
 
@@ -137,13 +145,7 @@ class Interactions:
         None where there are none, also where every history is numbered 1, 2, 3 ...: so a file
         is written whose data have no times (`write_inter`).
         """
-        if self.times is None:
-            return None
-        lengths = self.lengths
-        places = np.arange(1, len(self.items) + 1) - np.repeat(
-            np.cumsum(lengths) - lengths, lengths
-        )
-        if np.array_equal(self.times, places):
+        if self.times is None or np.array_equal(self.times, self.places):
             return None
         return np.floor(self.times).clip(-LARGEST_TIME, LARGEST_TIME).astype(np.int64)
 

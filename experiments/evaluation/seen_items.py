@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from augment.examples import Rows
+from augment.examples import Rows, numbered
 from experiments.data.histories import Histories, IntArray
 from experiments.evaluation.rank_counts import Pairs
 
@@ -35,9 +35,8 @@ class SeenItems:
         """
         begin = self.before[self.begin[users]]
         counts = self.before[ends] - begin
-        row = np.repeat(np.arange(len(users)), counts)
-        first = np.cumsum(counts) - counts
-        item = self.items[np.arange(len(row)) - first[row] + begin[row]] - 1
+        row, place = numbered(counts)
+        item = self.items[begin[row] + place] - 1
         return Pairs(torch.from_numpy(row).to(device), torch.from_numpy(item).to(device))
 
 

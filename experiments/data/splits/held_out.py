@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from augment import TrainHistories
-from augment.examples import IntArray, Rows
+from augment.examples import IntArray, Rows, numbered
 from experiments.data.histories import READ, TEST, TRAIN, VALID, Histories, PartArray
 
 Split = Literal["valid", "test"]
@@ -70,8 +70,7 @@ def read_split(histories: Histories, read: Read) -> tuple[TrainHistories, IntArr
 
 def first_items(histories: Histories, counts: IntArray) -> TrainHistories:
     """The first counts[u] interactions of each user u, of those users who have any."""
-    users = np.repeat(np.arange(histories.num_users), histories.lengths)
-    place = np.arange(len(histories.items)) - histories.offsets[users]
+    users, place = numbered(histories.lengths)
     kept = place < counts[users]
     offsets = np.concatenate([[0], np.cumsum(counts[counts > 0])])
     return TrainHistories(
@@ -94,8 +93,7 @@ def evaluation_rows(histories: Histories, split: Split, max_length: int) -> Rows
     user = np.flatnonzero(count)
     target = histories.target
     if target in ("successive", "all"):
-        user = np.repeat(np.arange(len(count)), count)
-        place = np.arange(len(user)) - np.repeat(np.cumsum(count) - count, count)
+        user, place = numbered(count)
     elif target == "random":
         drawn = np.random.default_rng((SEED, part)).random(len(count))
         place = np.floor(drawn * count).astype(np.int64)[user]
