@@ -48,15 +48,18 @@ def read_text(path: Path) -> str:
         raise UsageError(f"{path} is not UTF-8 text") from None
 
 
-def check_lines(path: Path) -> None:
-    """Errors: UsageError for a NUL byte, the sign of a binary file or of UTF-16, and for a line
-    without end, of which a reader of tables makes millions of fields."""
-    with opened(path) as file:
-        while chunk := file.read(LONGEST_LINE):
-            if b"\0" in chunk:
-                raise UsageError(f"{path} holds NUL bytes: it is not UTF-8 text")
-            if len(chunk) == LONGEST_LINE and b"\n" not in chunk and b"\r" not in chunk:
-                raise UsageError(f"{path} has a line of more than {LONGEST_LINE:,} bytes")
+def checked_chunks(file: BinaryIO, name: str) -> Iterator[bytes]:
+    """All bytes of a table, a part at a time; name: for messages.
+
+    Errors: UsageError for a NUL byte, the sign of a binary file or of UTF-16, and for a line
+    without end, of which a parser makes millions of fields.
+    """
+    while chunk := file.read(LONGEST_LINE):
+        if b"\0" in chunk:
+            raise UsageError(f"{name} holds NUL bytes: it is not UTF-8 text")
+        if len(chunk) == LONGEST_LINE and b"\n" not in chunk and b"\r" not in chunk:
+            raise UsageError(f"{name} has a line of more than {LONGEST_LINE:,} bytes")
+        yield chunk
 
 
 def plain_name(name: str) -> bool:

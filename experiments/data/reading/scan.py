@@ -10,7 +10,7 @@ import numpy as np
 
 from experiments.data.reading.source import Source
 from experiments.errors import UsageError
-from experiments.storage.files import LONGEST_LINE
+from experiments.storage.files import checked_chunks
 
 QUOTE, NEWLINE, RETURN = b'"', b"\n", b"\r"
 
@@ -18,18 +18,13 @@ QUOTE, NEWLINE, RETURN = b'"', b"\n", b"\r"
 def check_bytes(source: Source, separator: str | None) -> None:
     """Check a table; separator: of a table whose quotes count, None where they do not.
 
-    Errors: UsageError for a NUL byte, the sign of a binary file or of UTF-16, for an endless
-    line, of which a parser makes millions of fields, and for a quoted field that spans lines and
-    holds separators: most often a quote that is no quote has swallowed rows.
+    Errors: as `checked_chunks`; UsageError for a quoted field that spans lines and holds
+    separators: most often a quote that is no quote has swallowed rows.
     """
     odd = 0  # quotes so far
     suspicious = False
     with source.opened() as file:
-        while chunk := file.read(LONGEST_LINE):
-            if b"\0" in chunk:
-                raise UsageError(f"{source} holds NUL bytes: it is not UTF-8 text")
-            if len(chunk) == LONGEST_LINE and NEWLINE not in chunk and RETURN not in chunk:
-                raise UsageError(f"{source} has a line of more than {LONGEST_LINE:,} bytes")
+        for chunk in checked_chunks(file, str(source)):
             if separator is not None and not suspicious and (odd or QUOTE in chunk):
                 suspicious, odd = _open_at_a_line_end(chunk, odd)
     if separator is not None and (suspicious or odd):

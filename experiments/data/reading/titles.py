@@ -17,7 +17,7 @@ from experiments.data.reading.recipe import Recipe, Titles
 from experiments.data.reading.scan import check_bytes
 from experiments.data.reading.source import Source
 from experiments.errors import UsageError
-from experiments.storage.files import check_lines, opened
+from experiments.storage.files import checked_chunks, opened
 
 
 def read_titles(path: Path) -> dict[str, str]:
@@ -103,9 +103,11 @@ def clean(titles: Iterable[tuple[str, str]]) -> dict[str, str]:
 
 def text_table(path: Path, layout: Layout) -> pd.DataFrame:
     """All columns as text, named by position."""
-    check_lines(path)
     try:
         with opened(path) as file:
+            for _ in checked_chunks(file, str(path)):
+                pass
+            file.seek(0)
             return pd.read_csv(
                 file,
                 sep=layout.separator,
