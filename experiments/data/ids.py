@@ -26,6 +26,13 @@ def id_order(ids: NDArray[np.str_]) -> IntArray:
     return np.argsort(ids, kind="stable")
 
 
+def in_id_order(ids: NDArray[np.str_]) -> tuple[NDArray[np.str_], IntArray]:
+    """The distinct ids in `id_order`, and the number of each of [N] ids among them."""
+    distinct, numbers = np.unique(ids, return_inverse=True)
+    order = id_order(distinct)
+    return distinct[order], np.argsort(order)[numbers]
+
+
 def unusable(ids: Iterable[str]) -> tuple[str, str] | None:
     """The first id that cannot be one, and why; None when all are fine."""
     for name in ids:

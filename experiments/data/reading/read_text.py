@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.data.histories import IntArray
-from experiments.data.ids import id_order, shown
+from experiments.data.ids import in_id_order, shown
 from experiments.data.interactions import Interactions, StrArray
 from experiments.data.reading.missing import no_id
 from experiments.data.reading.source import Source
@@ -98,18 +98,11 @@ def _of_words(source: Source, text: bytes, sha256: str, form: str) -> Interactio
         raise UsageError(f"{source}: the id {shown(wrong[0])} {wrong[1]}")
     if _check_form(source, words[heads], lines, tokens, form) == "lists":
         _check_repeats(source, words[heads], lines)
-    user_ids, owners = _in_id_order(words[heads])
-    item_ids, items = _in_id_order(np.delete(words, heads))
+    user_ids, owners = in_id_order(words[heads])
+    item_ids, items = in_id_order(np.delete(words, heads))
     users = np.repeat(owners, tokens - 1)  # [N]
     order = np.argsort(users, kind="stable")  # [N]
     return Interactions(str(source), sha256, users[order], items[order], user_ids, item_ids)
-
-
-def _in_id_order(words: StrArray) -> tuple[StrArray, IntArray]:
-    """The distinct ids in order, and the place of each of [n] ids among them."""
-    ids, numbers = np.unique(words, return_inverse=True)
-    order = id_order(ids)
-    return ids[order], np.argsort(order)[numbers]
 
 
 def _sorted(

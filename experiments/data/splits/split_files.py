@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from experiments.data.histories import READ, TEST, TRAIN, VALID, IntArray
-from experiments.data.ids import id_order, shown
+from experiments.data.ids import in_id_order, shown
 from experiments.data.interactions import Interactions, StrArray, TimeArray
 from experiments.data.reading.layout import Columns, Layout, read_layout
 from experiments.data.reading.missing import no_id
@@ -176,12 +176,11 @@ def assembled(
 
 
 def numbered(ids: StrArray, where: str) -> tuple[StrArray, IntArray]:
-    """The distinct ids in `id_order`, and the number of each of [N]."""
-    distinct, number = np.unique(ids, return_inverse=True)
+    """As `in_id_order`.  Errors: UsageError that begins with `where` for an id that is none."""
+    distinct, number = in_id_order(ids)
     if wrong := no_id(distinct.tolist()):
         raise UsageError(f"{where} {shown(wrong[0])} {wrong[1]}")
-    order = id_order(distinct)
-    return distinct[order], np.argsort(order)[number]
+    return distinct, number
 
 
 def check_unlike(files: dict[str, Path]) -> None:
