@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from experiments.config.run_config import Config, config_sha256
 from experiments.config.typed import build
 from experiments.data.catalogue import DatasetSpec, data_sha256, load
 from experiments.data.features import files_sha256
+from experiments.data.histories import Histories
 from experiments.data.splits.kinds import LeaveOneOut, SplitConfig
 from experiments.errors import UsageError
 from experiments.storage.hashing import cached_file_sha256, json_sha256
@@ -147,24 +150,24 @@ def features_sha256(config: Config, spec: DatasetSpec) -> dict[str, str]:
     hashes = {
         task.name: files_sha256(task.sources(), spec, f"contrast.{task.name}") for task in tasks
     }
-    for task in tasks:
-        data = data_sha256(spec, config.split, cached_file_sha256)
-        key = (data, config.split, hashes[task.name], task.feature_dim)
-        if key not in READABLE:
-            from experiments.training.build import with_features  # loads RecBole
 
-            with_features(task, load(spec, split=config.split), spec)
+    def read_once(name: str, width: int, read: Callable[[Histories, DatasetSpec], object]) -> None:
+        data = data_sha256(spec, config.split, cached_file_sha256)
+        key = (data, config.split, hashes[name], width)
+        if key not in READABLE:
+            read(load(spec, split=config.split), spec)
             READABLE.add(key)
+
+    for task in tasks:
+        from experiments.training.build import with_features  # loads RecBole
+
+        read_once(task.name, task.feature_dim, partial(with_features, task))
     if config.features.source is not None:
         from experiments.training.build import input_features
         from experiments.training.run import INPUT
 
         hashes[INPUT] = files_sha256({"source": config.features.source}, spec, "features")
-        data = data_sha256(spec, config.split, cached_file_sha256)
-        key = (data, config.split, hashes[INPUT], config.features.columns)
-        if key not in READABLE:
-            input_features(config.features, load(spec, split=config.split), spec)
-            READABLE.add(key)
+        read_once(INPUT, config.features.columns, partial(input_features, config.features))
     return hashes
 
 
