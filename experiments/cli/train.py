@@ -51,13 +51,14 @@ def train(arguments: argparse.Namespace) -> None:
 def print_expected(config: Config) -> None:
     """How long such a run has taken, where committed results are of one like it."""
     from experiments.data.known import known
+    from experiments.record.line import workload
     from experiments.record.results_file import RESULTS
     from experiments.study.estimate import timings
     from experiments.training.progress import clock
 
     if config.dataset not in known():
         return
-    key = f"{config.dataset} {config.model} {config.examples}"
+    key = workload(config.dataset, config.model, config.examples)
     if similar := timings(RESULTS, {}).get(key):
         seconds, epochs = similar[0], min(similar[1], config.epochs)
         told = f"{epochs:.0f} epochs of {seconds:.1f} s, as in the committed results"

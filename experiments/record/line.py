@@ -134,6 +134,11 @@ def current_axes(values: dict[str, Any]) -> dict[str, Any]:
     return dict(current(key, value) for key, value in (values.get("axes") or {}).items())
 
 
+def workload(dataset: Any, model: Any, examples: Any) -> str:
+    """Names the trainings whose time tells of each other's."""
+    return f"{dataset} {model} {examples}"
+
+
 def is_number(value: Any) -> TypeGuard[float]:
     """A number of moderate size; JSON has NaN, infinities and integers without end."""
     known = isinstance(value, (int, float)) and not isinstance(value, bool)

@@ -13,7 +13,7 @@ import torch
 
 from experiments.aliases import current_tree
 from experiments.errors import UsageError
-from experiments.record.line import Values, is_number
+from experiments.record.line import Values, is_number, workload
 from experiments.record.results_file import study_files
 from experiments.study.plan import Trial
 from experiments.training.device_name import is_cpu
@@ -51,7 +51,7 @@ def medians(lines: Iterable[Values]) -> Seconds:
         if line.get("status") != "finished" or is_cpu(str(line.get("device"))) != on_cpu:
             continue
         if is_number(epochs) and is_number(seconds):
-            key = f"{line.get('dataset')} {line.get('model')} {examples_of(line)}"
+            key = workload(line.get("dataset"), line.get("model"), examples_of(line))
             by_key[key].append((seconds / max(epochs, 1), max(epochs, 1)))
     return {
         key: (median(seconds for seconds, _ in times), median(epochs for _, epochs in times))

@@ -19,6 +19,7 @@ from experiments.data.features import files_sha256
 from experiments.data.histories import Histories
 from experiments.data.splits.kinds import LeaveOneOut, SplitConfig
 from experiments.errors import UsageError
+from experiments.record.line import workload
 from experiments.storage.hashing import cached_file_sha256, json_sha256
 from experiments.storage.yaml_file import as_text
 from experiments.study.spec import Study
@@ -132,7 +133,7 @@ def trial_of(variant: Variant, dataset: str, seed: int, config: Config, spec: Da
         load(spec, config.ties, config.split)  # these data may have no times
         SPLIT.add(read)
     name = identity(sha256, data, features_sha256(config, spec))
-    similar = f"{dataset} {variant.model} {config.examples}"
+    similar = workload(dataset, variant.model, config.examples)
     return Trial(name, dataset, seed, variant, sha256, data, similar, config.epochs)
 
 
