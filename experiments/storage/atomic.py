@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import sys
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -78,6 +79,26 @@ def write_bytes(path: Path, content: bytes | memoryview) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     write_bytes(path, (json.dumps(value, indent=2) + "\n").encode())
+
+
+def create_once(path: Path, content: str, synced: bool) -> bool:
+    """Make a file, whole and only if it is not there yet: of any number who try, one does.
+
+    synced: its content would survive a loss of power.  Returns whether it was made here.
+    Errors: as `writing` its folder.
+    """
+    own = path.with_name(f".{uuid.uuid4().hex}")
+    with writing(path.parent):
+        try:
+            own.write_bytes(content.encode())
+            if synced:
+                to_disk(own)
+            os.link(own, path)  # never seen half written
+        except FileExistsError:
+            return False
+        finally:
+            own.unlink(missing_ok=True)
+    return True
 
 
 def put(path: Path, content: str | bytes) -> None:

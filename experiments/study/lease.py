@@ -22,7 +22,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from experiments.storage.atomic import writing
+from experiments.storage.atomic import create_once, writing
 
 SECONDS = 60.0  # without a sign of life, until others may take over
 BEATS = 6  # signs of life in that time
@@ -85,15 +85,9 @@ class Leases:
             number = max(self.numbers(key), default=0)  # once: others come between two looks
             if number > 0 and self.alive(self.path(key, number)):
                 return None
-            text = json.dumps({**asdict(Owner.this()), "note": note})
-            try:
-                self._own.write_text(text, encoding="utf-8")
-                os.link(self._own, self.path(key, number + 1))  # never seen half written
-            except FileExistsError:
-                return None
-            finally:
-                self._own.unlink(missing_ok=True)
-        return Lease(self, key, number + 1, note)
+        text = json.dumps({**asdict(Owner.this()), "note": note})
+        made = create_once(self.path(key, number + 1), text, synced=False)
+        return Lease(self, key, number + 1, note) if made else None
 
     def taken(self, key: str) -> bool:
         """Whether a worker has the key now."""

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import re
-import uuid
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +14,7 @@ from experiments.config.typed import build
 from experiments.errors import UsageError
 from experiments.metric_names import VALID_NDCG10
 from experiments.record.line import Values
-from experiments.storage.atomic import write_json, writing
+from experiments.storage.atomic import create_once, write_json, writing
 from experiments.storage.lock import locked
 from experiments.study.folder import StudyFolder
 from experiments.study.plan import Trial, trial_from
@@ -118,15 +116,7 @@ class Searching:
 
     def _write(self, number: int, trial: Trial) -> None:
         """Whole and only if nobody has: a machine may see another one's file late."""
-        own = self.path / f".{uuid.uuid4().hex}"
-        write_json(own, trial.tree())
-        with writing(self.path):
-            try:
-                os.link(own, self.place(number))
-            except FileExistsError:
-                pass
-            finally:
-                own.unlink()
+        create_once(self.place(number), json.dumps(trial.tree(), indent=2) + "\n", synced=True)
 
     @cached_property
     def probe(self) -> Trial:

@@ -195,10 +195,10 @@ def test_a_worker_killed_before_it_could_write_what_it_drew_leaves_nothing_behin
     killed = begin(tmp_path / "killed", data, study(4))
     with monkeypatch.context() as patch:
 
-        def die(path: Path, value: object) -> None:
+        def die(path: Path, content: str, synced: bool) -> bool:
             raise KeyboardInterrupt
 
-        patch.setattr(searching, "write_json", die)
+        patch.setattr(searching, "create_once", die)
         with pytest.raises(KeyboardInterrupt):
             worker(killed, data).work()
     worker(killed, data).work()
