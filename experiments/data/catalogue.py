@@ -121,7 +121,7 @@ def registered(name: str, folder: Path) -> DatasetSpec | None:
 
 
 def load(spec: DatasetSpec, ties: Ties = "file", split: SplitConfig | None = None) -> Histories:
-    """Read a located data set and split it; ties as for `read`, split: leave-one-out if None.
+    """Read a located data set and split it; ties as for `ordered`, split: leave-one-out if None.
 
     Errors: UsageError when the file is malformed, is not what its declaration expects, has no
     times for ties to be shuffled or for a temporal split, or does not suit the split.

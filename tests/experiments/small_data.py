@@ -14,6 +14,9 @@ from hypothesis import strategies as st
 
 from experiments.cli.main import main
 from experiments.data.histories import Histories
+from experiments.data.interactions import Ties
+from experiments.data.reading.layout import Columns
+from experiments.data.reading.read import ordered, read_interactions
 
 torch.set_num_threads(1)  # on tensors this small, threads only wait for each other
 
@@ -66,6 +69,11 @@ def histories_of(users: Users, num_items: int | None = None) -> Histories:
         user_ids=np.array([str(user) for user in range(len(users))]),
         sha256="0" * 64,
     )
+
+
+def read(path: Path, name: str, columns: Columns | None = None, ties: Ties = "file") -> Histories:
+    """A file as data set `name`: users with at least three interactions."""
+    return ordered(read_interactions(path, columns), ties).histories(name)
 
 
 def users_of(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from experiments.data.histories import Histories
 from experiments.data.interactions import Interactions, Ties
 from experiments.data.reading.layout import CANDIDATES, Columns
 from experiments.data.reading.source import Source
@@ -31,18 +30,11 @@ def read_interactions(path: Path, columns: Columns | None = None) -> Interaction
     return read_table(path, columns)
 
 
-def read(path: Path, name: str, columns: Columns | None = None, ties: Ties = "file") -> Histories:
-    """The histories of data set `name`: users with at least three interactions.
-
-    ties: the order of one user's interactions at the same time, the file's or a drawn one.
-    Errors: as `read_interactions`; UsageError when no user has three, and for ties to be
-    shuffled in a file without times.
-    """
-    return ordered(read_interactions(path, columns), ties).histories(name)
-
-
 def ordered(interactions: Interactions, ties: Ties) -> Interactions:
-    """With one user's interactions at the same time in the order that `ties` says."""
+    """With one user's interactions at the same time in the file's order, or in a drawn one.
+
+    Errors: UsageError for ties to be shuffled in a file without times.
+    """
     return interactions.with_ties_shuffled() if ties == "shuffled" else interactions
 
 

@@ -14,8 +14,8 @@ from experiments.data.catalogue import load, locate
 from experiments.data.conversion.convert import convert
 from experiments.data.reading.layout import Columns
 from experiments.data.reading.missing import MISSING
-from experiments.data.reading.read import read
 from experiments.errors import UsageError
+from tests.experiments.small_data import read
 
 TEXT = "9 2 3 4\n10 3 30 5 5\n11 2\n"
 NAMED = {"user": "who", "item": "what", "time": "when"}

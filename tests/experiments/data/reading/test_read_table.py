@@ -12,8 +12,9 @@ from experiments.data.conversion.filters import to_core
 from experiments.data.reading import csv_rows as module
 from experiments.data.reading.layout import Columns
 from experiments.data.reading.missing import MISSING
-from experiments.data.reading.read import read, read_interactions
+from experiments.data.reading.read import read_interactions
 from experiments.errors import UsageError
+from tests.experiments.small_data import read
 
 one_file = settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
