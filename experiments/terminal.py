@@ -6,7 +6,7 @@ import os
 import sys
 from typing import TextIO
 
-CODES = {"green": "32", "red": "31", "bold": "1"}
+CODES = {"green": "32", "red": "31"}
 
 
 def coloured(text: str, colour: str, stream: TextIO | None = None) -> str:

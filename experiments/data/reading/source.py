@@ -19,10 +19,10 @@ from typing import BinaryIO, cast
 from experiments.errors import UsageError
 from experiments.storage.files import opened
 
-UNPACKED: dict[bytes, tuple[str, Callable[[BinaryIO], object]]] = {
-    b"\x1f\x8b": ("gzip", lambda file: gzip.GzipFile(fileobj=file)),
-    b"BZh": ("bzip2", bz2.BZ2File),
-    b"\xfd7zXZ\x00": ("xz", lzma.LZMAFile),
+UNPACKED: dict[bytes, Callable[[BinaryIO], object]] = {
+    b"\x1f\x8b": lambda file: gzip.GzipFile(fileobj=file),
+    b"BZh": bz2.BZ2File,
+    b"\xfd7zXZ\x00": lzma.LZMAFile,
 }
 PACKED_SUFFIXES = (".gz", ".bz2", ".xz", ".zip")
 ZIP = b"PK\x03\x04"
@@ -83,7 +83,7 @@ def unpacked(source: Source, file: BinaryIO) -> BinaryIO:
     """What a file's first bytes say that it holds."""
     start = file.read(8)
     file.seek(0)
-    for magic, (_, reader) in UNPACKED.items():
+    for magic, reader in UNPACKED.items():
         if start.startswith(magic):
             return cast(BinaryIO, io.BufferedReader(reader(file), 1 << 20))
     if start.startswith(ZIP) and source.member is not None:
