@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from models.losses.info_nce import info_nce, partner_index, similarities
 from models.tasks.augmented_views import AugmentedViews
 from models.tasks.step import Step
-from models.tasks.task import ParameterGroup, Sizes, TaskLoss
+from models.tasks.task import ParameterGroup, Sizes, TaskLoss, weighted_sum
 
 
 @dataclass(eq=False, repr=False)
@@ -78,9 +78,7 @@ class LearnedViews(AugmentedViews):
             losses["view"] = super().loss(encoded, step).value
         if self.meta_weight:
             losses["meta"] = self.meta(encoded, step)
-        factors = {"view": self.view_weight, "meta": self.meta_weight}
-        value = torch.stack([factors[name] * loss for name, loss in losses.items()]).sum()
-        return TaskLoss(value, {f"{name}_loss": loss.detach() for name, loss in losses.items()})
+        return weighted_sum(losses, {"view": self.view_weight, "meta": self.meta_weight})
 
     def second_step(self, encoded: Mapping[str, Tensor], step: Step) -> Tensor:
         return self.meta(encoded, step)

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
@@ -16,7 +15,7 @@ from models.tasks.contrast_fields import Label
 from models.tasks.intents import Prototypes
 from models.tasks.same_target import SameTarget
 from models.tasks.step import Step
-from models.tasks.task import Sizes, TaskLoss
+from models.tasks.task import Sizes, TaskLoss, weighted_sum
 
 
 @dataclass(eq=False, repr=False)
@@ -82,9 +81,7 @@ class SubsequenceIntents(SameTarget):
             losses["coarse"] = super().loss(encoded, step).value
         if self.fine_weight:
             losses["fine"] = self.fine(encoded["a"]) + self.fine(encoded["b"])
-        factors = {"coarse": self.coarse_weight, "fine": self.fine_weight}
-        value = torch.stack([factors[name] * loss for name, loss in losses.items()]).sum()
-        return TaskLoss(value, {f"{name}_loss": loss.detach() for name, loss in losses.items()})
+        return weighted_sum(losses, {"coarse": self.coarse_weight, "fine": self.fine_weight})
 
     def fine(self, states: Tensor) -> Tensor:
         """States [B, d] and their nearest centroids, recognised among those of the batch."""

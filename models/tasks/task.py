@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
+import torch
 from torch import Generator, Tensor, nn
 
 from augment import TrainHistories
@@ -51,6 +52,15 @@ class TaskLoss:
 
     value: Tensor
     metrics: dict[str, Tensor] = field(default_factory=dict)
+
+
+def weighted_sum(losses: Mapping[str, Tensor], factors: Mapping[str, float]) -> TaskLoss:
+    """The losses of a task that has several, each times its factor, added in their order.
+
+    Each is recorded as `NAME_loss`, without its factor.  A factor without a loss has no part.
+    """
+    value = torch.stack([factors[name] * loss for name, loss in losses.items()]).sum()
+    return TaskLoss(value, {f"{name}_loss": loss.detach() for name, loss in losses.items()})
 
 
 @dataclass(eq=False, repr=False)
