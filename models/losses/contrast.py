@@ -15,6 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from models.losses.counted_mean import counted_mean
+
 
 def multi_positive(logits: Tensor, positive: Tensor, weight: Tensor) -> Tensor:
     """InfoNCE with any number of positives, each against all positives and negatives.
@@ -84,5 +86,4 @@ def negative_log_sum(logits: Tensor, weight: Tensor) -> Tensor:
 
 def mean_of(losses: Tensor, weight: Tensor) -> Tensor:
     """The mean over the anchors [A] that have a negative."""
-    compared = weight.isfinite().any(dim=1)
-    return torch.where(compared, losses, 0.0).sum() / compared.sum().clamp(min=1)
+    return counted_mean(losses, weight.isfinite().any(dim=1))

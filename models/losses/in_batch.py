@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from models.losses.counted_mean import counted_mean
 from models.losses.info_nce import Similarity
 
 
@@ -49,4 +50,4 @@ def in_batch_softmax(logits: Tensor, counted: Tensor | None = None) -> Tensor:
     losses = F.cross_entropy(logits, own, reduction="none")  # [N]
     if counted is None:
         return losses.mean()
-    return torch.where(counted, losses, 0.0).sum() / counted.sum().clamp(min=1)
+    return counted_mean(losses, counted)

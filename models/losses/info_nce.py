@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from models.losses.counted_mean import counted_mean
+
 Similarity = Literal["dot", "cosine"]
 
 
@@ -37,7 +39,7 @@ def info_nce(
         return F.cross_entropy(logits, partner)
     compared = logits.isfinite().sum(dim=1) > 1  # [2B]: with more than the partner
     losses = F.cross_entropy(logits, partner, reduction="none")
-    return torch.where(compared, losses, 0.0).sum() / compared.sum().clamp(min=1)
+    return counted_mean(losses, compared)
 
 
 def contrast_logits(

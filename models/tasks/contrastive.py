@@ -11,6 +11,7 @@ from torch import Generator, Tensor, nn
 
 from augment import Sequences, TrainHistories
 from models.losses.contrast import binary_nce, debiased, decoupled, multi_positive
+from models.losses.counted_mean import counted_mean
 from models.losses.info_nce import contrast_logits, info_nce, partner_index, similarities
 from models.losses.negatives import agree, hardest, importance, in_batch, plain_weight
 from models.losses.representation import alignment, uniformity
@@ -286,13 +287,11 @@ class ContrastiveTask(ContrastFields):
         cosine = contrast_logits(view_a, view_b, 1.0, "cosine", same)
         positive = cosine.gather(1, partner[:, None])  # [2B, 1]
         negative = cosine.scatter(1, partner[:, None], float("-inf"))
-        compared = negative.isfinite()
         moving = self.temperature_mode != "fixed"
         return {
             "accuracy": (logits.argmax(dim=1) == partner).float().mean(),
             "positive_similarity": positive.mean(),
-            "negative_similarity": torch.where(compared, negative, 0.0).sum()
-            / compared.sum().clamp(min=1),
+            "negative_similarity": counted_mean(negative, negative.isfinite()),
             "alignment": alignment(view_a, view_b),
             "uniformity": (uniformity(view_a) + uniformity(view_b)) / 2,
             **({"temperature": self.temperature_now.record()} if moving else {}),
