@@ -15,15 +15,16 @@ from models.tasks import TaskLoss, View
 
 @torch.no_grad()
 def task_metrics(
-    one: TaskStep, result: TaskLoss, encoded: Mapping[str, Tensor], diagnose: bool
+    task_step: TaskStep, result: TaskLoss, encoded: Mapping[str, Tensor], diagnose: bool
 ) -> dict[str, Tensor]:
     """contrast/<task>/<name> for every scalar of a task; those that cost extra with `diagnose`."""
+    task, step = task_step.task, task_step.step
     scalars = {"loss": result.value.detach(), **result.metrics}
     if diagnose:
-        scalars["weight"] = torch.tensor(one.task.weight)
-        scalars |= one.task.diagnose(encoded, one.step)
-        scalars |= identity_rates(one.step.batch.histories, list(one.named().values()))
-    return {f"contrast/{one.task.name}/{name}": value for name, value in scalars.items()}
+        scalars["weight"] = torch.tensor(task.weight)
+        scalars |= task.diagnose(encoded, step)
+        scalars |= identity_rates(step.batch.histories, list(task_step.named().values()))
+    return {f"contrast/{task.name}/{name}": value for name, value in scalars.items()}
 
 
 def identity_rates(histories: Sequences, views: Sequence[View]) -> dict[str, Tensor]:

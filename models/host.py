@@ -100,8 +100,8 @@ class Host(nn.Module):
         self.tasks = nn.ModuleList(copy.deepcopy(task) for task in contrast if task.weight > 0.0)
         refuse_equal_names(self.contrastive_tasks())
         check_shared_views(self.contrastive_tasks())
-        self.own = Generator(device=device)  # negatives of one of several processes
-        self.mined = train
+        self.process_rng = Generator(device=device)  # negatives of one of several processes
+        self.train_split = train
         self.next_item.fit(train)
         users = len(train.offsets) - 1
         sizes = Sizes(encoder.dim, encoder.max_length, self.num_items, users, count_neighbours)
@@ -138,9 +138,9 @@ class Host(nn.Module):
     def start_epoch(self, epoch: int, rng: Generator) -> None:
         """Let the tasks mine the model as it stands.  Leaves it in evaluation mode."""
         self.eval()
-        self.own.manual_seed(rng.initial_seed() + 1 + self.shard.rank)
+        self.process_rng.manual_seed(rng.initial_seed() + 1 + self.shard.rank)
         items = Items(self.item_embedding.weight.detach(), self.num_items).all()
-        snapshot = Snapshot(items, self.encode, self.mined, self.max_length)
+        snapshot = Snapshot(items, self.encode, self.train_split, self.max_length)
         for task in self.contrastive_tasks():
             task.start_epoch(epoch, snapshot, rng)
         self.augment.start_epoch(epoch, snapshot.items)
@@ -189,11 +189,11 @@ class Host(nn.Module):
                 rate = identity_rate(batch.histories, read.histories)
                 metrics["train/augment/identity_rate"] = rate
         with record_function("contrast"):
-            for one in steps:
-                task, found = one.task, self.answers(one, encoded, batch)
-                result = task.loss(found, one.step)
+            for task_step in steps:
+                task, resolved = task_step.task, self.resolve_requests(task_step, encoded, batch)
+                result = task.loss(resolved, task_step.step)
                 parts[task.name] = task.weight * result.value / self.shard.count
-                metrics |= task_metrics(one, result, found, diagnose)
+                metrics |= task_metrics(task_step, result, resolved, diagnose)
         total = torch.stack(list(parts.values())).sum()
         metrics = {"train/loss": self.shard.sum(total), **metrics}
         return Losses(total, parts, metrics, tuple(steps))
@@ -203,18 +203,19 @@ class Host(nn.Module):
 
         The same views, encoded anew and without gradient.
         """
-        steps = [one for one in losses.steps if second_parameters(one.task)]
+        steps = [task_step for task_step in losses.steps if second_parameters(task_step.task)]
         if not steps:
             return None
-        names = {name for one in steps for name in (one.task.name, *one.task.reads_views_of())}
-        shown = [one for one in losses.steps if one.task.name in names]
+        tasks = [task_step.task for task_step in steps]
+        names = {name for task in tasks for name in (task.name, *task.reads_views_of())}
+        needed = [task_step for task_step in losses.steps if task_step.task.name in names]
         with torch.no_grad():
-            requests = to_encode(batch.histories, None, False, shown, self.max_length)
+            requests = to_encode(batch.histories, None, False, needed, self.max_length)
             encoded = self.one_pass(requests)
-            answers = [self.answers(one, encoded, batch) for one in steps]
+            resolved = [self.resolve_requests(task_step, encoded, batch) for task_step in steps]
         values = [
-            one.task.second_step(found, one.step) / self.shard.count
-            for one, found in zip(steps, answers, strict=True)
+            task_step.task.second_step(tensors, task_step.step) / self.shard.count
+            for task_step, tensors in zip(steps, resolved, strict=True)
         ]
         return torch.stack(values).sum()
 
@@ -230,13 +231,13 @@ class Host(nn.Module):
 
     def move_copies(self) -> None:
         """Let the moving averages follow the weights of the steps so far."""
-        for mine in self.momentum_copies() if self.training else ():
-            mine.follow(self.encoder, self.item_embedding, self.feature_input)
+        for momentum_copy in self.momentum_copies() if self.training else ():
+            momentum_copy.follow(self.encoder, self.item_embedding, self.feature_input)
 
     def start_momentum_copies(self) -> None:
         """Make moving averages copies again, of weights that were put in."""
-        for mine in self.momentum_copies():
-            mine.start(self.encoder, self.item_embedding, self.feature_input)
+        for momentum_copy in self.momentum_copies():
+            momentum_copy.start(self.encoder, self.item_embedding, self.feature_input)
 
     def momentum_copies(self) -> list[MomentumCopy]:
         return [part for part in self.copies if isinstance(part, MomentumCopy)]
@@ -250,21 +251,24 @@ class Host(nn.Module):
         own = {name: request for name, request in local.items() if request.momentum is None}
         with record_function("encoder"), self.products():
             tensors = encode_together(self.encoder, self.embed, own)
-            for mine in self.momentum_copies():
-                keys = {n: r for n, r in local.items() if r.momentum == mine.momentum}
-                embed = functools.partial(self.embed, of=mine)
+            for momentum_copy in self.momentum_copies():
+                keys = {n: r for n, r in local.items() if r.momentum == momentum_copy.momentum}
+                embed = functools.partial(self.embed, of=momentum_copy)
                 with torch.no_grad():
-                    tensors |= encode_together(mine.encoder, embed, keys)
+                    tensors |= encode_together(momentum_copy.encoder, embed, keys)
         return Encoded(tensors, local)
 
-    def answers(self, one: TaskStep, encoded: Encoded, batch: Batch) -> dict[str, Tensor]:
+    def resolve_requests(
+        self, task_step: TaskStep, encoded: Encoded, batch: Batch
+    ) -> dict[str, Tensor]:
         """What a task asked for, by its names."""
+        task, rows = task_step.task, task_step.step.batch
         return {
-            key: self.answer((one.task.name, key), request, encoded, batch, one.step.batch)
-            for key, request in one.requests.items()
+            key: self.resolve_request((task.name, key), request, encoded, batch, rows)
+            for key, request in task_step.requests.items()
         }
 
-    def answer(
+    def resolve_request(
         self, name: Name, request: EncodingRequest, encoded: Encoded, batch: Batch, rows: Batch
     ) -> Tensor:
         """An encoded view, one that another task asked for, the batch's own states, embeddings."""
@@ -303,7 +307,7 @@ class Host(nn.Module):
             return states.sum()  # 0, and a gradient of 0 for every weight
         # Processes that share a batch draw their negatives apart.
         loss: Tensor = self.next_item(
-            states, self.scored(), targets, rng if self.shard.count == 1 else self.own
+            states, self.scored(), targets, rng if self.shard.count == 1 else self.process_rng
         )
         return loss if share == 1.0 else loss * share
 

@@ -50,8 +50,11 @@ class TaskStep:
 
     def named(self) -> dict[Name, View]:
         """The views that it has encoded, by their names in the pass."""
-        views = {key: one for key, one in self.requests.items() if isinstance(one, View)}
-        return {(self.task.name, key): view for key, view in views.items()}
+        return {
+            (self.task.name, key): request
+            for key, request in self.requests.items()
+            if isinstance(request, View)
+        }
 
 
 def with_own_states(steps: Sequence[TaskStep]) -> list[TaskStep]:
@@ -59,31 +62,34 @@ def with_own_states(steps: Sequence[TaskStep]) -> list[TaskStep]:
 
     Errors: ValueError for a view that the other task does not ask for.
     """
-    asked: dict[Name, EncodingRequest] = {
-        (one.task.name, key): request for one in steps for key, request in one.requests.items()
+    requests: dict[Name, EncodingRequest] = {
+        (task_step.task.name, key): request
+        for task_step in steps
+        for key, request in task_step.requests.items()
     }
-    return [
-        replace(one, requests={key: own_state(r, one, asked) for key, r in one.requests.items()})
-        for one in steps
-    ]
+    replaced = []
+    for task_step in steps:
+        own = {key: own_state(r, task_step, requests) for key, r in task_step.requests.items()}
+        replaced.append(replace(task_step, requests=own))
+    return replaced
 
 
 def own_state(
-    request: EncodingRequest, one: TaskStep, asked: Mapping[Name, EncodingRequest]
+    request: EncodingRequest, task_step: TaskStep, requests: Mapping[Name, EncodingRequest]
 ) -> EncodingRequest:
     if not isinstance(request, SharedView):
         return request
-    shared = asked.get((request.task, request.view))
+    shared = requests.get((request.task, request.view))
     if isinstance(shared, View):
         return request
     if not isinstance(shared, HistoryState):
         raise ValueError(
-            f"contrast: {one.task.name} reads the view {request.view!r} of {request.task}, which "
-            "asks for no such view of histories"
+            f"contrast: {task_step.task.name} reads the view {request.view!r} of {request.task}, "
+            "which asks for no such view of histories"
         )
     if request.pooling == "last" or request.pooling == "mean" or request.pooling == "all":
         return HistoryState(request.pooling)
-    return View(one.step.batch.histories, request.pooling)
+    return View(task_step.step.batch.histories, request.pooling)
 
 
 def to_encode(
@@ -103,8 +109,8 @@ def to_encode(
     scored: [T] of the flattened [B, L], the positions that it reads, where they are known and
             nobody else reads states of `read`.
     """
-    asked = [request for one in steps for request in one.requests.values()]
-    poolings = {request.pooling for request in asked if isinstance(request, HistoryState)}
+    of_tasks = [request for task_step in steps for request in task_step.requests.values()]
+    poolings = {request.pooling for request in of_tasks if isinstance(request, HistoryState)}
     states: Literal["all", "last"] = "all" if every or poolings - {"last"} else "last"
     requests: dict[Name, Request] = {}
     if read is not None and scored is not None and not (poolings and read is batch):
@@ -113,19 +119,19 @@ def to_encode(
         requests["input"] = Request(read, states)
     if poolings and read is not batch:
         requests["histories"] = Request(batch, states)
-    for one in steps:
-        for name, view in one.named().items():
-            want = wanted(name, view, asked)
+    for task_step in steps:
+        for name, view in task_step.named().items():
+            want = wanted(name, view, of_tasks)
             positions = view.positions or most
             requests[name] = Request(view.sequences, want, positions, view.momentum)
     return requests
 
 
-def wanted(name: Name, view: View, asked: Sequence[object]) -> Want:
+def wanted(name: Name, view: View, requests: Sequence[object]) -> Want:
     """One pooling, or every state where two tasks want the view in different ways."""
     shared = {
         request.pooling
-        for request in asked
+        for request in requests
         if isinstance(request, SharedView) and (request.task, request.view) == name
     }
     poolings = {view.pooling, *shared}

@@ -66,10 +66,10 @@ class Snapshot:
         times = None if self.train.times is None else self.train.times.to(device)
         vectors = []
         for first in range(0, len(order), ROWS):
-            some = order[first : first + ROWS]
-            length = torch.from_numpy(lengths[some]).to(device)
-            start = torch.from_numpy(starts[some]).to(device)
-            rows = cut_histories(items, times, start, length, int(lengths[some[-1]]))
-            vectors.append(self.encode(rows, pooling))
+            rows = order[first : first + ROWS]
+            length = torch.from_numpy(lengths[rows]).to(device)
+            start = torch.from_numpy(starts[rows]).to(device)
+            histories = cut_histories(items, times, start, length, int(lengths[rows[-1]]))
+            vectors.append(self.encode(histories, pooling))
         place = torch.from_numpy(np.argsort(order, kind="stable")).to(device)
         return torch.cat(vectors)[place]

@@ -320,7 +320,7 @@ def test_processes_that_share_a_batch_draw_negatives_apart_and_views_together() 
         encoded = Encoded({"input": states_of_part}, {"input": Request(batch.histories, "last")})
         model.next_item_loss(encoded, batch, None, rng)
         assert torch.equal(rng.get_state(), generator(3).get_state())
-        states.append(model.own.get_state())
+        states.append(model.process_rng.get_state())
     assert not torch.equal(*states)
 
 

@@ -78,7 +78,7 @@ def test_a_view_that_is_the_historys_own_state_is_shared_too(pooling: str) -> No
     model = build_model(encoder_config("self_attention", dropout=0.0), tasks, TRAIN).eval()
     steps = model.task_steps(BATCH, generator(3))
     requests = to_encode(BATCH.histories, BATCH.histories, False, steps, 10)
-    found = model.answers(steps[1], model.one_pass(requests), BATCH)
+    found = model.resolve_requests(steps[1], model.one_pass(requests), BATCH)
     torch.testing.assert_close(found["a"], model.encode(BATCH.histories, pooling))  # type: ignore[arg-type]
     assert found["b"].shape == found["a"].shape
 

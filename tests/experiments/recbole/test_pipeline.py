@@ -121,15 +121,15 @@ def test_the_histories_read_back_from_recboles_rows_are_the_training_split(tmp_p
 def test_a_batchs_users_are_those_of_the_mined_histories(tmp_path):
     """Also where some users have one item, and so no row to train on."""
     run = pipeline(tmp_path, (SameUser(name="it"),), single=3)
-    mined, seen = run.model.mined, []
-    assert len(mined.offsets) - 1 == run.histories.num_users - 3
+    train, seen = run.model.train_split, []
+    assert len(train.offsets) - 1 == run.histories.num_users - 3
     for interaction in run.loaders[0]:
         users = run.model.user_rows[interaction["user_id"]]
         for user, target in zip(users, interaction["item_id"], strict=True):
-            history = mined.items[mined.offsets[user] : mined.offsets[user + 1]]
+            history = train.items[train.offsets[user] : train.offsets[user + 1]]
             assert target in history[1:]
             seen.append(user.item())
-    assert set(seen) == set(range(len(mined.offsets) - 1))
+    assert set(seen) == set(range(len(train.offsets) - 1))
     assert run.model.calculate_loss(interaction).isfinite()
 
 
