@@ -1,4 +1,4 @@
-"""Names from before, and what they are called now: the one table of them.
+"""Renamed fields, tasks, classes and methods, old name to new; and fields that came later.
 
 Old names keep working wherever they can be met: on the command line, in a study's YAML, in the
 config.yaml of a run, in a preset, in a data set's declaration, in committed results, and in

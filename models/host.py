@@ -86,7 +86,8 @@ class Host(nn.Module):
         count_neighbours: CountNeighbours = counted_neighbours,
         features: GivenFeatures | None = None,
     ) -> None:
-        nn.Module.__init__(self)  # and not what comes next where there are two base classes
+        # Not super(): in SASRec the next class is RecBole's, which needs arguments.
+        nn.Module.__init__(self)
         self.next_item = copy.deepcopy(next_item)
         self.num_items, self.max_length = train.num_items, encoder.max_length
         self.causal = encoder.causal

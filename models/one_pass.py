@@ -58,7 +58,7 @@ class TaskStep:
 
 
 def with_own_states(steps: Sequence[TaskStep]) -> list[TaskStep]:
-    """The steps, where a SharedView of what is no View, but the history's own state, asks for that.
+    """Replace each SharedView of a history's own state by a request for that state.
 
     Errors: ValueError for a view that the other task does not ask for.
     """

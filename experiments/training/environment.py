@@ -118,15 +118,15 @@ def check_precision(name: str, device: torch.device) -> None:
         raise UsageError("train.precision: tf32 is of NVIDIA GPUs; this run is on a CPU")
 
 
-def repeat_exactly(device: torch.device, or_say: bool) -> None:
+def repeat_exactly(device: torch.device, strict: bool) -> None:
     """Let a GPU sum in the same order every time, so that a run can be repeated on such a GPU.
 
-    or_say: what cannot be done so is done all the same and warned of, where it is an error else:
-    models of other projects may do anything.
+    strict: raise where an operation has no deterministic kernel; else torch warns (RecBole's
+    models may use any).
     """
     if device.type == "cuda":
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS asks for this
-        torch.use_deterministic_algorithms(True, warn_only=or_say)
+        torch.use_deterministic_algorithms(True, warn_only=not strict)
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
 

@@ -122,7 +122,7 @@ def prepare(config: Config, spec: DatasetSpec, shard: Shard = ALONE) -> Run:
     make_rows = prefix_rows if config.examples == "prefixes" else window_rows
     rows = make_rows(train_items, config.encoder.max_length)
     model = build_model(config, histories, train_items, spec, device)
-    repeat_exactly(device, or_say=not isinstance(model, SASRec))
+    repeat_exactly(device, strict=isinstance(model, SASRec))
     if not len(rows) and trained(model):
         raise UsageError(
             f"{spec.path}: nothing to train on: no user has {enough(config.split)}, and a first "

@@ -111,8 +111,9 @@ def kind_of(request: Request) -> Kind:
 def states_of(
     encoder: Encoder, vectors: Tensor, rows: Sequences, items: Tensor, kind: Kind
 ) -> Tensor:
-    """The encoder's states, oldest item first unless they are wanted as they are.
+    """The encoder's states, [b, l, d], or [b, d] for kind last.
 
+    Real positions come first; kind padded keeps the encoder's layout.
     vectors and items [b, l] are laid out for the encoder; rows are not.
     """
     layout, further = encoder.layout, {}
