@@ -22,7 +22,7 @@ from experiments.study.spec import Study
 def adopt(results: ResultsFile, trials: list[Trial], search: bool = False) -> int:
     """Bring the lines of planned trials up to date; returns how many.
 
-    search: and all others, as what a search has thought of is known from its lines alone.
+    search: and all others, as what a search has suggested is known from its lines alone.
     """
     renewed = renewable(results.lines(), trials, search) | relabelled(results.lines(), trials)
     if renewed:

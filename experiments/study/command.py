@@ -158,10 +158,10 @@ def cost(seconds: float | None) -> str:
 
 
 def left(trials: list[Trial], searches: list[Searching], done: dict[str, Values]) -> list[Trial]:
-    """What is not finished yet; for trials that a search has not thought of, one like them."""
+    """What is not finished yet; for each trial that a search has yet to add, a stand-in."""
     planned = [*trials, *(trial for search in searches for trial in search.trials())]
-    ahead = [trial for search in searches for trial in search.ahead()]
-    return [trial for trial in planned if trial.id not in done] + ahead
+    stand_ins = [trial for search in searches for trial in search.stand_ins()]
+    return [trial for trial in planned if trial.id not in done] + stand_ins
 
 
 def outlook(
@@ -173,7 +173,7 @@ def outlook(
     known: Seconds,
 ) -> str:
     """How much there is to do, and how long it will take if the results tell."""
-    total = len(trials) + sum(len(search.trials()) + search.unknown() for search in searches)
+    total = len(trials) + sum(len(search.trials()) + search.remaining() for search in searches)
     to_do = left(trials, searches, done)
     line = f"{study.name}: {total} trials, {total - len(to_do)} finished"
     if same := doubles(study, trials):

@@ -25,8 +25,8 @@ Seconds = dict[str, tuple[float, float]]
 def timings(results: Path, own: dict[str, Values]) -> Seconds:
     """Medians over the finished trials of all results in a folder, and of a study's own.
 
-    A GPU's times tell nothing of a machine without one, and the other way round; nor do lines that
-    lack what they are found by, or a time, or are damaged: whoever reports them is told.
+    A GPU's times tell nothing of a machine without one, and the other way round.  Incomplete and
+    damaged lines are skipped; `run.py report` names them.
     """
     paths = study_files(results).values()
     texts = [text for path in paths for text in path.read_bytes().splitlines()]

@@ -1,4 +1,4 @@
-"""A search under way: trials that are thought of one by one, then those of the best."""
+"""A search under way: trials that are suggested one by one, then those of the best."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Searching:
         return f"{self.search.model} on {self.search.dataset}"
 
     def attempts(self) -> dict[int, Trial]:
-        """The trials that have been thought of, by place."""
+        """The trials that have been suggested, by place."""
         for number in range(self.search.rules.trials):
             if number not in self._attempts and self.place(number).exists():
                 self._attempts[number] = self._read(number)
@@ -250,14 +250,14 @@ class Searching:
         write_journal(path, self.search.rules, known)
         return path
 
-    def unknown(self) -> int:
-        """How many trials there will be beyond those of `trials`."""
-        waiting = self.search.rules.trials - len(self.attempts())
-        return waiting + (0 if self.settled() else len(self.search.seeds))
+    def remaining(self) -> int:
+        """How many trials will be added to `trials`: not suggested yet, or of the best."""
+        not_suggested = self.search.rules.trials - len(self.attempts())
+        return not_suggested + (0 if self.settled() else len(self.search.seeds))
 
-    def ahead(self) -> list[Trial]:
-        """In the place of those, trials that take as long."""
-        return [self.probe] * self.unknown()
+    def stand_ins(self) -> list[Trial]:
+        """One for each remaining trial: a trial that takes as long."""
+        return [self.probe] * self.remaining()
 
 
 def curve_of(history: list[dict[str, Any]]) -> dict[int, float]:

@@ -74,7 +74,7 @@ class Worker:
         return all(search.settled() for search in self.searches) and not self.open_trials()
 
     def open_trials(self) -> list[Trial]:
-        """Those without a line, as far as searches have thought of them, in their order; but
+        """Those without a line, as far as searches have suggested them, in their order; but
         those that processes die at go to the end."""
         known, begun = self.folder.results.lines(), self.leases.keys()
         left = [trial for trial in self.planned() if trial.id not in known]
@@ -103,12 +103,12 @@ class Worker:
 
     def standing(self) -> str:
         """[12 of 40, 25 min left]: trials that have ended, and the time that the rest will take,
-        of which the workers do a part each.  Trials that a search has not thought of count."""
+        of which the workers do a part each.  Trials that a search has yet to add count."""
         known = self.folder.results.lines()
         planned = {trial.id: trial for trial in self.planned()}
-        ahead = [trial for search in self.searches for trial in search.ahead()]
-        left = [trial for trial in planned.values() if trial.id not in known] + ahead
-        total = len(planned) + len(ahead)
+        stand_ins = [trial for search in self.searches for trial in search.stand_ins()]
+        left = [trial for trial in planned.values() if trial.id not in known] + stand_ins
+        total = len(planned) + len(stand_ins)
         done = f"{total - len(left)} of {total}"
         own = [known[name] for name in planned.keys() & known.keys()]
         seconds = time_left(left, own, committed) if left else None

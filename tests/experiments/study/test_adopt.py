@@ -94,7 +94,7 @@ def test_only_finished_lines_of_planned_trials_are_borrowed(tmp_path):
 
 
 def test_a_search_has_all_its_lines_brought_up_to_date(tmp_path):
-    """What it has thought of is known from them alone, so none of them is planned."""
+    """What it has suggested is known from them alone, so none of them is planned."""
     _, place = begun(tmp_path, TWO)
     a_worker(place).work()
     now = place.results.lines()

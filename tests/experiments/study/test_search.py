@@ -87,7 +87,7 @@ def test_optunas_own_tools_can_read_a_search_that_is_over(
     assert [trial.value for trial in loaded.trials] == values
 
 
-def test_each_line_counts_the_trials_that_a_search_has_not_thought_of_yet(
+def test_each_line_counts_the_trials_that_a_search_has_not_suggested_yet(
     tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pretend(monkeypatch, score)
