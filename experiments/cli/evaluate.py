@@ -15,7 +15,7 @@ from experiments.errors import UsageError
 if TYPE_CHECKING:
     from experiments.config.run_config import Config
     from experiments.data.histories import Histories
-    from experiments.evaluation.ranking import Asked, FloatArray
+    from experiments.evaluation.ranking import EvaluationOptions, FloatArray
 
 OTHERS = Path("runs/checkpoints.jsonl")
 OF_OTHERS = (
@@ -86,7 +86,7 @@ def of_another_model(arguments: argparse.Namespace) -> tuple[dict[str, dict[str,
     from experiments.data.catalogue import load
     from experiments.data.splits.kinds import LeaveOneOut
     from experiments.evaluation.other_models import rank_metrics, read_ranks
-    from experiments.evaluation.ranking import Asked
+    from experiments.evaluation.ranking import EvaluationOptions
     from experiments.record.checkpoints import FILE, add_checkpoint, checkpoint_line
     from experiments.record.results_file import RESULTS
 
@@ -95,13 +95,15 @@ def of_another_model(arguments: argparse.Namespace) -> tuple[dict[str, dict[str,
         fields.append(("data_dir", str(arguments.data_dir.absolute())))
     config, spec = resolve(None, [*fields, *arguments.overrides])
     histories = load(spec, config.ties, config.split)
-    asked = Asked(config.evaluate.cutoffs, config.evaluate.score0, config.evaluate.beyond)
+    options = EvaluationOptions(
+        config.evaluate.cutoffs, config.evaluate.score0, config.evaluate.beyond
+    )
     official = official_metrics(arguments.official)
     if arguments.ranks is not None:
         ranks = read_ranks(arguments.ranks, histories, arguments.doubled)
-        metrics = rank_metrics(ranks, asked)
+        metrics = rank_metrics(ranks, options)
     else:
-        ranks, metrics = from_vectors(arguments, config, histories, asked)
+        ranks, metrics = from_vectors(arguments, config, histories, options)
     about: dict[str, Any] = {
         "checkpoint": arguments.name,
         "dataset": arguments.dataset,
@@ -123,7 +125,7 @@ def of_another_model(arguments: argparse.Namespace) -> tuple[dict[str, dict[str,
 
 
 def from_vectors(
-    arguments: argparse.Namespace, config: Config, histories: Histories, asked: Asked
+    arguments: argparse.Namespace, config: Config, histories: Histories, options: EvaluationOptions
 ) -> tuple[dict[str, FloatArray], dict[str, dict[str, float]]]:
     """Ranks and metrics by rule, where a score is the product of two vectors."""
     import torch
@@ -137,13 +139,13 @@ def from_vectors(
     length, block = config.encoder.max_length, config.evaluate.block
     cpu = torch.device("cpu")
     try:
-        found = rank(vectors, histories, arguments.split, length, block, cpu, asked=asked)
+        evaluation = rank(vectors, histories, arguments.split, length, block, cpu, options=options)
     except FloatingPointError:
         raise UsageError(
             f"{arguments.users} and {arguments.items}: the product of a user's and an item's "
             "vector is not finite in float32; scale the vectors down"
         ) from None
-    return found.ranks, found.metrics()
+    return evaluation.ranks, evaluation.metrics()
 
 
 def check(arguments: argparse.Namespace) -> None:

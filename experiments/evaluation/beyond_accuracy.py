@@ -12,7 +12,7 @@ from experiments.data.splits.held_out import train_split
 
 
 @dataclass(frozen=True)
-class Popularity:
+class TrainCounts:
     """How often, and by how many users, each item is in the training split.
 
     counts, users: [num_items + 1], 0 at padding.  num_users: of the data.
@@ -23,20 +23,20 @@ class Popularity:
     num_users: int
 
 
-def popularity(histories: Histories) -> Popularity:
+def train_counts(histories: Histories) -> TrainCounts:
     train = train_split(histories)
     items, offsets = train.items.numpy(), train.offsets.numpy()
     user = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
     width = histories.num_items + 1
     pairs = np.unique(user * width + items)
-    return Popularity(
+    return TrainCounts(
         np.bincount(items, minlength=width),
         np.bincount(pairs % width, minlength=width),
         len(offsets) - 1,
     )
 
 
-def beyond_metrics(items: IntArray, known: Popularity, cutoffs: Iterable[int]) -> dict[str, float]:
+def beyond_metrics(items: IntArray, train: TrainCounts, cutoffs: Iterable[int]) -> dict[str, float]:
     """Of the best k items of every user, at each cutoff k.
 
     items: [U, K] item numbers, best first, K at least the largest cutoff or the catalogue's size;
@@ -49,16 +49,16 @@ def beyond_metrics(items: IntArray, known: Popularity, cutoffs: Iterable[int]) -
          (self-information, Zhou et al., PNAS 107(10), 2010); an item of no training user counts
          as one of a single user.
     """
-    catalogue = len(known.counts) - 1
-    seen_by = np.maximum(known.users, 1)
-    bits = np.log2(known.num_users) - np.log2(seen_by)
+    catalogue = len(train.counts) - 1
+    seen_by = np.maximum(train.users, 1)
+    bits = np.log2(train.num_users) - np.log2(seen_by)
     result = {}
     for k in cutoffs:
         shown = items[:, :k]
         there = shown > 0
         length = np.maximum(there.sum(axis=1), 1)
         result[f"coverage@{k}"] = len(np.unique(shown[there])) / catalogue
-        for name, values in (("arp", known.counts), ("novelty", bits)):
+        for name, values in (("arp", train.counts), ("novelty", bits)):
             of_user = np.where(there, values[shown], 0.0).sum(axis=1) / length
             result[f"{name}@{k}"] = float(of_user.mean())
     return result

@@ -15,7 +15,7 @@ from experiments.data.histories import Histories, IntArray
 from experiments.data.splits.held_out import Split, evaluation_rows
 from experiments.data.vectors import finite, ids_file, read_ids, read_npy
 from experiments.errors import UsageError
-from experiments.evaluation.ranking import Asked, FloatArray, metrics
+from experiments.evaluation.ranking import EvaluationOptions, FloatArray, metrics
 from experiments.evaluation.scores import UserVectors
 from experiments.metric_names import RULES, SCORE0
 from experiments.storage.files import opened
@@ -110,9 +110,11 @@ def checked(where: str, values: NDArray[Any], targets: int, doubled: bool, most:
     return ranks
 
 
-def rank_metrics(ranks: dict[str, FloatArray], asked: Asked) -> dict[str, dict[str, float]]:
+def rank_metrics(
+    ranks: dict[str, FloatArray], options: EvaluationOptions
+) -> dict[str, dict[str, float]]:
     """By rule, as Evaluation.metrics has them."""
-    return {rule: metrics(of_rule, asked.all_cutoffs) for rule, of_rule in ranks.items()}
+    return {rule: metrics(of_rule, options.all_cutoffs) for rule, of_rule in ranks.items()}
 
 
 def read_vectors(

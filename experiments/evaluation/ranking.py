@@ -17,7 +17,7 @@ from augment.examples import Rows
 from augment.sequences import cut_histories
 from experiments.data.histories import Histories, IntArray
 from experiments.data.splits.held_out import Split, evaluation_rows
-from experiments.evaluation.beyond_accuracy import beyond_metrics, popularity
+from experiments.evaluation.beyond_accuracy import beyond_metrics, train_counts
 from experiments.evaluation.rank_counts import Pairs, count_ranks
 from experiments.evaluation.scores import (
     Block,
@@ -32,7 +32,7 @@ from experiments.evaluation.top_items import top_items
 from experiments.metric_names import CUTOFFS, RULES, SCORE0, SELECTION_CUTOFF
 from models.shard import ALONE, Shard
 
-__all__ = ["Asked", "Evaluation", "Scorer", "evaluate", "metrics"]
+__all__ = ["Evaluation", "EvaluationOptions", "Scorer", "evaluate", "metrics"]
 
 FloatArray = NDArray[np.float64]
 USERS = 512  # histories encoded at once
@@ -40,7 +40,7 @@ SECONDS = 5  # before a progress bar is shown
 
 
 @dataclass(frozen=True)
-class Asked:
+class EvaluationOptions:
     """What an evaluation reports besides the two rules that are always there.
 
     cutoffs: of the metrics; 10 is always one of them, since validation chooses by it.
@@ -61,7 +61,7 @@ class Asked:
         return sorted({*self.cutoffs, SELECTION_CUTOFF})
 
 
-USUAL = Asked()
+DEFAULT_OPTIONS = EvaluationOptions()
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class Evaluation:
     targets_seen: int
     users: IntArray
     score0: FloatArray | None = None
-    asked: Asked = USUAL
+    options: EvaluationOptions = DEFAULT_OPTIONS
     beyond: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     @property
@@ -97,7 +97,7 @@ class Evaluation:
     def metrics(self) -> dict[str, dict[str, float]]:
         """{"excluded" | "ranked" | "score0": {"hr@5": ...}}, averaged over targets."""
         return {
-            rule: {**metrics(ranks, self.asked.all_cutoffs), **self.beyond.get(rule, {})}
+            rule: {**metrics(ranks, self.options.all_cutoffs), **self.beyond.get(rule, {})}
             for rule, ranks in self.ranks.items()
         }
 
@@ -125,7 +125,7 @@ def evaluate(
     block: int,
     device: torch.device,
     shard: Shard = ALONE,
-    asked: Asked = USUAL,
+    options: EvaluationOptions = DEFAULT_OPTIONS,
 ) -> Evaluation:
     """Rank every target of the split among all real items.
 
@@ -138,7 +138,7 @@ def evaluate(
     rows = evaluation_rows(histories, split, max_length)
     seen = seen_items(histories)
     layout = Layout.of(block, histories.num_items)
-    found = Found.of(len(rows), histories.num_items, asked)
+    ranked = RankedTargets.of(len(rows), histories.num_items, options)
     items = torch.from_numpy(histories.items).to(device)
     times = None if histories.times is None else torch.from_numpy(histories.times).to(device)
     order = np.argsort(rows.length, kind="stable")
@@ -150,14 +150,14 @@ def evaluate(
             block_of = slice(start, start + layout.rows)
             start += layout.rows
             here = index[block_of]
-            found.add(here, part, targets[block_of] - 1, seen.of(rows, here, device))
+            ranked.add(here, part, targets[block_of] - 1, seen.of(rows, here, device))
     if shard.count > 1:  # a target is ranked by one process and is 0 in all others
-        found = found.summed(shard, device)
-    return found.evaluation(histories, rows.user)
+        ranked = ranked.summed(shard, device)
+    return ranked.evaluation(histories, rows.user)
 
 
 @dataclass(frozen=True)
-class Found:
+class RankedTargets:
     """What is known of each target so far, by rule.
 
     ranks: [rules, T].  best: [rules, T, K] item numbers, K = 0 where they are not asked for.
@@ -166,45 +166,46 @@ class Found:
     ranks: FloatArray
     best: NDArray[np.int32]
     num_items: int
-    asked: Asked
+    options: EvaluationOptions
 
     @staticmethod
-    def of(targets: int, num_items: int, asked: Asked) -> Found:
-        longest = min(max(asked.all_cutoffs), num_items) if asked.beyond else 0
-        best = np.zeros((len(asked.rules), targets, longest), dtype=np.int32)
-        return Found(np.zeros((len(asked.rules), targets)), best, num_items, asked)
+    def of(targets: int, num_items: int, options: EvaluationOptions) -> RankedTargets:
+        longest = min(max(options.all_cutoffs), num_items) if options.beyond else 0
+        best = np.zeros((len(options.rules), targets, longest), dtype=np.int32)
+        return RankedTargets(np.zeros((len(options.rules), targets)), best, num_items, options)
 
     def add(self, rows: IntArray, block: Block, targets: Tensor, seen: Pairs) -> None:
         """Rank the targets of these rows, which are columns of the block."""
-        count, rules = self.best.shape[2], self.asked.rules
+        count, rules = self.best.shape[2], self.options.rules
         if count:  # first: counting overwrites the scores
             top = top_items(block, seen, count, rules)
             for place, rule in enumerate(rules):
                 self.best[place, rows] = top[rule].items.cpu().numpy()
-        ranks = count_ranks(block, targets, seen, self.num_items, self.asked.score0)
+        ranks = count_ranks(block, targets, seen, self.num_items, self.options.score0)
         for place, rule in enumerate(rules):
             self.ranks[place, rows] = ranks[rule].cpu().numpy()
 
-    def summed(self, shard: Shard, device: torch.device) -> Found:
+    def summed(self, shard: Shard, device: torch.device) -> RankedTargets:
         """Of all processes."""
         ranks = shard.sum(torch.from_numpy(self.ranks).to(device)).cpu().numpy()
         best = self.best
         if best.size:
             best = shard.sum(torch.from_numpy(best).to(device)).cpu().numpy()
-        return Found(ranks, best, self.num_items, self.asked)
+        return RankedTargets(ranks, best, self.num_items, self.options)
 
     def evaluation(self, histories: Histories, users: IntArray) -> Evaluation:
-        ranks = dict(zip(self.asked.rules, self.ranks, strict=True))
+        options = self.options
+        ranks = dict(zip(options.rules, self.ranks, strict=True))
         beyond = {}
         if self.best.size:
-            known = popularity(histories)
+            train = train_counts(histories)
             beyond = {
-                rule: beyond_metrics(best, known, self.asked.all_cutoffs)
-                for rule, best in zip(self.asked.rules, self.best, strict=True)
+                rule: beyond_metrics(best, train, options.all_cutoffs)
+                for rule, best in zip(options.rules, self.best, strict=True)
             }
         missed = int(np.isinf(ranks["excluded"]).sum())
         return Evaluation(
-            ranks["ranked"], ranks["excluded"], missed, users, ranks.get(SCORE0), self.asked, beyond
+            ranks["ranked"], ranks["excluded"], missed, users, ranks.get(SCORE0), options, beyond
         )
 
 

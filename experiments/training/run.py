@@ -18,7 +18,7 @@ from experiments.data.histories import Histories
 from experiments.data.splits.held_out import Split, train_split
 from experiments.data.splits.kinds import LeaveOneOut, SplitConfig
 from experiments.errors import UsageError
-from experiments.evaluation.ranking import Asked, Evaluation, evaluate
+from experiments.evaluation.ranking import Evaluation, EvaluationOptions, evaluate
 from experiments.metric_names import SCORE0
 from experiments.training.build import AnyModel, build_model
 from experiments.training.environment import (
@@ -88,13 +88,20 @@ class Run:
         self.model.eval()
         length, fields = self.config.encoder.max_length, self.config.evaluate
         rule, cutoff = self.config.train.monitored
-        asked = Asked(
+        options = EvaluationOptions(
             (*fields.cutoffs, cutoff),
             fields.score0 or rule == SCORE0,
             fields.beyond if beyond is None else beyond,
         )
         evaluation = evaluate(
-            self.model, self.histories, split, length, fields.block, self.device, self.shard, asked
+            self.model,
+            self.histories,
+            split,
+            length,
+            fields.block,
+            self.device,
+            self.shard,
+            options,
         )
         self.progress.evaluate_seconds += time.perf_counter() - started
         return evaluation

@@ -10,8 +10,8 @@ import pytest
 import torch
 from recbole.evaluator.metrics import AveragePopularity, ItemCoverage
 
-from experiments.evaluation.beyond_accuracy import beyond_metrics, popularity
-from experiments.evaluation.ranking import Asked, evaluate
+from experiments.evaluation.beyond_accuracy import beyond_metrics, train_counts
+from experiments.evaluation.ranking import EvaluationOptions, evaluate
 from experiments.evaluation.scores import UserVectors
 from experiments.recbole.config import recbole_config
 from tests.experiments.small_data import histories_of
@@ -47,8 +47,8 @@ def vectors() -> UserVectors:
 @pytest.mark.parametrize("rule", ["excluded", "ranked"])
 def test_coverage_and_popularity_are_recboles(rule, vectors: UserVectors, tmp_path: Path) -> None:
     histories = histories_of(USERS, ITEMS)
-    found = evaluate(vectors, histories, "test", 50, 10**6, CPU,
-                     asked=Asked((1, 5, 10), beyond=True)).metrics()[rule]  # fmt: skip
+    options = EvaluationOptions((1, 5, 10), beyond=True)
+    found = evaluate(vectors, histories, "test", 50, 10**6, CPU, options=options).metrics()[rule]
     counts: dict[int, int] = {}
     for item in (item for items in training() for item in items):
         counts[item] = counts.get(item, 0) + 1
@@ -71,7 +71,8 @@ def test_coverage_and_popularity_are_recboles(rule, vectors: UserVectors, tmp_pa
 
 def test_novelty_is_the_mean_self_information(vectors: UserVectors) -> None:
     histories = histories_of(USERS, ITEMS)
-    found = evaluate(vectors, histories, "test", 50, 10**6, CPU, asked=Asked(beyond=True))
+    options = EvaluationOptions(beyond=True)
+    found = evaluate(vectors, histories, "test", 50, 10**6, CPU, options=options)
     bits = [
         -math.log2(max(1, sum(item in items for items in training())) / len(USERS))
         for row in lists("excluded", vectors)
@@ -81,14 +82,14 @@ def test_novelty_is_the_mean_self_information(vectors: UserVectors) -> None:
 
 
 def test_only_the_training_split_says_what_is_popular() -> None:
-    known = popularity(histories_of([[1, 1, 2, 3], [1, 4, 5]], 5))
-    assert known.counts.tolist() == [0, 3, 0, 0, 0, 0]  # the last two items of each are held out
-    assert known.users.tolist() == [0, 2, 0, 0, 0, 0]
+    train = train_counts(histories_of([[1, 1, 2, 3], [1, 4, 5]], 5))
+    assert train.counts.tolist() == [0, 3, 0, 0, 0, 0]  # the last two items of each are held out
+    assert train.users.tolist() == [0, 2, 0, 0, 0, 0]
 
 
 def test_places_without_an_item_do_not_count() -> None:
-    known = popularity(histories_of([[1, 1, 2, 3], [1, 4, 5]], 5))
-    found = beyond_metrics(np.array([[1, 0], [2, 1]]), known, [2])
+    train = train_counts(histories_of([[1, 1, 2, 3], [1, 4, 5]], 5))
+    found = beyond_metrics(np.array([[1, 0], [2, 1]]), train, [2])
     assert found == {"coverage@2": 2 / 5, "arp@2": (3 + (0 + 3) / 2) / 2, "novelty@2": 0.25}
 
 

@@ -18,7 +18,13 @@ from augment import Sequences, TrainHistories
 from experiments.data.splits.held_out import Split
 from experiments.errors import UsageError
 from experiments.evaluation import scores
-from experiments.evaluation.ranking import USUAL, Asked, Evaluation, evaluate, metrics
+from experiments.evaluation.ranking import (
+    DEFAULT_OPTIONS,
+    Evaluation,
+    EvaluationOptions,
+    evaluate,
+    metrics,
+)
 from experiments.evaluation.scores import Layout, UserVectors
 from experiments.recbole.config import recbole_config
 from models.baselines import Popularity, RepeatLast
@@ -47,13 +53,13 @@ def run(
     split: Split = "test",
     max_length: int = 50,
     block: int = 1000,
-    asked: Asked = USUAL,
+    options: EvaluationOptions = DEFAULT_OPTIONS,
 ) -> Evaluation:
     """Ranked in blocks of as few users as `block` says."""
     histories = histories_of(users, num_items=len(table) - 1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(scores, "LEAST_USERS", 1)
-        return evaluate(LastItem(table), histories, split, max_length, block, CPU, asked=asked)
+        return evaluate(LastItem(table), histories, split, max_length, block, CPU, options=options)
 
 
 def random_table(items: int, distinct: int, seed: int = 0) -> Tensor:
@@ -90,7 +96,7 @@ def test_ranks_equal_a_plain_loop_under_each_rule(users, distinct, seed, split, 
         excluded.append(rank(scores, target, set(before)))
         zeroed = [0.0 if item in before else score for item, score in enumerate(scores)]
         score0.append(rank(zeroed, target))
-    found = run(users, table, split, max_length, block, Asked(score0=True))
+    found = run(users, table, split, max_length, block, EvaluationOptions(score0=True))
     assert found.score0.tolist() == score0
     assert found.ranked.tolist() == ranked
     assert found.excluded.tolist() == excluded
@@ -167,12 +173,12 @@ def test_catalogues_that_are_cut_give_the_ranks_and_the_best_items_of_whole_ones
     users = [[(user * step) % 40 + 1 for step in range(1, 4 + user % 9)] for user in range(90)]
     histories = histories_of(users, num_items=40)
     vectors = UserVectors(whole_numbers(90, 6, 0), whole_numbers(40, 6, 1))
-    asked = Asked(score0=True)
-    whole = evaluate(vectors, histories, split, 50, 10**9, CPU, asked=asked)
+    options = EvaluationOptions(score0=True)
+    whole = evaluate(vectors, histories, split, 50, 10**9, CPU, options=options)
     monkeypatch.setattr(scores, "LEAST_USERS", 5)
     layout = Layout.of(block, 40)
     assert layout.columns < 40 or block > 100
-    part = evaluate(vectors, histories, split, 50, block, CPU, asked=asked)
+    part = evaluate(vectors, histories, split, 50, block, CPU, options=options)
     for rule, ranks in whole.ranks.items():
         assert part.ranks[rule].tolist() == ranks.tolist()
     assert whole.targets_seen > 0
@@ -182,10 +188,10 @@ def test_the_best_items_of_cut_catalogues_are_those_of_whole_ones(monkeypatch):
     rng = torch.Generator().manual_seed(0)
     users = [[(user * step) % 40 + 1 for step in range(1, 4 + user % 9)] for user in range(90)]
     vectors = UserVectors(torch.randn(90, 6, generator=rng), torch.randn(40, 6, generator=rng))
-    asked = Asked((1, 5, 12), score0=True, beyond=True)
-    whole = evaluate(vectors, histories_of(users, 40), "test", 50, 10**9, CPU, asked=asked)
+    options = EvaluationOptions((1, 5, 12), score0=True, beyond=True)
+    whole = evaluate(vectors, histories_of(users, 40), "test", 50, 10**9, CPU, options=options)
     monkeypatch.setattr(scores, "LEAST_USERS", 5)
-    part = evaluate(vectors, histories_of(users, 40), "test", 50, 35, CPU, asked=asked)
+    part = evaluate(vectors, histories_of(users, 40), "test", 50, 35, CPU, options=options)
     assert part.beyond == whole.beyond
     assert whole.beyond["excluded"] != whole.beyond["ranked"]
 
@@ -216,9 +222,9 @@ def test_a_model_is_ranked_alike_with_whole_and_with_cut_catalogues(monkeypatch)
 def test_a_seen_target_keeps_the_score_0_under_the_third_rule():
     table = torch.tensor([0.0, -1, 2, -3, 0]).repeat(5, 1)
     # seen 1 and 2 get 0 and tie with 4; 3 stays below: the seen target 1 shares places 1 to 3
-    assert run([[1, 2, 1]], table, asked=Asked(score0=True)).score0.item() == 2
+    assert run([[1, 2, 1]], table, options=EvaluationOptions(score0=True)).score0.item() == 2
     # the target 3 is below all three; without the seen ones, only below 4
-    found = run([[1, 2, 3]], table, asked=Asked(score0=True))
+    found = run([[1, 2, 3]], table, options=EvaluationOptions(score0=True))
     assert (found.score0.item(), found.excluded.item(), found.ranked.item()) == (4, 2, 4)
 
 
@@ -233,7 +239,7 @@ def test_without_the_third_rule_there_is_none():
     [((1, 50, 100), [1, 10, 50, 100]), ((10,), [10]), ((20, 5), [5, 10, 20])],
 )
 def test_metrics_are_cut_off_where_asked_and_always_at_10(cutoffs, reported):
-    found = run([[1, 2, 3]], random_table(4, 3), asked=Asked(cutoffs))
+    found = run([[1, 2, 3]], random_table(4, 3), options=EvaluationOptions(cutoffs))
     assert list(found.metrics()["ranked"]) == [
         f"{name}@{k}" for k in reported for name in ("hr", "ndcg", "mrr")
     ]
