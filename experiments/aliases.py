@@ -76,8 +76,9 @@ METHODS = {
     "share": "select_rows",
     "draw_pair": "draw_views",
     "beyond": "extra_negatives",
+    "by_direction": "cosine_scores",
 }
-"""What a plug-in's task defines or calls."""
+"""What a plug-in's task or loss defines or calls."""
 
 
 def current(key: str, value: Any) -> tuple[str, Any]:

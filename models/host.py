@@ -340,7 +340,7 @@ class Host(nn.Module):
     def scored(self) -> Items:
         """The embeddings whose product with a state is a score."""
         items = self.items()
-        if not self.next_item.by_direction:
+        if not self.next_item.cosine_scores:
             return items
         return replace(items, weight=F.normalize(items.weight, dim=1))
 

@@ -46,8 +46,9 @@ class NextItemLoss(ConfiguredModule):
     """Every item's embedding gets a gradient at every step; False for losses that sample."""
 
     @property
-    def by_direction(self) -> bool:
-        """Items are scored by their embeddings at length 1, in training and in every ranking."""
+    def cosine_scores(self) -> bool:
+        """Scores are cosines: of items at length 1 in training and in every ranking, where the
+        length of the state changes nothing."""
         return False
 
     def fit(self, train: TrainHistories) -> None:

@@ -58,7 +58,7 @@ class CrossEntropy(NextItemLoss):
                 raise ValueError(f"{name} must lie in [0, 1), got {getattr(self, name)}")
 
     @property
-    def by_direction(self) -> bool:
+    def cosine_scores(self) -> bool:
         return self.similarity == "cosine"
 
     def fit(self, train: TrainHistories) -> None:
@@ -70,7 +70,7 @@ class CrossEntropy(NextItemLoss):
         rows = targets - 1
         weights = None if self.class_weight == "none" else self.get_buffer("weights")[rows]
         real = slice(1, items.num + 1)
-        states = F.normalize(states, dim=1) if self.by_direction else states
+        states = F.normalize(states, dim=1) if self.cosine_scores else states
         states = states if self.temperature == 1.0 else states / self.temperature
         return cross_entropy(states, items.weight, rows, weights, self.label_smoothing, real)
 
