@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models.ranges import check_count
 from models.tasks.item_features import ItemFeatures
 
 
@@ -33,8 +34,7 @@ class FeaturesConfig:
     def __post_init__(self) -> None:
         if self.source == "":
             raise ValueError("source must be auto, the name of a file, or null")
-        if self.columns < 1:
-            raise ValueError(f"columns must be at least 1, got {self.columns}")
+        check_count("columns", self.columns)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
+from models.ranges import check_count
+
 BLOCK = 4096  # points compared with all centroids at once
 
 
@@ -32,8 +34,7 @@ def kmeans(
     settled, and has at least one.  A centroid that lost all points moves to the point that lies
     furthest from its own, so equal calls give equal results.
     """
-    if clusters < 1:
-        raise ValueError(f"clusters must be at least 1, got {clusters}")
+    check_count("clusters", clusters)
     if start is not None and len(start) > clusters:
         raise ValueError(f"start must have at most {clusters} rows, got {len(start)}")
     if not points.isfinite().all():

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from models.encoders.dropout import Dropout
 from models.encoders.encoder import Encoder, EncoderConfig, initialise
 from models.encoders.self_attention import Attention, Queries, Scope, check_attention, through
+from models.ranges import check_count
 
 
 @dataclass(frozen=True)
@@ -45,12 +46,10 @@ class BSARecConfig(EncoderConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_attention(self.dim, self.heads, self.attention_dropout)
-        if self.inner < 1:
-            raise ValueError(f"inner must be at least 1, got {self.inner}")
+        check_count("inner", self.inner)
         if not 0.0 <= self.alpha <= 1.0:
             raise ValueError(f"alpha must lie in [0, 1], got {self.alpha}")
-        if self.cutoff < 1:
-            raise ValueError(f"cutoff must be at least 1, got {self.cutoff}")
+        check_count("cutoff", self.cutoff)
 
     def build(self) -> Encoder:
         return BSARec(self)

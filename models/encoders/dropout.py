@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models.ranges import check_below_one
+
 
 class Dropout(nn.Module):
     """Zero each element with probability p and scale the rest by 1 / (1 - p).
@@ -18,8 +20,7 @@ class Dropout(nn.Module):
 
     def __init__(self, p: float) -> None:
         super().__init__()
-        if not 0.0 <= p < 1.0:
-            raise ValueError(f"dropout must lie in [0, 1), got {p}")
+        check_below_one("dropout", p)
         self.p = p
 
     def forward(self, x: Tensor) -> Tensor:

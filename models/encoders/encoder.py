@@ -8,6 +8,8 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
+from models.ranges import check_below_one, check_count, check_positive
+
 Padding = Literal["right", "left"]
 
 
@@ -34,12 +36,9 @@ class EncoderConfig:
 
     def __post_init__(self) -> None:
         for name in ("dim", "layers", "max_length"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if not 0.0 <= self.dropout < 1.0:
-            raise ValueError(f"dropout must lie in [0, 1), got {self.dropout}")
-        if not 0.0 < self.init_std < float("inf"):
-            raise ValueError(f"init_std must be positive, got {self.init_std}")
+            check_count(name, getattr(self, name))
+        check_below_one("dropout", self.dropout)
+        check_positive("init_std", self.init_std)
 
     @property
     def padding(self) -> Padding:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from models.encoders.dropout import Dropout
 from models.encoders.encoder import Encoder, EncoderConfig, initialise
+from models.ranges import check_count
 
 
 @dataclass(frozen=True)
@@ -32,8 +33,7 @@ class FMLPConfig(EncoderConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.inner < 1:
-            raise ValueError(f"inner must be at least 1, got {self.inner}")
+        check_count("inner", self.inner)
 
     def build(self) -> Encoder:
         return FMLP(self)

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from models.encoders.dropout import Dropout
 from models.encoders.encoder import Encoder, EncoderConfig, at_last, initialise
+from models.ranges import check_count
 
 
 @dataclass(frozen=True)
@@ -26,8 +27,7 @@ class GRUConfig(EncoderConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.hidden < 1:
-            raise ValueError(f"hidden must be at least 1, got {self.hidden}")
+        check_count("hidden", self.hidden)
 
     def build(self) -> Encoder:
         return GRU(self)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from models.encoders.dropout import Dropout
 from models.encoders.encoder import Encoder, EncoderConfig, at_last, initialise
 from models.encoders.self_attention import check_attention
+from models.ranges import check_count
 
 EPSILON = 1e-6
 GAPS = 64  # powers of two that a number of seconds can lie between
@@ -47,8 +48,8 @@ class HSTUConfig(EncoderConfig):
         super().__post_init__()
         divided = self.dim if self.head_dim is None else self.heads
         check_attention(divided, self.heads, self.attention_dropout)
-        if self.head_dim is not None and self.head_dim < 1:
-            raise ValueError(f"head_dim must be at least 1, got {self.head_dim}")
+        if self.head_dim is not None:
+            check_count("head_dim", self.head_dim)
 
     def build(self) -> Encoder:
         return HSTU(self)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from models.encoders.dropout import Dropout
 from models.encoders.encoder import Encoder, EncoderConfig, initialise
 from models.encoders.self_attention import Attention, Queries, Scope, check_attention, through
+from models.ranges import check_count
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,7 @@ class LiGRConfig(EncoderConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_attention(self.dim, self.heads, self.attention_dropout)
-        if self.inner < 1:
-            raise ValueError(f"inner must be at least 1, got {self.inner}")
+        check_count("inner", self.inner)
 
     def build(self) -> Encoder:
         return LiGR(self)

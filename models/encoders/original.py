@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from models.encoders.dropout import Dropout
 from models.encoders.encoder import Encoder, EncoderConfig, initialise
 from models.encoders.self_attention import Attention, Queries, Scope, check_attention, through
+from models.ranges import check_count
 
 EPSILON = 1e-8
 
@@ -37,8 +38,8 @@ class OriginalConfig(EncoderConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_attention(self.dim, self.heads, self.attention_dropout)
-        if self.inner is not None and self.inner < 1:
-            raise ValueError(f"inner must be at least 1, got {self.inner}")
+        if self.inner is not None:
+            check_count("inner", self.inner)
 
     def build(self) -> Encoder:
         return Original(self)

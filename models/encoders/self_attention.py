@@ -19,6 +19,7 @@ from models.encoders.encoder import (
     initialise,
     real_positions,
 )
+from models.ranges import check_below_one, check_count
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,7 @@ class SelfAttentionConfig(EncoderConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_attention(self.dim, self.heads, self.attention_dropout)
-        if self.inner < 1:
-            raise ValueError(f"inner must be at least 1, got {self.inner}")
+        check_count("inner", self.inner)
 
     def build(self) -> Encoder:
         return SelfAttention(self)
@@ -52,8 +52,7 @@ def check_attention(dim: int, heads: int, dropout: float) -> None:
     """ValueError for fields that no attention can have."""
     if heads < 1 or dim % heads:
         raise ValueError(f"heads must divide dim = {dim}, got {heads}")
-    if not 0.0 <= dropout < 1.0:
-        raise ValueError(f"attention_dropout must lie in [0, 1), got {dropout}")
+    check_below_one("attention_dropout", dropout)
 
 
 class SelfAttention(Encoder):

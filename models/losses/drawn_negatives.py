@@ -34,11 +34,6 @@ def score_against_others(
     return positive, negative
 
 
-def check_negatives(negatives: int) -> None:
-    if negatives < 1:
-        raise ValueError(f"negatives must be at least 1, got {negatives}")
-
-
 def check_catalogue(train: TrainHistories) -> None:
     if train.num_items < 2:
         raise ValueError(f"negatives need a catalogue of two items, got {train.num_items}")

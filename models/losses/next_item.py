@@ -15,6 +15,7 @@ from models.losses.info_nce import Similarity
 from models.losses.loss import Items, NextItemLoss
 from models.losses.pairwise import BPR, BinaryCrossEntropy, GeneralisedBCE
 from models.losses.sampled_softmax import SampledSoftmax
+from models.ranges import check_below_one, check_positive
 
 __all__ = [
     "BPR",
@@ -51,11 +52,9 @@ class CrossEntropy(NextItemLoss):
     """Scores are divided by it; cosines want one well below 1."""
 
     def __post_init__(self) -> None:
-        if not 0.0 < self.temperature < float("inf"):
-            raise ValueError(f"temperature must be positive, got {self.temperature}")
+        check_positive("temperature", self.temperature)
         for name in ("beta", "label_smoothing"):
-            if not 0.0 <= getattr(self, name) < 1.0:
-                raise ValueError(f"{name} must lie in [0, 1), got {getattr(self, name)}")
+            check_below_one(name, getattr(self, name))
 
     @property
     def cosine_scores(self) -> bool:

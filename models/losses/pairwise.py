@@ -14,8 +14,9 @@ import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from augment import TrainHistories
-from models.losses.drawn_negatives import check_catalogue, check_negatives, score_against_others
+from models.losses.drawn_negatives import check_catalogue, score_against_others
 from models.losses.loss import Items, NextItemLoss
+from models.ranges import check_count
 
 
 @dataclass(eq=False, repr=False)
@@ -33,7 +34,7 @@ class BinaryCrossEntropy(NextItemLoss):
     """Drawn for each target."""
 
     def __post_init__(self) -> None:
-        check_negatives(self.negatives)
+        check_count("negatives", self.negatives)
 
     def fit(self, train: TrainHistories) -> None:
         check_catalogue(train)
@@ -61,7 +62,7 @@ class GeneralisedBCE(NextItemLoss):
     """t, in [0, 1]: 0 is plain binary cross-entropy, 1 is calibrated in full."""
 
     def __post_init__(self) -> None:
-        check_negatives(self.negatives)
+        check_count("negatives", self.negatives)
         if not 0.0 <= self.calibration <= 1.0:
             raise ValueError(f"calibration must lie in [0, 1], got {self.calibration}")
 
@@ -95,7 +96,7 @@ class BPR(NextItemLoss):
     """Drawn for each target."""
 
     def __post_init__(self) -> None:
-        check_negatives(self.negatives)
+        check_count("negatives", self.negatives)
 
     def fit(self, train: TrainHistories) -> None:
         check_catalogue(train)

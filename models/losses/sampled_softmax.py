@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from augment import TrainHistories
-from models.losses.drawn_negatives import check_negatives
 from models.losses.loss import Items, NextItemLoss
+from models.ranges import check_count, check_not_negative, check_positive
 
 
 @dataclass(eq=False, repr=False)
@@ -47,11 +47,9 @@ class SampledSoftmax(NextItemLoss):
     tends to the full softmax as k grows."""
 
     def __post_init__(self) -> None:
-        check_negatives(self.negatives)
-        if not 0.0 <= self.power < float("inf"):
-            raise ValueError(f"power must be at least 0, got {self.power}")
-        if not 0.0 < self.temperature < float("inf"):
-            raise ValueError(f"temperature must be positive, got {self.temperature}")
+        check_count("negatives", self.negatives)
+        check_not_negative("power", self.power)
+        check_positive("temperature", self.temperature)
 
     def fit(self, train: TrainHistories) -> None:
         """Make q: its logarithm, and its running sum in float64, to draw from."""

@@ -13,6 +13,7 @@ from torch import Generator, Tensor, nn
 from augment import TrainHistories
 from models.losses.in_batch import in_batch_logits, in_batch_softmax
 from models.losses.info_nce import Similarity
+from models.ranges import check_count, check_positive
 from models.tasks.item_features import FeatureTask, ItemFeatures
 from models.tasks.step import Batch, ItemEmbeddings, Requests, Step
 from models.tasks.task import Sizes, TaskLoss
@@ -49,10 +50,8 @@ class Alignment(FeatureTask):
         super().__post_init__()
         if self.with_features is not None and not self.with_features:
             raise ValueError("with_features must be auto or the name of a file, or left out")
-        if self.count < 1:
-            raise ValueError(f"count must be at least 1, got {self.count}")
-        if not 0.0 < self.temperature < float("inf"):
-            raise ValueError(f"temperature must be positive, got {self.temperature}")
+        check_count("count", self.count)
+        check_positive("temperature", self.temperature)
         self.sizes_of_features: tuple[int, ...] = ()
 
     def sources(self) -> dict[str, str]:

@@ -20,6 +20,7 @@ from augment import (
 )
 from augment.operator import check_times, operator_names
 from augment.views import Draw, ShortHistories
+from models.ranges import check_count
 from models.snapshot import Snapshot
 from models.tasks.contrastive import ContrastiveTask
 from models.tasks.step import Batch, View
@@ -62,8 +63,7 @@ class AugmentedViews(ContrastiveTask):
             if name not in OPERATORS:
                 known = ", ".join(OPERATORS)
                 raise ValueError(f"short_operators: unknown {name!r}; known: {known}")
-        if self.short_max_length < 0:
-            raise ValueError(f"short_max_length must be at least 0, got {self.short_max_length}")
+        check_count("short_max_length", self.short_max_length, 0)
         if self.short_max_length and self.draw == "chained":
             raise ValueError("short_max_length: draw chained applies every operator; set it to 0")
         there = {type(operator) for operator in self.operators}

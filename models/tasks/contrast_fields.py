@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from models.losses.info_nce import Similarity
+from models.ranges import check_below_one, check_count, check_not_negative, check_positive
 from models.snapshot import Pooling
 from models.tasks.head import Head
 from models.tasks.task import Task
@@ -87,31 +88,18 @@ class ContrastFields(Task):
         self.check_combinations()
 
     def check_ranges(self) -> None:
-        for name, value in (
-            ("temperature", self.temperature),
-            ("temperature_to", self.temperature_to),
-        ):
-            if not 0.0 < value < float("inf"):
-                raise ValueError(f"{name} must be positive, got {value}")
-        for name, count, least in (
-            ("temperature_epochs", self.temperature_epochs, 1),
-            ("head_dim", self.head_dim, 1),
-            ("queue_size", self.queue_size, 1),
-            ("random_size", self.random_size, 1),
-            ("hard_k", self.hard_k, 0),
-            ("clusters", self.clusters, 2),
-        ):
-            if count < least:
-                raise ValueError(f"{name} must be at least {least}, got {count}")
-        if not 0.0 <= self.hard_beta < float("inf"):
-            raise ValueError(f"hard_beta must be at least 0, got {self.hard_beta}")
-        if self.momentum is not None and not 0.0 <= self.momentum < 1.0:
-            raise ValueError(f"momentum must lie in [0, 1), got {self.momentum}")
+        check_positive("temperature", self.temperature)
+        check_positive("temperature_to", self.temperature_to)
+        for name in ("temperature_epochs", "head_dim", "queue_size", "random_size"):
+            check_count(name, getattr(self, name))
+        check_count("hard_k", self.hard_k, 0)
+        check_count("clusters", self.clusters, 2)
+        check_not_negative("hard_beta", self.hard_beta)
+        if self.momentum is not None:
+            check_below_one("momentum", self.momentum)
         for label, weight in self.positive_weights.items():
-            if not 0.0 < weight < float("inf"):
-                raise ValueError(f"positive_weights: {label} must be positive, got {weight}")
-        if not 0.0 <= self.tau_plus < 1.0:
-            raise ValueError(f"tau_plus must lie in [0, 1), got {self.tau_plus}")
+            check_positive(f"positive_weights: {label}", weight)
+        check_below_one("tau_plus", self.tau_plus)
 
     def check_combinations(self) -> None:
         """Refuse fields that contradict each other."""

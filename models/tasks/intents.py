@@ -12,6 +12,7 @@ from torch import Generator, Tensor, nn
 
 from models.kmeans import kmeans, squared_distances
 from models.losses.info_nce import Similarity, info_nce, similarities
+from models.ranges import check_positive
 from models.snapshot import Pooling, Snapshot
 from models.tasks.step import Batch, EncodingRequest, HistoryState, Requests, SharedView, Step, View
 from models.tasks.task import Sizes, Task, TaskLoss
@@ -58,8 +59,7 @@ class Intents(Task):
         super().__post_init__()
         if not self.clusters or min(self.clusters) < 2:
             raise ValueError(f"clusters must be numbers of at least 2, got {self.clusters}")
-        if not 0.0 < self.temperature < float("inf"):
-            raise ValueError(f"temperature must be positive, got {self.temperature}")
+        check_positive("temperature", self.temperature)
         if self.mask_same_intent and self.negatives != "in_batch":
             raise ValueError("mask_same_intent is of negatives: in_batch; centroids are distinct")
         self.prototypes = nn.ModuleList()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from models.ranges import check_count
 from models.tasks.task import Task
 
 
@@ -41,8 +42,7 @@ class FeatureTask(Task):
         self.sha256 = ""  # of the files that what it was given was read from
         if not self.features:
             raise ValueError("features must be auto or the name of a file")
-        if self.feature_dim < 1:
-            raise ValueError(f"feature_dim must be at least 1, got {self.feature_dim}")
+        check_count("feature_dim", self.feature_dim)
 
     def sources(self) -> dict[str, str]:
         """Field -> the source it names, in the order in which features are handed over."""

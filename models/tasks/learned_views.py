@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.losses.info_nce import info_nce, partner_index, similarities
+from models.ranges import check_not_negative
 from models.tasks.augmented_views import AugmentedViews
 from models.tasks.step import Step
 from models.tasks.task import ParameterGroup, Sizes, TaskLoss, weighted_sum
@@ -49,8 +50,7 @@ class LearnedViews(AugmentedViews):
     def __post_init__(self) -> None:
         super().__post_init__()
         for name in ("view_weight", "meta_weight", "regularisation"):
-            if not 0.0 <= getattr(self, name) < float("inf"):
-                raise ValueError(f"{name} must be at least 0, got {getattr(self, name)}")
+            check_not_negative(name, getattr(self, name))
         if self.view_weight == self.meta_weight == 0.0:
             raise ValueError("view_weight and meta_weight are 0: nothing is left of the task")
         if self.train_again and self.negatives == "queue":

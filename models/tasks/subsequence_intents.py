@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from models.losses.info_nce import info_nce
+from models.ranges import check_count, check_not_negative
 from models.snapshot import Snapshot
 from models.tasks.contrast_fields import Label
 from models.tasks.intents import Prototypes
@@ -54,16 +55,11 @@ class SubsequenceIntents(SameTarget):
     def __post_init__(self) -> None:
         super().__post_init__()
         for name in ("coarse_weight", "fine_weight"):
-            if not 0.0 <= getattr(self, name) < float("inf"):
-                raise ValueError(f"{name} must be at least 0, got {getattr(self, name)}")
+            check_not_negative(name, getattr(self, name))
         if self.coarse_weight == self.fine_weight == 0.0:
             raise ValueError("coarse_weight and fine_weight are 0: nothing is left of the task")
-        if self.prototypes < 2:
-            raise ValueError(f"prototypes must be at least 2, got {self.prototypes}")
-        if self.prefixes_clustered < 1:
-            raise ValueError(
-                f"prefixes_clustered must be at least 1, got {self.prefixes_clustered}"
-            )
+        check_count("prototypes", self.prototypes, 2)
+        check_count("prefixes_clustered", self.prefixes_clustered)
 
     def prepare(self, sizes: Sizes) -> None:
         super().prepare(sizes)

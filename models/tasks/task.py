@@ -13,6 +13,7 @@ from torch import Generator, Tensor, nn
 from augment import TrainHistories
 from augment.correlation import CountNeighbours, counted_neighbours
 from models.configured import ConfiguredModule
+from models.ranges import check_not_negative
 from models.snapshot import Pooling, Snapshot
 from models.tasks.step import Batch, Requests, Step
 
@@ -100,8 +101,7 @@ class Task(ConfiguredModule):
             )
 
     def __post_init__(self) -> None:
-        if not 0.0 <= self.weight < float("inf"):
-            raise ValueError(f"weight must be at least 0, got {self.weight}")
+        check_not_negative("weight", self.weight)
 
     def prepare(self, sizes: Sizes) -> None:
         """Make parameters.  Called once, after all other weights of the model are drawn."""

@@ -14,6 +14,7 @@ from augment import TrainHistories
 from models.losses.class_weight import target_counts
 from models.losses.in_batch import in_batch_logits, in_batch_softmax
 from models.losses.info_nce import Similarity
+from models.ranges import check_positive
 from models.tasks.step import HistoryState, ItemEmbeddings, Requests, Step
 from models.tasks.task import Task, TaskLoss
 
@@ -42,8 +43,7 @@ class UserItem(Task):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 0.0 < self.temperature < float("inf"):
-            raise ValueError(f"temperature must be positive, got {self.temperature}")
+        check_positive("temperature", self.temperature)
 
     def fit(self, train: TrainHistories) -> None:
         self.register_buffer("log_q", log_target_share(train), persistent=False)
