@@ -11,7 +11,8 @@ from torch import Tensor
 
 from augment import Sequences
 from models.encoders.encoder import at_last
-from models.encoders.passes import Request, Want, mean_over_real, pooled
+from models.encoders.passes import Request
+from models.encoders.pooling import Want, mean_over_real, pooled
 from models.tasks import EncodingRequest, HistoryState, Requests, SharedView, Step, Task, View
 from models.tasks.task import check_poolings
 
