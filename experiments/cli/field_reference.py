@@ -25,6 +25,7 @@ from experiments.config.run_config import Config
 from experiments.config.train_config import EvaluateConfig, TrainConfig
 from experiments.config.typed import CATALOGUES, PLAIN, hints_of, required, to_tree
 from experiments.data.splits.kinds import SPLITS, SplitConfig
+from experiments.report.pipe_table import pipe_table
 from experiments.storage.atomic import replace
 from experiments.storage.files import REPOSITORY
 from experiments.tracking.config import TrackConfig
@@ -36,6 +37,7 @@ from models.tasks import TASKS, ContrastiveTask, Task
 from models.tasks.contrast_fields import ContrastFields
 
 PAGE = REPOSITORY / "experiments" / "docs" / "configuration.md"
+COLUMNS = ("field", "values", "default", "meaning", "source")
 START, END = "<!-- fields -->", "<!-- end fields -->"
 GROUPS = {
     "features": FeaturesConfig,
@@ -113,17 +115,16 @@ def section(
     """A heading, the first sentence of the class, and a row for each field."""
     about = [first_line(cls), links(inspect.getdoc(cls) or ""), also]
     rows = [row(owner, name) for owner, name in fields if name not in (leave or ())]
-    head = ["| field | values | default | meaning | source |", "|---|---|---|---|---|"]
-    table = ["\n".join([*head, *rows])] if rows else []
+    table = [pipe_table(COLUMNS, rows)] if rows else []
     return [f"### {title}", " ".join(part for part in about if part), *table]
 
 
-def row(owner: Any, name: str) -> str:
+def row(owner: Any, name: str) -> list[str]:
     """One field of a class."""
     meaning = " ".join(docstrings(owner).get(name, "").split())
     values = shown_type(hints_of(owner)[name])
     cells = [f"`{name}`", values, default(owner, name), meaning, links(meaning)]
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+    return [cell.replace("|", "\\|") for cell in cells]
 
 
 def first_line(cls: Any) -> str:

@@ -17,6 +17,7 @@ from experiments.report.compare import LEVEL, SEED
 from experiments.report.formats import MARKDOWN, escaped
 from experiments.report.numbers import mean_text, number_text, p_text, signed
 from experiments.report.pairs import gain_of, ndcg
+from experiments.report.pipe_table import pipe_table
 from experiments.report.published import source_link
 from experiments.report.sheet import SHOWN
 from experiments.report.statistics import RESAMPLES, bootstrap, holm, resamples
@@ -101,20 +102,18 @@ def table(dataset: str, checkpoints: list[Checkpoint], of_us: tuple[str, list[Gr
     tested = compared(checkpoints, groups)
     columns = ["model", "official", "score 0", "seen excluded", "seen ranked"]
     columns += [f"{group.variant} minus it, by users" for group in groups]
-    lines = [f"**{dataset}**, HR@10/NDCG@10", "", f"| {' | '.join(columns)} |"]
-    lines.append("|---" * len(columns) + "|")
+    rows = []
     for checkpoint in checkpoints:
         differences = [tested[checkpoint.name, group.variant].text for group in groups]
         texts = [official(checkpoint), *(pair(checkpoint, r) for r in (SCORE0, *RULED))]
-        cells = [named(checkpoint), *(escaped(t, MARKDOWN) for t in (*texts, *differences))]
-        lines.append(f"| {' | '.join(cells)} |")
+        rows.append([named(checkpoint), *(escaped(t, MARKDOWN) for t in (*texts, *differences))])
     for group in groups:
         seeds = f"{group.variant} (this repository, study `{study}`, {len(group.lines)} seeds)"
         keys = [(f"HR@10{end}", f"NDCG@10{end}") for end in ("", ", seen ranked")]
         means = ["/".join(mean_text(group.mean(SHOWN[k])) for k in both) for both in keys]
-        blank = [""] * len(groups)
-        lines.append(f"| {' | '.join([seeds, '', '', *means, *blank])} |")
-    return "\n".join([*lines, "", escaped(BY_USERS, MARKDOWN)])
+        rows.append([seeds, "", "", *means, *[""] * len(groups)])
+    title, below = f"**{dataset}**, HR@10/NDCG@10", escaped(BY_USERS, MARKDOWN)
+    return "\n".join([title, "", pipe_table(columns, rows), "", below])
 
 
 RULED = ("excluded", "ranked")

@@ -13,6 +13,7 @@ from experiments.record.order import natural
 from experiments.report.aggregate import Group
 from experiments.report.compare import Comparison, Table
 from experiments.report.notes import CAPTION
+from experiments.report.pipe_table import pipe_table
 from experiments.report.published import Published
 from experiments.report.sheet import Cell, Sheet
 
@@ -36,11 +37,10 @@ def markdown(sheet: Sheet) -> str:
         text = f"**{text}**" if cell.best else text
         return text + "\\*" if cell.significant else text
 
-    rows = ["| " + " | ".join(map(shown, cells)) + " |" for cells in sheet.rows]
-    head = "| " + " | ".join(escaped(name, MARKDOWN) for name in sheet.columns) + " |"
-    lines = [head, "|---" * len(sheet.columns) + "|", *rows]
+    columns = [escaped(name, MARKDOWN) for name in sheet.columns]
+    table = pipe_table(columns, (map(shown, cells) for cells in sheet.rows))
     said = [escaped(note, MARKDOWN) for note in (*sheet.notes, *sheet.origins)]
-    return "\n".join([f"**{escaped(sheet.title, MARKDOWN)}**", "", *lines, "", *said]).rstrip()
+    return "\n".join([f"**{escaped(sheet.title, MARKDOWN)}**", "", table, "", *said]).rstrip()
 
 
 def bullets(lines: list[str]) -> str:

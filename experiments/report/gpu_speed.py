@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from experiments.report.pipe_table import pipe_table
+
 Json = dict[str, Any]
 NOT_MEASURED = "Not measured yet: `python run.py bench --gpu` measures it on a machine with a GPU."
 
@@ -111,10 +113,8 @@ def gpu(record: Json) -> str:
     """Goals, a table with a row a subject, and what is not in it."""
     lines = [about(record), ""]
     lines += [f"- {line}" for line in [*goal_lines(record), *against_recbole(record)]]
-    lines += ["", f"| | {' | '.join(COLUMNS)} |", "|---" * (len(COLUMNS) + 1) + "|"]
-    for name, measured in record["measured"].items():
-        lines.append(f"| {name} | {' | '.join(cells(measured))} |")
-    lines += ["", MEANING]
+    rows = ([name, *cells(measured)] for name, measured in record["measured"].items())
+    lines += ["", pipe_table(["", *COLUMNS], rows), "", MEANING]
     further = [*compiled_lines(record), *left_lines(record)]
     return "\n".join([*lines, "", *(f"- {line}" for line in further)]).rstrip()
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from experiments.report.compare import Comparison, Table
 from experiments.report.formats import MARKDOWN, escaped
 from experiments.report.numbers import mean_text, number_text, p_text, signed
+from experiments.report.pipe_table import pipe_table
 from experiments.report.published import Published
 from experiments.report.sheet import SHOWN
 from experiments.report.studies import Report
@@ -42,12 +43,12 @@ BELOW = (
 
 def headline(report: Report) -> str:
     """A pipe table and the sentence below it."""
-    lines = [f"| {' | '.join(COLUMNS)} |", "|---" * len(COLUMNS) + "|"]
+    rows = []
     for row in ROWS:
         table = report.table(row.study, DATASET)
         if table is not None and table.group(row.variant) is not None:
-            lines.append(f"| {' | '.join(cells(row, table, report.others))} |")
-    return "\n".join([*lines, "", BELOW])
+            rows.append(cells(row, table, report.others))
+    return "\n".join([pipe_table(COLUMNS, rows), "", BELOW])
 
 
 def cells(row: Row, table: Table, others: list[Published]) -> list[str]:

@@ -8,9 +8,11 @@ from pathlib import Path
 from experiments.errors import UsageError
 from experiments.planted.verdict import SASREC, Outcome, Verdict, outcome_of, verdict
 from experiments.report.numbers import number_text, signed
+from experiments.report.pipe_table import pipe_table
 
 FILE = "planted.jsonl"
 NAME = "planted"
+COLUMNS = ("task", "what is planted", "SASRec", "with the task", "difference", "p")
 WORLDS = {
     "noisy_clusters": "groups of users behind noisy histories",
     "longer_histories": "the same, longer histories",
@@ -55,12 +57,9 @@ def of_task(read: list[Outcome], world: str, task: str) -> list[Outcome]:
 
 def planted_block(path: Path) -> str:
     """A row a task."""
-    lines = [
-        "| task | what is planted | SASRec | with the task | difference | p |",
-        "|---|---|---|---|---|---|",
-    ]
-    for row in verdicts(outcomes(path)):
-        numbers = [number_text(row.sasrec), number_text(row.with_task), signed(row.difference)]
-        cells = [f"`{row.task}`", WORLDS.get(row.world, row.world), *numbers, number_text(row.p)]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+    return pipe_table(COLUMNS, map(cells, verdicts(outcomes(path))))
+
+
+def cells(row: Verdict) -> list[str]:
+    numbers = [number_text(row.sasrec), number_text(row.with_task), signed(row.difference)]
+    return [f"`{row.task}`", WORLDS.get(row.world, row.world), *numbers, number_text(row.p)]

@@ -7,11 +7,14 @@ from pathlib import Path
 
 from experiments.errors import UsageError
 from experiments.metric_names import RULES
+from experiments.report.numbers import number_text
+from experiments.report.pipe_table import pipe_table
 from experiments.storage.files import REPOSITORY
 from experiments.storage.yaml_file import parse
 
 PUBLISHED = REPOSITORY / "experiments" / "results" / "published.yaml"
 SEEN = (*RULES, "unstated")
+COLUMNS = ("data set", "method", "HR@10", "NDCG@10", "seen items", "loss and notes", "source")
 
 
 @dataclass(frozen=True)
@@ -57,16 +60,13 @@ def published(path: Path = PUBLISHED) -> list[Published]:
 
 def published_table(rows: list[Published]) -> str:
     """All of them as a pipe table, each with where it is from."""
-    lines = [
-        "| data set | method | HR@10 | NDCG@10 | seen items | loss and notes | source |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for row in rows:
-        numbers = f"{row.hr:.4f} | {row.ndcg:.4f}".replace("0.", ".")
-        source = f"{source_link(row.source)}: {row.where}"
-        cells = f"{row.dataset} | {row.method} | {numbers} | {row.seen} | {row.protocol} | {source}"
-        lines.append(f"| {cells} |")
-    return "\n".join(lines)
+    return pipe_table(COLUMNS, map(cells, rows))
+
+
+def cells(row: Published) -> list[str]:
+    numbers = [number_text(row.hr), number_text(row.ndcg)]
+    source = f"{source_link(row.source)}: {row.where}"
+    return [row.dataset, row.method, *numbers, row.seen, row.protocol, source]
 
 
 def source_link(source: str) -> str:

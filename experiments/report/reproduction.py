@@ -11,6 +11,7 @@ from experiments.report.aggregate import Group
 from experiments.report.compare import Table
 from experiments.report.formats import MARKDOWN, escaped
 from experiments.report.numbers import mean_text, number_text
+from experiments.report.pipe_table import pipe_table
 from experiments.report.published import Published, source_link
 from experiments.report.studies import Report
 
@@ -87,7 +88,8 @@ def block(report: Report, results: Path) -> str:
     tables = report.tables(STUDY) if STUDY in report.files else []
     checkpoints = read_checkpoints(results / FILE)
     parts = [
-        "\n".join([f"**{table.dataset}**, HR@10/NDCG@10", "", as_table(table, report, checkpoints)])
+        f"**{table.dataset}**, HR@10/NDCG@10\n\n"
+        + pipe_table(COLUMNS, map(cells, rows(table, report, checkpoints)))
         for table in tables
     ]
     return "\n\n".join([*parts, BELOW]) if parts else "Not trained yet."
@@ -99,13 +101,6 @@ BELOW = (
     "`published/*` name every departure). ours, tuned: on our strongest SASRec, seen excluded. "
     "One training where no spread is given; nothing is tested here."
 )
-
-
-def as_table(table: Table, report: Report, checkpoints: list[Checkpoint]) -> str:
-    lines = [f"| {' | '.join(COLUMNS)} |", "|---" * len(COLUMNS) + "|"]
-    for row in rows(table, report, checkpoints):
-        lines.append(f"| {' | '.join(cells(row))} |")
-    return "\n".join(lines)
 
 
 def cells(row: Row) -> list[str]:

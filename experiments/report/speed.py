@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from experiments.config.presets import PRESETS
 from experiments.errors import UsageError
 from experiments.report.gpu_speed import NOT_MEASURED, gpu
+from experiments.report.pipe_table import pipe_table
 from experiments.storage.yaml_file import first_line, header
 
 Json = dict[str, Any]
@@ -19,19 +20,16 @@ FOLDER = "bench"  # below experiments/results
 
 def side_by_side(record: Json) -> str:
     """RecBole's own code and ours, and what the ratios say."""
-    lines = [
-        f"{machine(record)}; {record['dataset']}, {record['rounds']} rounds in turn, medians.",
-        "",
-        "| | epoch s | targets a second | full evaluation s | peak MB net of imports |",
-        "|---|---|---|---|---|",
-    ]
+    about = f"{machine(record)}; {record['dataset']}, {record['rounds']} rounds in turn, medians."
+    columns = ["", "epoch s", "targets a second", "full evaluation s", "peak MB net of imports"]
+    rows = []
     for name, measured in record["measured"].items():
         seconds = measured["step_seconds"] * measured["steps"]
         evaluation = measured["evaluate_seconds"]
         evaluated = "" if evaluation is None else f"{evaluation:.1f}"
         numbers = [few(seconds), f"{measured['targets'] / seconds:,.0f}", evaluated]
-        lines.append(f"| {name} | {' | '.join(numbers)} | {measured['peak_mb']:,.0f} |")
-    return "\n".join([*lines, "", *sentences(record)])
+        rows.append([name, *numbers, f"{measured['peak_mb']:,.0f}"])
+    return "\n".join([about, "", pipe_table(columns, rows), "", *sentences(record)])
 
 
 def sentences(record: Json) -> list[str]:
@@ -72,13 +70,13 @@ def shares(of_step: dict[str, float]) -> str:
 def presets(record: Json) -> str:
     """What each preset learns, and what its epoch costs."""
     about = {path.stem: first_line(header(path)) for path in PRESETS.glob("*.yaml")}
-    lines = [
-        f"| preset | what it is | epoch, times SASRec's ({record['dataset']}, prefixes) |",
-        "|---|---|---|",
-    ]
-    for name, times in record["epoch_over_sasrec"].items():
-        lines.append(f"| `{name}` | {about.get(name, '')} | {times:.1f} |")
-    return "\n".join([*lines, "", f"{machine(record)}; {record['rounds']} rounds, medians."])
+    times = f"epoch, times SASRec's ({record['dataset']}, prefixes)"
+    rows = (
+        [f"`{name}`", about.get(name, ""), f"{ratio:.1f}"]
+        for name, ratio in record["epoch_over_sasrec"].items()
+    )
+    table = pipe_table(["preset", "what it is", times], rows)
+    return "\n".join([table, "", f"{machine(record)}; {record['rounds']} rounds, medians."])
 
 
 def scale(record: Json) -> str:
@@ -87,7 +85,7 @@ def scale(record: Json) -> str:
     columns += ["peak MB"]
     ranked = [size.get("evaluate_seconds") for size in record["sizes"]]
     columns += ["20,000 users ranked, s"] if any(ranked) else []
-    lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
+    rows = []
     for size in record["sizes"]:
         numbers = [
             f"{size['interactions']:,}",
@@ -99,8 +97,9 @@ def scale(record: Json) -> str:
             f"{size['peak_mb']:,.0f}",
         ]
         numbers += [f"{size['evaluate_seconds']:.1f}"] if any(ranked) else []
-        lines.append(f"| {' | '.join(numbers)} |")
-    return "\n".join([*lines, "", f"{machine(record)}; {record['steps']} steps of each size."])
+        rows.append(numbers)
+    below = f"{machine(record)}; {record['steps']} steps of each size."
+    return "\n".join([pipe_table(columns, rows), "", below])
 
 
 def widths(record: Json) -> str:
@@ -113,17 +112,14 @@ def widths(record: Json) -> str:
     columns = ["width"]
     for precision in precisions:
         columns += [f"{name}, {precision}" for name in ("epoch s", "GFLOP/s", "peak MB")]
-    lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
-    for row in rows:
-        numbers = [str(row["width"])]
-        for precision in precisions:
-            numbers += cost_cells(row[precision])
-        lines.append(f"| {' | '.join(numbers)} |")
+    cells = [
+        [str(row["width"]), *(cell for name in precisions for cell in cost_cells(row[name]))]
+        for row in rows
+    ]
     data, steps = record["width_data"], [row["steps"] for row in rows]
     what = f"{data['interactions']:,} interactions, {data['items']:,} items"
     timed = f"{steps[0]} steps at width {rows[0]['width']}, {steps[-1]} at {rows[-1]['width']}"
-    lines += ["", f"{machine(record)}; {what}; {timed}."]
-    return "\n".join(lines)
+    return "\n".join([pipe_table(columns, cells), "", f"{machine(record)}; {what}; {timed}."])
 
 
 def cost_cells(cost: Json | None) -> list[str]:
