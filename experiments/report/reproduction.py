@@ -8,6 +8,7 @@ from pathlib import Path
 from experiments.metric_names import SCORE0, metric_key
 from experiments.record.checkpoints import FILE, Checkpoint, read_checkpoints
 from experiments.report.aggregate import Group
+from experiments.report.checkpoints import hr_ndcg
 from experiments.report.compare import Table
 from experiments.report.formats import MARKDOWN, escaped
 from experiments.report.numbers import mean_text, number_text
@@ -113,7 +114,7 @@ def cells(row: Row) -> list[str]:
         escaped(row.method, MARKDOWN),
         RULES[rule] if row.rule else "not stated; ours: seen excluded",
         "" if row.paper is None else paper_text(row.paper),
-        "" if row.weights is None else weights_text(row.weights, rule),
+        "" if row.weights is None else hr_ndcg(row.weights, rule),
         group_text(row.ours, rule),
         "" if share is None else f"{share - 1.0:+.1%}",
         told,
@@ -124,11 +125,6 @@ def cells(row: Row) -> list[str]:
 
 def paper_text(paper: Published) -> str:
     return f"{number_text(paper.hr)}/{number_text(paper.ndcg)} ({source_link(paper.source)})"
-
-
-def weights_text(checkpoint: Checkpoint, rule: str) -> str:
-    values = [checkpoint.number(rule, f"{name}@10") for name in ("hr", "ndcg")]
-    return "/".join(number_text(value) for value in values if value is not None)
 
 
 def group_text(group: Group, rule: str) -> str:
