@@ -83,6 +83,21 @@ class Table:
         return [*tested, *self.searched, *self.failed, *self.pruned]
 
     @property
+    def ranked(self) -> list[tuple[Group, Comparison]]:
+        """The variants that have a baseline to be compared with, the best first."""
+        pairs = [
+            (group, self.comparisons[group.variant])
+            for group in self.groups
+            if group.variant in self.comparisons
+        ]
+        return sorted(pairs, key=lambda pair: -pair[1].difference)
+
+    @property
+    def alike(self) -> list[tuple[Group, Comparison]]:
+        """Of `ranked`, those with the baseline's next-item loss, where there are any."""
+        return [pair for pair in self.ranked if pair[1].loss] or self.ranked
+
+    @property
     def baselines(self) -> list[Group]:
         """The variants that others are compared with."""
         names = dict.fromkeys(group.baseline for group in self.groups if group.baseline)

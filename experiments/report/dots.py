@@ -15,16 +15,6 @@ ROWS = 30
 NAME = 30  # letters of a name on one line
 
 
-def compared(table: Table) -> list[tuple[Group, Comparison]]:
-    """The variants that have a baseline to be compared with, the best first."""
-    pairs = [
-        (group, table.comparisons[group.variant])
-        for group in table.groups
-        if group.variant in table.comparisons
-    ]
-    return sorted(pairs, key=lambda pair: -pair[1].difference)
-
-
 def of_seeds(table: Table, group: Group) -> list[float]:
     """Test NDCG@10, variant minus baseline, of each seed that both have."""
     base = table.group(table.comparisons[group.variant].baseline)
@@ -35,8 +25,7 @@ def of_seeds(table: Table, group: Group) -> list[float]:
 
 def draw_dots(table: Table, looks: Palette) -> Plot:
     """A diamond is the mean, a line its interval, the vertical line the baseline."""
-    pairs = compared(table)
-    alike = [pair for pair in pairs if pair[1].loss] or pairs
+    pairs, alike = table.ranked, table.alike
     shown = alike[:ROWS]
     names = [textwrap.fill(named(*pair), NAME) for pair in shown]
     tall = max(name.count("\n") for name in names)

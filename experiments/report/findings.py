@@ -19,25 +19,23 @@ def findings(table: Table) -> list[str]:
     Best and worst are of those with the baseline's next-item loss, where there are any; one variant
     alone has no best: its difference is told.
     """
-    compared = sorted(table.comparisons.items(), key=lambda pair: -pair[1].difference)
-    if not compared:
+    alike = table.alike
+    if not alike:
         return []
-    said = [verdict(table, compared)]
-    if len(compared) == 1:
-        return [*said, f"The difference: {amount(compared[0][1])}."]
-    alike = [pair for pair in compared if pair[1].loss] or compared
+    said = [verdict(table)]
+    if len(table.comparisons) == 1:
+        return [*said, f"The difference: {amount(alike[0][1])}."]
     ends = [("Highest", alike[0]), ("Lowest", alike[-1])][: len(alike)]
-    return said + [f"{end}: {name}, {amount(comparison)}." for end, (name, comparison) in ends]
+    return said + [f"{end}: {group.variant}, {amount(found)}." for end, (group, found) in ends]
 
 
 def in_one_line(table: Table) -> tuple[str, str]:
     """The verdict and the highest difference of test NDCG@10, for the summary of a page."""
-    compared = sorted(table.comparisons.items(), key=lambda pair: -pair[1].difference)
-    if not compared:
+    if not table.alike:
         return uncompared(table), ""
-    name, best = ([pair for pair in compared if pair[1].loss] or compared)[0]
+    group, best = table.alike[0]
     star = "*" if best.significant else ""
-    return verdict(table, compared), f"{signed(best.difference)}{star} ({name})"
+    return verdict(table), f"{signed(best.difference)}{star} ({group.variant})"
 
 
 def uncompared(table: Table) -> str:
@@ -73,14 +71,15 @@ def metrics_of(values: dict[str, Any], start: str) -> dict[str, float]:
     }
 
 
-def verdict(table: Table, compared: list[tuple[str, Comparison]]) -> str:
+def verdict(table: Table) -> str:
     """How many differ significantly from their baseline, how many do not, how many are untested."""
+    compared = table.ranked
     tested = [pair for pair in compared if not pair[1].exploratory]
     if not tested:
         counts = sorted({len(comparison.seeds) for _, comparison in compared})
-        return f"{subject(table, compared)}: exploratory ({counted(counts)}), nothing is tested."
+        return f"{subject(table)}: exploratory ({counted(counts)}), nothing is tested."
     significant = [
-        (name, comparison.difference) for name, comparison in tested if comparison.significant
+        (group.variant, found.difference) for group, found in tested if found.significant
     ]
     above = [name for name, difference in significant if difference > 0.0]
     below = [name for name, difference in significant if difference < 0.0]
@@ -99,11 +98,12 @@ def verdict(table: Table, compared: list[tuple[str, Comparison]]) -> str:
     if len(tested) < len(compared):
         parts.append(f"{len(compared) - len(tested)} exploratory")
     counts = sorted({len(comparison.seeds) for _, comparison in tested})
-    return f"{subject(table, compared)}, {counted(counts)}: {'; '.join(parts)}."
+    return f"{subject(table)}, {counted(counts)}: {'; '.join(parts)}."
 
 
-def subject(table: Table, compared: list[tuple[str, Comparison]]) -> str:
+def subject(table: Table) -> str:
     """Who is compared with what: `11 variants against sasrec (.0572)`."""
+    compared = table.ranked
     names = list(dict.fromkeys(comparison.baseline for _, comparison in compared))
     shown = []
     for name in names[:LISTED]:
@@ -112,7 +112,7 @@ def subject(table: Table, compared: list[tuple[str, Comparison]]) -> str:
         shown.append(name if mean is None else f"{name} ({number_text(mean.mean)})")
     if len(names) > LISTED:
         shown = ["their own baselines"]
-    count = f"{len(compared)} variants" if len(compared) > 1 else compared[0][0]
+    count = f"{len(compared)} variants" if len(compared) > 1 else compared[0][0].variant
     return f"{count} against {' and '.join(shown)}"
 
 

@@ -12,7 +12,7 @@ from experiments.report.across import numeric_axes, scale, series
 from experiments.report.aggregate import Group
 from experiments.report.compare import Table, tables
 from experiments.report.curves import leading
-from experiments.report.dots import compared, of_seeds
+from experiments.report.dots import of_seeds
 from experiments.report.gains import bucket, gains
 from experiments.report.heat import grid
 from experiments.report.palette import palette
@@ -109,7 +109,7 @@ def test_the_dots_of_a_variant_are_its_seeds_less_the_baseline_s_and_their_mean_
     drawn: dict[str, Plot],
 ) -> None:
     table = beauty(made_study(users=100))
-    pairs = compared(table)
+    pairs = table.ranked
     assert [comparison.difference for _, comparison in pairs] == sorted(
         (comparison.difference for _, comparison in pairs), reverse=True
     )
