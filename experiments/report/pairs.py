@@ -66,5 +66,5 @@ def by_user(of_target: FloatArray, line: Line) -> FloatArray:
 
 
 def gain_of(ranks: FloatArray) -> FloatArray:
-    """[U] NDCG@10 of one target at each rank."""
+    """[T] NDCG@10 of one target at each rank."""
     return np.where(ranks <= 10, 1.0 / np.log2(1.0 + ranks), 0.0)

@@ -17,6 +17,7 @@ from experiments.errors import UsageError
 from experiments.metric_names import SELECTION
 from experiments.record.hits import FloatArray
 from experiments.report.numbers import number_text, p_text, signed
+from experiments.report.pairs import gain_of
 from experiments.report.statistics import RESAMPLES, ROUNDING, resampled
 from experiments.storage.run_folder import RunFolder, existing_run
 from experiments.tracking.tracker import flattened
@@ -86,7 +87,7 @@ class Compared:
         _ = self.result  # its hash of the ranks is checked there
         with np.load(self.folder.ranks, allow_pickle=False) as arrays:
             users, ranks = arrays["user_ids"], arrays["excluded"]
-        of_target = np.where(ranks <= 10, 1.0 / np.log2(1.0 + ranks), 0.0)
+        of_target = gain_of(ranks)
         of_user = pd.Series(of_target, index=users).groupby(level=0, sort=True).sum()
         return of_user * (len(of_user) / len(of_target))
 
