@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from experiments.metric_names import TEST_NDCG10, metric_key
 from experiments.record.labels import in_words, short_names
 from experiments.record.line import is_number
-from experiments.report.aggregate import Group, Mean
+from experiments.report.aggregate import Group
 from experiments.report.compare import Table
 from experiments.report.palette import REST, Look, Palette
 from experiments.report.statistics import LEAST_SEEDS
@@ -58,20 +58,13 @@ def series(table: Table, axis: str) -> dict[str, Points]:
     if all(len(points) == 1 for points in by_label.values()):
         by_label = {EACH: [points[0] for points in by_label.values()]}
     best = {
-        name: max(mean_of(group, TEST_NDCG10).mean for _, group in by_label[name])
+        name: max(group.tested_mean(TEST_NDCG10).mean for _, group in by_label[name])
         for name in by_label
     }
     return {
         name: sorted(by_label[name], key=lambda point: point[0])
         for name in sorted(by_label, key=lambda name: -best[name])
     }
-
-
-def mean_of(group: Group, key: str) -> Mean:
-    """Of a metric that every tested line has."""
-    mean = group.mean(key)
-    assert mean is not None
-    return mean
 
 
 def short(axis: str) -> str:
@@ -105,7 +98,7 @@ def draw_across(table: Table, axis: str, looks: Palette) -> Plot:
 def draw_points(
     panel: Axes, points: Points, key: str, label: str, look: Look, connected: bool
 ) -> None:
-    means = [mean_of(group, key) for _, group in points]
+    means = [group.tested_mean(key) for _, group in points]
     below = [0.0 if mean.low is None else mean.mean - mean.low for mean in means]
     panel.errorbar(
         [x for x, _ in points], [mean.mean for mean in means], yerr=below, label=label,
@@ -122,7 +115,7 @@ def has_band(table: Table) -> bool:
 def bands(panel: Axes, table: Table, key: str, looks: Palette) -> None:
     """A line for each baseline; with its interval where there is one only."""
     for group, line in zip(table.baselines, LINES, strict=False):
-        mean = mean_of(group, key)
+        mean = group.tested_mean(key)
         label, colour = f"baseline: {group.variant}", looks.get(group.variant, REST).colour
         panel.axhline(mean.mean, color=colour, linestyle=line, linewidth=1.2, label=label)
         if mean.low is not None and mean.high is not None and has_band(table):
@@ -145,7 +138,7 @@ def tick(panel: Axes, values: list[float]) -> None:
 
 def described(table: Table, by_label: dict[str, Points], axis: str) -> str:
     points = [
-        (x, mean_of(group, TEST_NDCG10).mean)
+        (x, group.tested_mean(TEST_NDCG10).mean)
         for of_label in by_label.values()
         for x, group in of_label
     ]
@@ -153,5 +146,5 @@ def described(table: Table, by_label: dict[str, Points], axis: str) -> str:
     text = f"Test NDCG@10 on {table.dataset} is highest, {best[1]:.4f}, at {axis} {best[0]:g} "
     text += f"and lowest, {worst[1]:.4f}, at {worst[0]:g}"
     for group in table.baselines:
-        text += f"; baseline {group.variant} {mean_of(group, TEST_NDCG10).mean:.4f}"
+        text += f"; baseline {group.variant} {group.tested_mean(TEST_NDCG10).mean:.4f}"
     return text + "."

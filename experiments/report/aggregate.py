@@ -45,6 +45,12 @@ class Group:
         values = [line.number(key) for line in self.lines]
         return mean_of(np.array([value for value in values if value is not None]))
 
+    def tested_mean(self, key: str) -> Mean:
+        """Of a metric that every tested line has."""
+        mean = self.mean(key)
+        assert mean is not None
+        return mean
+
 
 def mean_of(values: FloatArray) -> Mean | None:
     if not len(values):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 
 from experiments.metric_names import TEST_NDCG10, VALID_NDCG10
-from experiments.report.across import mean_of
 from experiments.report.aggregate import Group
 from experiments.report.compare import Table
 from experiments.report.palette import Palette
@@ -20,7 +19,7 @@ def leading(table: Table, groups: list[Group], most: int = SERIES) -> list[Group
     """The baseline and the best by test NDCG@10, at most so many."""
     bases = [group for group in table.baselines if group in groups][: most - 1]
     rest = [group for group in groups if group not in bases]
-    rest.sort(key=lambda group: mean_of(group, TEST_NDCG10).mean, reverse=True)
+    rest.sort(key=lambda group: group.tested_mean(TEST_NDCG10).mean, reverse=True)
     return [*bases, *rest[: most - len(bases)]]
 
 
@@ -80,7 +79,7 @@ def draw_scatter(table: Table, task: str, looks: Palette) -> Plot:
     for group in named:
         look = looks[group.variant]
         x, y = where[group.variant]
-        label = f"{group.variant} ({mean_of(group, TEST_NDCG10).mean:.4f})"
+        label = f"{group.variant} ({group.tested_mean(TEST_NDCG10).mean:.4f})"
         panel.scatter([x], [y], s=40, color=look.colour, marker=look.marker, label=label)
     panel.set(xlabel="alignment of positive pairs", ylabel="uniformity")
     legend(figure, panel)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from experiments.metric_names import TEST_NDCG10
 from experiments.record.labels import short_names, shown
 from experiments.record.line import is_number
-from experiments.report.across import axes_of, mean_of, values_of
+from experiments.report.across import axes_of, values_of
 from experiments.report.compare import Table
 from experiments.report.numbers import number_text
 from experiments.report.style import Plot, finish, panels
@@ -52,7 +52,7 @@ def grid(table: Table) -> Grid | None:
         place = (values[across].index(own[across]), values[down].index(own[down]))
         if place in cells:
             return None
-        cells[place] = mean_of(group, TEST_NDCG10).mean
+        cells[place] = group.tested_mean(TEST_NDCG10).mean
     whole = len(values[across]) * len(values[down])
     if 2 * len(cells) < whole or len(values[across]) > MOST:
         return None
@@ -87,7 +87,7 @@ def draw_heat(table: Table, grid: Grid) -> Plot:
     text = f"Highest, {best:.4f}, at {columns[bx]} and {rows[by]}; "
     text += f"lowest, {worst:.4f}, at {columns[wx]} and {rows[wy]}"
     bases = "; ".join(
-        f"baseline {group.variant} {mean_of(group, TEST_NDCG10).mean:.4f}"
+        f"baseline {group.variant} {group.tested_mean(TEST_NDCG10).mean:.4f}"
         for group in table.baselines
     )
     caption = f"Mean over seeds{f'; {bases}' if bases else ''}. Bright is high."

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from experiments.metric_names import TEST_NDCG10
-from experiments.report.across import mean_of, tick
+from experiments.report.across import tick
 from experiments.report.aggregate import Mean
 from experiments.report.compare import Table
 from experiments.report.published import Published
@@ -56,7 +56,7 @@ def dots(report: Report) -> list[Dot]:
         table = report.table(study, DATASET)
         group = None if table is None else table.group(variant)
         if group is not None:
-            mean = mean_of(group, TEST_NDCG10)
+            mean = group.tested_mean(TEST_NDCG10)
             few = f", {mean.n} seed{'s' * (mean.n > 1)}" if mean.n < LEAST_SEEDS else ""
             ours.append(Dot(f"{name}{few}", mean, published=False))
     theirs = [published_dot(row) for row in report.others
@@ -118,7 +118,7 @@ def draw_temperature(report: Report) -> Plot | None:
             panel.plot([x] * len(seeds), seeds, color=color, marker=".", markersize=4,
                        linestyle="none", alpha=0.6)  # fmt: skip
     for base in table.baselines[:1]:
-        mean = mean_of(base, TEST_NDCG10)
+        mean = base.tested_mean(TEST_NDCG10)
         values = [line.values[TEST_NDCG10] for line in base.lines]
         low, high = mean.low or min(values), mean.high or max(values)
         label = f"{base.variant}, no contrast; band: its "
