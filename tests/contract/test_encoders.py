@@ -23,6 +23,8 @@ ITEMS, LONGEST = 20, 10
 CONFIGS: dict[str, EncoderConfig] = {
     **{kind: encoder_config(kind, dropout=0.0, init_std=0.5) for kind in ENCODERS},
     "left": SelfAttentionConfig(8, 2, 0.0, LONGEST, 0.5, attention_dropout=0.0, padding="left"),
+    "pre-norm": SelfAttentionConfig(8, 2, 0.0, LONGEST, 0.5, attention_dropout=0.0, norm="pre"),
+    "one layer": SelfAttentionConfig(8, 1, 0.0, LONGEST, 0.5, attention_dropout=0.0),
 }
 OURS = [name for name, config in CONFIGS.items() if type(config).__module__.startswith("models.")]
 CAUSAL = {name: config for name, config in CONFIGS.items() if config.causal}
@@ -102,12 +104,12 @@ def test_the_last_state_is_the_last_of_all_states(name: str) -> None:
 
 @pytest.mark.parametrize("name", OURS)
 @torch.no_grad()
-def test_every_item_and_the_order_of_the_last_two_matter(name: str) -> None:
+def test_every_item_and_the_order_of_the_first_and_last_two_matter(name: str) -> None:
     """No promise of every encoder: a plug-in may well read a history as a set."""
     encoder, items = built(name), [3, 1, 4, 7, 5, 9]
     changed = [[*items[:place], 12, *items[place + 1 :]] for place in range(6)]
-    swapped = [*items[:4], items[5], items[4]]
-    original, *others = states(encoder, padded([items, *changed, swapped]), "last")
+    swapped = [[1, 3, *items[2:]], [*items[:4], 9, 5]]
+    original, *others = states(encoder, padded([items, *changed, *swapped]), "last")
     for other in others:
         assert not torch.isclose(original, other, rtol=1e-3).all()
 
@@ -124,6 +126,14 @@ def test_its_weights_get_finite_gradients(name: str, want: Literal["last", "all"
     grads = [weight.grad for weight in encoder.parameters() if weight.grad is not None]
     assert len(grads) == len(list(encoder.parameters()))
     assert all(grad.isfinite().all() for grad in grads)
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_dropout_makes_training_random(name: str) -> None:
+    """No promise of every encoder: a plug-in may have none."""
+    encoder = build_encoder(replace(CONFIGS[name], dropout=0.5)).train()
+    first, second = (states(encoder, counting([6, 1, 3]), "last") for _ in range(2))
+    assert not torch.equal(first, second)
 
 
 @every_encoder
@@ -169,8 +179,12 @@ def test_a_step_makes_nothing_on_the_host(name: str, last_only: bool) -> None:
 
 
 @every_encoder
-def test_histories_of_any_length_up_to_max_length_are_read(name: str) -> None:
-    config = replace(CONFIGS[name], max_length=7)
-    seqs = counting(list(range(1, 8)))
-    encoded = states(build_encoder(config).eval(), seqs, "last")
-    assert encoded.isfinite().all()
+@pytest.mark.parametrize("lengths", [[1] * 3, [7] * 3, list(range(1, 8))])
+@torch.no_grad()
+def test_histories_of_any_length_up_to_max_length_are_read(name: str, lengths: list[int]) -> None:
+    encoder = build_encoder(replace(CONFIGS[name], max_length=7)).eval()
+    last, every = (states(encoder, counting(lengths), want) for want in ("last", "all"))
+    assert last.shape == (len(lengths), 8)
+    assert every.shape == (len(lengths), max(lengths), 8)
+    assert last.isfinite().all()
+    assert every.isfinite().all()

@@ -7,7 +7,7 @@ import re
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from experiments.config.run_config import config_from_tree
 from experiments.errors import UsageError
@@ -131,10 +131,3 @@ def test_it_is_trained_by_what_it_reads() -> None:
 def test_a_field_out_of_range_is_named(field: str, value: float) -> None:
     with pytest.raises(ValueError, match=f"^{field} "):
         BSARecConfig(**{field: value})  # type: ignore[arg-type]
-
-
-def test_dropout_makes_training_random() -> None:
-    encoder = BSARecConfig(dim=DIM, max_length=LENGTH).build().train()
-    x, lengths = torch.randn(3, LENGTH, DIM), torch.full((3,), LENGTH)
-    assert not torch.equal(encoder(x, lengths, False), encoder(x, lengths, False))
-    assert isinstance(encoder, nn.Module)

@@ -105,12 +105,6 @@ def test_unit_states_have_length_1() -> None:
     torch.testing.assert_close(states.norm(dim=1), torch.ones(3))
 
 
-def test_dropout_makes_training_random() -> None:
-    encoder = HSTUConfig(dim=DIM, max_length=MOST).build().train()
-    x, lengths = torch.randn(3, LENGTH, DIM), torch.full((3,), LENGTH)
-    assert not torch.equal(encoder(x, lengths, False), encoder(x, lengths, False))
-
-
 @pytest.mark.parametrize(("field", "value"), [("heads", 3), ("head_dim", 0)])
 def test_a_field_out_of_range_is_named(field: str, value: int) -> None:
     with pytest.raises(ValueError, match=f"^{field} "):

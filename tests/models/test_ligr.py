@@ -76,12 +76,6 @@ def test_closed_gates_leave_the_input_as_it_is() -> None:
     torch.testing.assert_close(block(x, scope.all()), x)
 
 
-def test_dropout_makes_training_random() -> None:
-    encoder = LiGRConfig(dim=DIM, max_length=10).build().train()
-    x, lengths = torch.randn(3, LENGTH, DIM), torch.full((3,), LENGTH)
-    assert not torch.equal(encoder(x, lengths, False), encoder(x, lengths, False))
-
-
 @pytest.mark.parametrize(("field", "value"), [("heads", 3), ("inner", 0), ("attention_dropout", 1)])
 def test_a_field_out_of_range_is_named(field: str, value: int) -> None:
     with pytest.raises(ValueError, match=f"^{field} "):
