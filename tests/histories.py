@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.stats import chisquare
 from torch import Generator, Tensor
 
-from augment import MASK, PADDING, Sequences
+from augment import MASK, PADDING, Sequences, TrainHistories
 
 Rows = list[list[int]]
 
@@ -34,6 +34,12 @@ def padded(rows: Rows, width: int | None = None) -> Sequences:
     width = width or max(len(row) for row in rows)
     full = [row + [PADDING] * (width - len(row)) for row in rows]
     return Sequences(torch.tensor(full), torch.tensor([len(row) for row in rows]))
+
+
+def train_of(rows: Rows, num_items: int = 99) -> TrainHistories:
+    """The given histories as training data, a user each; say num_items where it matters."""
+    items = torch.tensor([item for row in rows for item in row])
+    return TrainHistories(items, torch.tensor([0, *map(len, rows)]).cumsum(0), num_items)
 
 
 def timed(seqs: Sequences, seed: int = 0) -> Sequences:

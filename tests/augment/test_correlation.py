@@ -11,11 +11,11 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
-from augment import Neighbours, TrainHistories, correlation
+from augment import Neighbours, correlation
 from augment.correlation import Counted, blocks, counted_neighbours, embedding_neighbours
 from augment.neighbours import better_of
 from tests.augment.tables import listed
-from tests.histories import could_be_uniform, generator, seeds
+from tests.histories import could_be_uniform, generator, seeds, train_of
 
 ITEMS = 8  # 7 and 8 never occur in the histories below
 
@@ -25,12 +25,6 @@ Ranking = dict[int, list[tuple[float, int]]]
 users_of = st.lists(st.lists(st.integers(1, ITEMS - 2), min_size=1, max_size=6), min_size=1)
 ks = st.integers(1, ITEMS + 2)
 every_count = pytest.mark.parametrize("counted", get_args(Counted))
-
-
-def train_of(users: Users, num_items: int = ITEMS) -> TrainHistories:
-    lengths = torch.tensor([0, *(len(user) for user in users)])
-    flat = torch.tensor([item for user in users for item in user])
-    return TrainHistories(flat, lengths.cumsum(0), num_items)
 
 
 def score(users: Users, one: int, other: int, counted: Counted) -> float:
@@ -84,7 +78,7 @@ def test_counted_neighbours_are_the_best_of_all_pairs(
     counted: Counted, users: Users, k: int
 ) -> None:
     expected = ranked(users, counted)
-    found = counted_neighbours(train_of(users), k, counted)
+    found = counted_neighbours(train_of(users, ITEMS), k, counted)
     assert_is(found, expected, k)
     values = [value for some in expected.values() for value, _ in some]
     if values:
@@ -95,10 +89,10 @@ def test_counted_neighbours_are_the_best_of_all_pairs(
 @every_count
 @given(users=users_of, k=ks)
 def test_blocks_of_rows_do_not_change_the_table(counted: Counted, users: Users, k: int) -> None:
-    whole = counted_neighbours(train_of(users), k, counted)
+    whole = counted_neighbours(train_of(users, ITEMS), k, counted)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(correlation, "BLOCK", 3)
-        cut = counted_neighbours(train_of(users), k, counted)
+        cut = counted_neighbours(train_of(users, ITEMS), k, counted)
     assert torch.equal(whole.items, cut.items)
     assert torch.equal(whole.scores, cut.scores)
     assert (whole.low, whole.high) == (cut.low, cut.high)
@@ -115,16 +109,16 @@ def test_blocks_cover_all_rows_and_are_bounded(work: list[int], most: int) -> No
 
 
 def test_of_equal_counts_the_lower_number_comes_first() -> None:
-    found = counted_neighbours(train_of([[3, 1, 2]]), 2, "cooccurrence")
+    found = counted_neighbours(train_of([[3, 1, 2]], ITEMS), 2, "cooccurrence")
     assert found.items[1:4].tolist() == [[2, 3], [1, 3], [1, 2]]
 
 
 def test_an_item_often_held_is_not_the_nearest_by_cosine() -> None:
     """1 and 2 share one of their two histories each; 3 is in all of them."""
-    train = train_of([[1, 2, 3], [1, 3], [2, 3], [3, 4], [3, 5], [3, 6], [3, 4]])
+    train = train_of([[1, 2, 3], [1, 3], [2, 3], [3, 4], [3, 5], [3, 6], [3, 4]], ITEMS)
     assert counted_neighbours(train, 1, "cooccurrence").items[1].tolist() == [3]
     assert counted_neighbours(train, 1, "cosine").scores[1].item() == pytest.approx(2 / 14**0.5)
-    train = train_of([[1, 2, 3], [1, 3], [2, 3], *[[3, 4]] * 9])
+    train = train_of([[1, 2, 3], [1, 3], [2, 3], *[[3, 4]] * 9], ITEMS)
     assert counted_neighbours(train, 1, "cosine").items[1].tolist() == [2]
 
 
@@ -152,7 +146,7 @@ def test_embedding_neighbours_are_the_highest_cosines(users: Users, k: int, seed
 @given(users=users_of, k=st.integers(1, 4), seed=seeds)
 def test_the_hybrid_takes_the_better_scaled_score(users: Users, k: int, seed: int) -> None:
     known = torch.tensor([item for user in users for item in user]).unique()
-    one = counted_neighbours(train_of(users), k, "cosine_iuf")
+    one = counted_neighbours(train_of(users, ITEMS), k, "cosine_iuf")
     two = embedding_neighbours(torch.randn(ITEMS, 3, generator=generator(seed)), known, k)
     expected: Ranking = {}
     for item in range(1, ITEMS + 1):
@@ -167,7 +161,7 @@ def test_the_hybrid_takes_the_better_scaled_score(users: Users, k: int, seed: in
 
 
 def test_scaled_scores_run_from_0_to_1_over_all_pairs() -> None:
-    found = counted_neighbours(train_of([[1, 2], [1, 2], [1, 2], [1, 3]]), 2, "cooccurrence")
+    found = counted_neighbours(train_of([[1, 2], [1, 2], [1, 2], [1, 3]], ITEMS), 2, "cooccurrence")
     assert found.scaled()[1].tolist() == [1.0, 0.0]
 
 
@@ -177,7 +171,7 @@ def test_of_equal_scores_the_hybrid_takes_the_first_table() -> None:
 
 
 def test_where_no_two_items_share_a_history_nobody_has_neighbours() -> None:
-    alone = train_of([[1], [2, 2]])
+    alone = train_of([[1], [2, 2]], ITEMS)
     for counted in get_args(Counted):
         assert counted_neighbours(alone, 2, counted).counts.sum() == 0
     one = embedding_neighbours(torch.eye(ITEMS), torch.tensor([4]), 2)

@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import numpy as np
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from augment import TrainHistories
 from augment.examples import Rows, prefix_rows, window_rows
+from tests.histories import train_of
 
 Example = tuple[int, list[int], int]  # user, history, the item after it
 
 users_of = st.lists(st.lists(st.integers(1, 9), max_size=12), max_size=5)
 max_lengths = st.integers(1, 8)
-
-
-def train_of(users: list[list[int]]) -> TrainHistories:
-    lengths = [len(items) for items in users]
-    flat = [item for items in users for item in items]
-    return TrainHistories(torch.tensor(flat), torch.tensor(np.cumsum([0, *lengths])), 99)
 
 
 def examples(train: TrainHistories, rows: Rows) -> list[Example]:

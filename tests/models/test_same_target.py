@@ -8,23 +8,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from augment import Sequences, TrainHistories
+from augment import Sequences
 from models.tasks import Batch, DropoutViews, HistoryState, SameTarget, Sizes, View
-from tests.histories import Rows, could_be_uniform, generator, padded, real_items, seeds
+from tests.histories import Rows, could_be_uniform, generator, padded, real_items, seeds, train_of
 from tests.models.tiny import views_of
 
 users = st.lists(st.lists(st.integers(1, 4), min_size=1, max_size=6), min_size=1, max_size=6)
 
 
-def train_of(rows: Rows, num_items: int = 4) -> TrainHistories:
-    flat = torch.tensor([item for row in rows for item in row])
-    return TrainHistories(flat, torch.tensor([0, *map(len, rows)]).cumsum(0), num_items)
-
-
 def fitted(rows: Rows, max_length: int = 10) -> SameTarget:
     task = SameTarget(name="it")
     task.prepare(Sizes(8, max_length, 4, len(rows)))
-    task.fit(train_of(rows))
+    task.fit(train_of(rows, 4))
     return task
 
 

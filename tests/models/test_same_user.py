@@ -13,20 +13,14 @@ from models.losses import info_nce
 from models.losses.next_item import NoNextItem
 from models.recbole_plug import SASRec
 from models.tasks import Batch, SameUser, Sizes
-from tests.histories import Rows, could_be_uniform, counting, generator, real_items, seeds
+from tests.histories import Rows, could_be_uniform, counting, generator, real_items, seeds, train_of
 from tests.models.tiny import build_model, loss_of, train_steps, views_of
-
-
-def histories(rows: Rows) -> TrainHistories:
-    flat = [item for row in rows for item in row]
-    offsets = np.cumsum([0, *map(len, rows)])
-    return TrainHistories(torch.tensor(flat), torch.from_numpy(offsets), max(flat))
 
 
 def fitted(rows: Rows, max_length: int = 10) -> SameUser:
     task = SameUser()
     task.prepare(Sizes(8, max_length, 99, len(rows)))
-    task.fit(histories(rows))
+    task.fit(train_of(rows))
     return task
 
 
@@ -80,9 +74,8 @@ def test_pairs_of_one_user_are_left_out() -> None:
 def planted() -> TrainHistories:
     """Six kinds of users, each with three items of its own, in random order."""
     pick = np.random.default_rng(0)
-    return histories(
-        [(pick.integers(0, 3, 12) + 3 * (user % 6) + 1).tolist() for user in range(60)]
-    )
+    rows = [(pick.integers(0, 3, 12) + 3 * (user % 6) + 1).tolist() for user in range(60)]
+    return train_of(rows, num_items=18)
 
 
 def test_it_recognises_users_by_what_they_choose() -> None:

@@ -18,18 +18,13 @@ from experiments.data.batches import TrainingBatches, make_batch
 from experiments.data.splits.held_out import evaluation_rows, train_split
 from experiments.training.run import prepare
 from models.tasks import Batch
-from tests.experiments.small_data import Users, histories_of, planted, users_of, write_text
+from tests.experiments.small_data import histories_of, planted, users_of, write_text
+from tests.histories import train_of
 
 CPU = torch.device("cpu")
 Example = tuple[int, list[int], int]  # user, history, the item after it
 
 max_lengths = st.integers(1, 8)
-
-
-def train_of(users: Users) -> TrainHistories:
-    lengths = [len(items) for items in users]
-    flat = [item for items in users for item in items]
-    return TrainHistories(torch.tensor(flat), torch.tensor(np.cumsum([0, *lengths])), 99)
 
 
 def examples(items: Tensor, rows: Rows) -> list[Example]:
