@@ -18,7 +18,7 @@ ALLOWED = {
 
 
 FLOORS = (  # of experiments/, the ground first: a room imports only from floors below its own
-    {"errors", "metric_names", "terminal"},
+    {"dotted", "errors", "metric_names", "terminal"},
     {"aliases"},
     {"tracking"},
     {"storage"},

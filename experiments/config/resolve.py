@@ -13,9 +13,9 @@ from experiments.config.presets import RECBOLE, check_model_name, preset_tree
 from experiments.config.run_config import Config, config_from_tree, config_tree
 from experiments.config.suggest import UnknownField, told
 from experiments.data.catalogue import DatasetSpec, locate
+from experiments.dotted import flattened
 from experiments.errors import UsageError
 from experiments.storage.yaml_file import read_tree
-from experiments.tracking.tracker import flattened
 from models.baselines import BASELINES
 from models.encoders import ENCODERS
 from models.losses.next_item import NEXT_ITEM_LOSSES

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from experiments.aliases import current_tree, without_added
+from experiments.dotted import flattened
 from experiments.errors import UsageError
 from experiments.metric_names import SELECTION
 from experiments.record.hits import FloatArray
@@ -20,7 +21,6 @@ from experiments.report.numbers import number_text, p_text, signed
 from experiments.report.pairs import gain_of
 from experiments.report.statistics import RESAMPLES, ROUNDING, resampled
 from experiments.storage.run_folder import RunFolder, existing_run
-from experiments.tracking.tracker import flattened
 from experiments.training.integrity import existing_result
 
 NEVER_SHOWN = ("data_dir", "track")
@@ -60,12 +60,12 @@ class Compared:
     @cached_property
     def written(self) -> dict[str, Any]:
         """Dotted fields of its configuration, as its version of the code had them."""
-        return dotted(self.tree)
+        return comparable_fields(self.tree)
 
     @cached_property
     def fields(self) -> dict[str, Any]:
         """Those that do something: without what came later and changes nothing."""
-        return dotted(without_added(self.tree))
+        return comparable_fields(without_added(self.tree))
 
     @property
     def dataset(self) -> str:
@@ -97,7 +97,7 @@ class Compared:
         return {"data": self.result["data_sha256"], **split}
 
 
-def dotted(tree: dict[str, Any]) -> dict[str, Any]:
+def comparable_fields(tree: dict[str, Any]) -> dict[str, Any]:
     """The fields of a configuration that can be compared, by their dotted names."""
     return dict(flattened({k: v for k, v in tree.items() if k not in NEVER_SHOWN}))
 

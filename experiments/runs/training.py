@@ -45,9 +45,9 @@ def train(
             raise TypeError("a whole Config takes no fields beside it: use dataclasses.replace")
         whole, spec = config, locate(config.dataset, data_dir_of(config))
     elif isinstance(config, (str, os.PathLike)):
-        whole, spec = resolve(Path(config), list(dotted(fields)))
+        whole, spec = resolve(Path(config), list(override_pairs(fields)))
     else:
-        whole, spec = resolve(None, [*dotted(config or {}), *dotted(fields)])
+        whole, spec = resolve(None, [*override_pairs(config or {}), *override_pairs(fields)])
     folder = RunFolder(Path(out) if out else default_folder(whole.dataset, whole.model, whole.seed))
     folder.check_free()
 
@@ -68,11 +68,11 @@ def data_dir_of(config: Config) -> Path | None:
     return None if config.data_dir is None else Path(config.data_dir)
 
 
-def dotted(fields: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def override_pairs(fields: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     """{"train": {"batch_size": 64}} as ("train.batch_size", 64); lists and values as they are."""
     for key, value in fields.items():
         if isinstance(value, Mapping):
-            yield from dotted(value, f"{prefix}{key}.")
+            yield from override_pairs(value, f"{prefix}{key}.")
         elif key == "data_dir" and value is not None:
             yield key, str(Path(value).absolute())
         else:

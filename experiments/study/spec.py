@@ -10,11 +10,11 @@ from typing import Any, Literal
 from experiments.aliases import current, current_key
 from experiments.config.presets import preset_tree, presets, published_presets
 from experiments.config.typed import build
+from experiments.dotted import flattened
 from experiments.errors import UsageError, one_line, unknown
 from experiments.storage.files import plain_name
 from experiments.storage.yaml_file import read_tree
 from experiments.study.ranges import Range
-from experiments.tracking.tracker import flattened
 
 STUDIES = Path(__file__).parent.parent / "studies"
 MOST_TRIALS = 100_000

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from experiments.dotted import flattened
 from experiments.metric_names import MONITOR, VALID_NDCG10
 from experiments.tracking.config import TrackConfig
 from experiments.tracking.loggers import Loggers
@@ -127,17 +128,6 @@ def columns(settings: Mapping[str, object]) -> dict[str, object]:
         for key, value in flattened(settings)
         if value is not None and key.partition(".")[0] not in ("track", "data_dir")
     }
-
-
-def flattened(settings: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
-    """Yield (dotted key, value): {"contrast": [{"ratio": 0.2}]} gives ("contrast.0.ratio", 0.2)."""
-    for key, value in settings.items():
-        if isinstance(value, list) and value and all(isinstance(v, Mapping) for v in value):
-            value = {str(position): group for position, group in enumerate(value)}
-        if isinstance(value, Mapping):
-            yield from flattened(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
 
 
 def placed(config: TrackConfig, identity: Identity, changed: Mapping[str, object]) -> TrackConfig:

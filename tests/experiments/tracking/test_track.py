@@ -16,9 +16,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from experiments.dotted import flattened
 from experiments.tracking.config import TrackConfig, of_trial, resolve_mode, shortened
 from experiments.tracking.session import Session, answers
-from experiments.tracking.tracker import Identity, Tracker, flattened, panel, track_report
+from experiments.tracking.tracker import Identity, Tracker, panel, track_report
 from tests.experiments.tracking.loopback import Server, serving
 from tests.experiments.tracking.wandb_reader import Record, read_offline_run, read_records
 
