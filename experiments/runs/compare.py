@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from experiments.aliases import current_tree, without_added
 from experiments.dotted import flattened
@@ -77,24 +78,28 @@ class Compared:
 
     @cached_property
     def gains(self) -> pd.Series:
-        """NDCG@10 of each test user, by id.
-
-        Where users have several targets, each user's is the sum over them, scaled so that the
-        mean over users is the metric, which is the mean over targets.
-        """
+        """NDCG@10 of each test user, by id: as `gains_of_users`."""
         if not self.folder.ranks.is_file():
             raise UsageError(f"{self.folder.path}: has no ranks of test users (evaluate.test)")
         _ = self.result  # its hash of the ranks is checked there
         with np.load(self.folder.ranks, allow_pickle=False) as arrays:
-            users, ranks = arrays["user_ids"], arrays["excluded"]
-        of_target = gain_of(ranks)
-        of_user = pd.Series(of_target, index=users).groupby(level=0, sort=True).sum()
-        return of_user * (len(of_user) / len(of_target))
+            return gains_of_users(arrays["user_ids"], arrays["excluded"])
 
     def targets(self) -> dict[str, Any]:
         """What decides whom and what it is evaluated on."""
         split = {k: v for k, v in self.fields.items() if k.split(".")[0] in ("split", "ties")}
         return {"data": self.result["data_sha256"], **split}
+
+
+def gains_of_users(users: NDArray[np.str_], ranks: FloatArray) -> pd.Series:
+    """NDCG@10 of each user, by id, of the ranks of targets [T] and whose they are [T].
+
+    Where users have several targets, each user's is the sum over them, scaled so that the mean
+    over users is the metric, which is the mean over targets.
+    """
+    of_target = gain_of(ranks)
+    of_user = pd.Series(of_target, index=users).groupby(level=0, sort=True).sum()
+    return of_user * (len(of_user) / len(of_target))
 
 
 def comparable_fields(tree: dict[str, Any]) -> dict[str, Any]:

@@ -80,7 +80,9 @@ def test_a_column_that_is_asked_for_is_read_from_recboles_own_files_too(tmp_path
     convert("by-item", source, tmp_path / "data")
     convert("by-kind", source, tmp_path / "data", {"item": "kind"})
     found = {
-        name: load(locate(name, tmp_path / "data"), split=Files()).item_ids[1:].tolist()
+        name: load(locate(name, tmp_path / "data"), split=Files(unknown_items="rank"))
+        .item_ids[1:]
+        .tolist()
         for name in ("by-item", "by-kind")
     }
     assert found == {"by-item": ["a", "b", "c", "d"], "by-kind": ["x", "y"]}
