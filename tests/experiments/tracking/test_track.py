@@ -143,6 +143,7 @@ def test_a_run_of_the_callers_goes_on(tmp_path):
     assert wandb.run is own
     own.log({"mine": 1})
     own.finish()
+    wandb.teardown()
 
 
 def test_curves_have_their_axis_and_runs_their_place(tmp_path):
