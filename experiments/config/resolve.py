@@ -122,16 +122,15 @@ def dataset_tree(spec: DatasetSpec, model: str) -> dict[str, Any]:
     padded to the full length anyway.
     """
     tree: dict[str, Any] = {"encoder": {"max_length": spec.max_length}}
-    of_all = [field for field in spec.defaults.items() if field[0].split(".")[0] in COMMON_FIELDS]
-    tree = with_overrides(tree, [current(*field) for field in of_all])
+    defaults = [current(*field) for field in spec.defaults.items()]
+    of_all = [(key, value) for key, value in defaults if key.split(".")[0] in COMMON_FIELDS]
+    tree = with_overrides(tree, of_all)
     if model.startswith(RECBOLE):
         return {**tree, "examples": "prefixes", "train": {"bucket_pool": 1}}
     if model in BASELINES:
         return tree
     check_kinds(spec)
-    return with_overrides(
-        {**tree, "examples": spec.examples}, [current(*field) for field in spec.defaults.items()]
-    )
+    return with_overrides({**tree, "examples": spec.examples}, defaults)
 
 
 def check_kinds(spec: DatasetSpec) -> None:

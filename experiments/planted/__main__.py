@@ -10,6 +10,7 @@ from experiments.planted.cases import CASES
 from experiments.planted.compare import compare
 from experiments.planted.verdict import Outcome, as_record, table
 from experiments.storage.atomic import replace
+from experiments.storage.files import read_text
 
 
 def main() -> None:
@@ -26,9 +27,7 @@ def main() -> None:
     outcomes: list[Outcome] = []
     verdicts = compare(given.tasks, given.seeds, outcomes.append)
     trained = {(outcome.world, outcome.task) for outcome in outcomes}
-    before = (
-        [json.loads(line) for line in given.to.open(encoding="utf-8")] if given.to.exists() else []
-    )
+    before = map(json.loads, read_text(given.to).splitlines() if given.to.exists() else [])
     kept = [line for line in before if (line["world"], line["task"]) not in trained]
     lines = [*kept, *map(as_record, outcomes)]
     replace(given.to, "".join(json.dumps(line) + "\n" for line in lines))

@@ -22,7 +22,7 @@ from experiments.report.numbers import number_text, p_text, signed
 from experiments.report.pairs import gain_of
 from experiments.report.statistics import RESAMPLES, ROUNDING, resampled
 from experiments.storage.run_folder import RunFolder, existing_run
-from experiments.training.integrity import existing_result
+from experiments.training.integrity import existing_ranks, existing_result
 
 NEVER_SHOWN = ("data_dir", "track")
 ABSENT = "-"
@@ -79,11 +79,8 @@ class Compared:
     @cached_property
     def gains(self) -> pd.Series:
         """NDCG@10 of each test user, by id: as `gains_of_users`."""
-        if not self.folder.ranks.is_file():
-            raise UsageError(f"{self.folder.path}: has no ranks of test users (evaluate.test)")
-        _ = self.result  # its hash of the ranks is checked there
-        with np.load(self.folder.ranks, allow_pickle=False) as arrays:
-            return gains_of_users(arrays["user_ids"], arrays["excluded"])
+        ranks = existing_ranks(self.folder)
+        return gains_of_users(ranks["user_ids"], ranks["excluded"])
 
     def targets(self) -> dict[str, Any]:
         """What decides whom and what it is evaluated on."""

@@ -26,7 +26,7 @@ from experiments.errors import UsageError, unknown
 from experiments.evaluation.export import item_vectors, user_vectors
 from experiments.evaluation.recommend import as_table, best_items, check_times, lists_of
 from experiments.storage.run_folder import RunFolder, existing_run
-from experiments.training.integrity import existing_result
+from experiments.training.integrity import existing_ranks, existing_result
 from experiments.training.reload import reload
 from models.recbole_plug import SASRec
 
@@ -78,11 +78,7 @@ class TrainedRun:
     @property
     def ranks(self) -> pd.DataFrame:
         """ranks.npz: each test user's rank under both rules; inf where the target is excluded."""
-        if not self.folder.ranks.is_file():
-            raise UsageError(f"{self.folder.path}: has no ranks (there is no ranks.npz)")
-        with np.load(self.folder.ranks, allow_pickle=False) as arrays:
-            columns = {name: arrays[name] for name in arrays.files}
-        return pd.DataFrame(columns).set_index("user_ids")
+        return pd.DataFrame(existing_ranks(self.folder)).set_index("user_ids")
 
     # Ids -------------------------------------------------------------------------------------
 

@@ -84,10 +84,10 @@ class StudyFolder:
         for trial in trials:
             planned[trial.dataset].add(trial.data_sha256)
         for line in self.results.lines().values():
-            known = planned.get(line["dataset"])
-            if known is not None and line.get("data_sha256", min(known)) not in known:
+            dataset, sha256 = line["dataset"], line.get("data_sha256")
+            if dataset in planned and sha256 is not None and sha256 not in planned[dataset]:
                 raise UsageError(
-                    f"{self.results.path}: has trials on another version of {line['dataset']}; "
+                    f"{self.results.path}: has trials on another version of {dataset}; "
                     "use that, or begin the study in another folder"
                 )
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from experiments.config.run_config import settings_sha256, tree_sha256
 from experiments.errors import UsageError
 from experiments.storage.checkpoint import load_state
@@ -35,6 +38,18 @@ def existing_result(folder: RunFolder) -> dict[str, Any]:
     if result is None:
         raise UsageError(f"{folder.path}: no result yet; finish the run with --resume")
     return result
+
+
+def existing_ranks(folder: RunFolder) -> dict[str, NDArray[Any]]:
+    """The arrays of ranks.npz, by name.
+
+    Errors: as `existing_result`, which knows the file's hash; UsageError where there is none.
+    """
+    existing_result(folder)
+    if not folder.ranks.is_file():
+        raise UsageError(f"{folder.path}: has no ranks of test users (evaluate.test)")
+    with np.load(folder.ranks, allow_pickle=False) as arrays:
+        return {name: arrays[name] for name in arrays.files}
 
 
 def record_of(folder: RunFolder) -> tuple[Path, dict[str, Any]]:

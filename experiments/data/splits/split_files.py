@@ -159,8 +159,8 @@ def assembled(
     source: Path, users: StrArray, items: StrArray, parts: IntArray, times: TimeArray | None
 ) -> Interactions:
     """Numbered and sorted by user, part and time; ties and what has no time in the given order."""
-    user_ids, of_user = numbered(users, f"{source}: a user's id")
-    item_ids, of_item = numbered(items, f"{source}: an item's id")
+    user_ids, of_user = numbered_ids(users, f"{source}: a user's id")
+    item_ids, of_item = numbered_ids(items, f"{source}: an item's id")
     keys = (parts, of_user) if times is None else (times, parts, of_user)
     order = np.lexsort(keys)
     return Interactions(
@@ -175,7 +175,7 @@ def assembled(
     )
 
 
-def numbered(ids: StrArray, where: str) -> tuple[StrArray, IntArray]:
+def numbered_ids(ids: StrArray, where: str) -> tuple[StrArray, IntArray]:
     """As `in_id_order`.  Errors: UsageError that begins with `where` for an id that is none."""
     distinct, number = in_id_order(ids)
     if wrong := no_id(distinct.tolist()):
