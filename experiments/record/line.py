@@ -58,14 +58,18 @@ class Line:
 
     @property
     def place(self) -> str:
-        """The data set, and how it was split where that is not leave-one-out.
+        """The data set, how it was split where that is not leave-one-out, and how ties were
+        ordered where that is not the file's order.
 
-        Trials of different places are not compared: "beauty", "beauty (temporal, last)".
+        Trials of different places have other test items and are not compared: "beauty",
+        "beauty (temporal, last)", "ml-100k (ties shuffled)".
         """
         told = {**self.axes, **(self.values.get("config") or {})}  # a failure has no config
         own = {key[6:]: value for key, value in told.items() if key.startswith("split.")}
-        words = split_words(told.get("split", own))
-        return f"{self.dataset} ({words})" if words else self.dataset
+        ties = told.get("ties", "file")
+        words = [split_words(told.get("split", own)), "" if ties == "file" else f"ties {ties}"]
+        both = ", ".join(filter(None, words))
+        return f"{self.dataset} ({both})" if both else self.dataset
 
     @property
     def targets(self) -> int:

@@ -6,7 +6,9 @@ import json
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
+from experiments.aliases import original_tree, without_added
 from experiments.errors import UsageError
 from experiments.record.line import MEASURED, Line
 from experiments.record.order import natural
@@ -36,7 +38,7 @@ def add(folder: Path, results: Path) -> list[tuple[str, int, int]]:
         for study, lines in sorted(given.items()):
             path = results / f"{study}.jsonl"
             stack.enter_context(locked(lock_of(path)))  # workers may be appending to it
-            before = read_lines(path) if path.exists() else []
+            before = committed(path)
             kept = merge([*before, *lines])
             for dataset in {line.dataset for line in kept}:
                 check_together([line for line in kept if line.tested and line.dataset == dataset])
@@ -45,6 +47,16 @@ def add(folder: Path, results: Path) -> list[tuple[str, int, int]]:
         for path, text in merged.items():
             replace(path, text)
     return counts
+
+
+def committed(path: Path) -> list[Line]:
+    """The results so far.  UsageError where the last line has no end: it would be lost."""
+    if not path.exists():
+        return []
+    text = path.read_bytes()
+    if text and not text.endswith(b"\n"):
+        raise UsageError(f"{path}: the last line has no end: complete it, or take it out")
+    return read_lines(path)
 
 
 def check_as_committed(folder: Path) -> None:
@@ -103,12 +115,15 @@ def text_of(line: Line) -> str:
 
 
 def check_together(lines: Sequence[Line]) -> None:
-    """The tested lines of one study and data set: one a variant and seed, all on the same data.
+    """The tested lines of one study and data set: one a variant and seed, all on the same data,
+    those of a variant with the same fields and the same baseline.
 
     Errors: UsageError that names two lines which do not go together.
     """
     first: dict[tuple[str, int], Line] = {}
+    of_variant: dict[tuple[str, str], Line] = {}
     for line in lines:
+        check_alike(of_variant.setdefault((line.place, line.variant), line), line)
         other = first.setdefault((line.variant, line.seed), line)
         if other is not line:
             raise UsageError(
@@ -122,3 +137,29 @@ def check_together(lines: Sequence[Line]) -> None:
                 f"{lines[0].seed} read different data as {line.dataset} (data_sha256 differs); "
                 f"run them again on the same file"
             )
+
+
+def check_alike(first: Line, line: Line) -> None:
+    """UsageError where two seeds of a variant differ in more than the seed."""
+    if fields_of(first) != fields_of(line):
+        what = "fields"
+    elif first.values.get("features_sha256") != line.values.get("features_sha256"):
+        what = "attributes of items"
+    elif first.baseline != line.baseline:
+        what = "baseline"
+    else:
+        return
+    raise UsageError(
+        f"{line.study}: seeds {first.seed} and {line.seed} of {line.variant!r} on {line.dataset} "
+        f"have other {what} ({first.trial}, {line.trial}): they do not repeat one training; remove "
+        "those that are out of date"
+    )
+
+
+def fields_of(line: Line) -> dict[str, Any]:
+    """The configuration without the seed, and without the hash of weights that may differ by it."""
+    tree = {key: value for key, value in (line.values.get("config") or {}).items() if key != "seed"}
+    start = tree.get("init_from")
+    if isinstance(start, dict):
+        tree["init_from"] = {key: value for key, value in start.items() if key != "sha256"}
+    return original_tree(without_added(tree))

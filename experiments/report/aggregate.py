@@ -28,6 +28,11 @@ class Mean:
     high: float | None
     n: int
 
+    @property
+    def half_width(self) -> float:
+        """Of the interval; 0 where there is none."""
+        return 0.0 if self.low is None else self.mean - self.low
+
 
 @dataclass(frozen=True)
 class Group:

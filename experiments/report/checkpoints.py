@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from experiments.errors import UsageError
-from experiments.metric_names import SCORE0
+from experiments.metric_names import RULES, SCORE0
 from experiments.record.checkpoints import FILE, Checkpoint, read_checkpoints
 from experiments.record.hits import FloatArray
 from experiments.record.order import natural
@@ -32,7 +32,8 @@ MAIN = "beauty"
 BY_USERS = (
     "By users only: theirs is one training each, so a difference may be that of another seed. Ours "
     f"is the mean over its seeds; p: paired bootstrap over users ({RESAMPLES:,} resamples) of "
-    f"NDCG@10, seen items excluded, corrected by Holm within the table; * p < {LEVEL}. "
+    f"NDCG@10, seen items excluded, corrected by Holm within the table; * p < {LEVEL}; "
+    f"none is below {2 / (RESAMPLES + 1):.4f} times the number of tests. "
     "official: what the source gives, by its own rule (here: seen items at score 0); the other "
     "columns are of its weights."
 )
@@ -87,11 +88,11 @@ def page(report: Report, results: Path) -> str | None:
 
 
 def ours(report: Report, dataset: str) -> tuple[str, list[Group]]:
-    """The study that has the data set, and our variants in it."""
+    """The first study that has our recipe and SASRec on the data set, and our variants in it."""
     for study in STUDIES:
         of_study = report.table(study, dataset)
-        if of_study is not None:
-            found = [group for name in OURS if (group := of_study.group(name)) is not None]
+        found = [group for name in OURS if of_study and (group := of_study.group(name))]
+        if len(found) > 1:
             return study, found
     return "", []
 
@@ -105,7 +106,7 @@ def table(dataset: str, checkpoints: list[Checkpoint], of_us: tuple[str, list[Gr
     rows = []
     for checkpoint in checkpoints:
         differences = [tested[checkpoint.name, group.variant].text for group in groups]
-        texts = [official(checkpoint), *(hr_ndcg(checkpoint, r) for r in (SCORE0, *RULED))]
+        texts = [official(checkpoint), *(hr_ndcg(checkpoint, r) for r in (SCORE0, *RULES))]
         rows.append([named(checkpoint), *(escaped(t, MARKDOWN) for t in (*texts, *differences))])
     for group in groups:
         seeds = f"{group.variant} (this repository, study `{study}`, {len(group.lines)} seeds)"
@@ -114,9 +115,6 @@ def table(dataset: str, checkpoints: list[Checkpoint], of_us: tuple[str, list[Gr
         rows.append([seeds, "", "", *means, *[""] * len(groups)])
     title, below = f"**{dataset}**, HR@10/NDCG@10", escaped(BY_USERS, MARKDOWN)
     return "\n".join([title, "", pipe_table(columns, rows), "", below])
-
-
-RULED = ("excluded", "ranked")
 
 
 def named(checkpoint: Checkpoint) -> str:

@@ -53,6 +53,8 @@ class Comparison:
         """Do seeds and users both say that the variant differs, and may only the variant be why?"""
         if self.interval is None or self.p is None or not self.loss or self.p >= LEVEL:
             return False
+        if self.effect is None:  # the seeds agree to the last digit: they were no repetitions
+            return False
         low, high = self.interval
         return low > 0.0 or high < 0.0
 
@@ -165,5 +167,5 @@ def comparison(group: Group, base: Group, p: float | None) -> Comparison:
         interval=None if p is None else interval(ours - theirs),
         effect=None if p is None else effect_size(ours - theirs),
         p=p,
-        loss=same_loss(group.lines[0], base.lines[0]),
+        loss=all(same_loss(*pair) for pair in pairs),
     )

@@ -83,7 +83,8 @@ def verdict(table: Table) -> str:
     ]
     above = [name for name, difference in significant if difference > 0.0]
     below = [name for name, difference in significant if difference < 0.0]
-    rest = len(tested) - len(above) - len(below)
+    other = sum(not found.loss for _, found in tested)
+    rest = len(tested) - len(above) - len(below) - other
     parts = [
         f"{len(names)} significantly {side} ({listed(names)})"
         if len(tested) > 1
@@ -95,6 +96,8 @@ def verdict(table: Table) -> str:
         parts.append(
             f"no significant difference for {rest}" if parts else "no significant difference"
         )
+    if other:
+        parts.append(f"{other} with another next-item loss, not judged")
     if len(tested) < len(compared):
         parts.append(f"{len(compared) - len(tested)} exploratory")
     counts = sorted({len(comparison.seeds) for _, comparison in tested})

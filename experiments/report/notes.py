@@ -16,7 +16,8 @@ CAPTION = (
     "95 % interval: Student's t over paired seeds; d_z: mean over standard deviation of the paired "
     f"differences; p: paired bootstrap over users ({RESAMPLES:,} resamples) of NDCG@10 averaged "
     "over seeds, corrected by Holm within the table.",
-    f"* significant: at least {LEAST_SEEDS} paired seeds, the interval excludes 0, "
+    f"* significant: at least {LEAST_SEEDS} paired seeds, the interval excludes 0 (it is of one "
+    "row alone, not corrected for their number), "
     f"p < {LEVEL:.2f}, and variant and baseline have the same next-item loss.",
     f"exploratory: fewer than {LEAST_SEEDS} paired seeds; nothing is tested, so there is no star, "
     "no interval, no d_z and no p.",
@@ -24,11 +25,12 @@ CAPTION = (
 """What a table that stands alone has to say."""
 METHOD = (
     *CAPTION,
-    "smallest detectable difference: the true difference that the interval would show in "
+    "smallest detectable difference: the true difference that the interval would show in about "
     f"{100 * POWER:.0f} % of all repetitions, (t.975 + t.8) s sqrt(2 / n) with t of n - 1 degrees "
     "of freedom, n paired seeds, and s the baseline's standard deviation over seeds, taken for the "
-    "variant's as well (minimum detectable effect: Bloom, Evaluation Review 19(5), 1995). A table "
-    "that shows no difference says nothing about smaller ones.",
+    "variant's as well (minimum detectable effect: Bloom, Evaluation Review 19(5), 1995). It takes "
+    "the two trainings of a seed to be independent: where a row's interval is narrower, they are "
+    "not, and the interval counts.",
     "other loss: variant and baseline do not learn with the same next-item loss, so no difference "
     "is called significant.",
     "views unchanged: the share of augmented views that equal their input; logs and result lines "
@@ -64,13 +66,13 @@ def detectable(table: Table) -> list[str]:
             for comparison in table.comparisons.values()
             if comparison.baseline == base.variant
         ]
-        seeds = max((len(comparison.seeds) for comparison in compared), default=0)
         mean = base.mean(TEST_NDCG10)
         if not compared or mean is None:
             continue
-        if seeds < LEAST_SEEDS or mean.sd is None:
-            said.append(f"none from {base.variant}, which has fewer than {LEAST_SEEDS} seeds")
-        else:
+        counts = sorted({len(found.seeds) for found in compared if not found.exploratory})
+        if not counts or mean.sd is None:
+            said.append(f"none from {base.variant}, with fewer than {LEAST_SEEDS} paired seeds")
+        for seeds in counts if mean.sd is not None else []:
             smallest = number_text(smallest_detectable(mean.sd, seeds))
             said.append(f"{smallest} from {base.variant} ({seeds} seeds)")
     return [f"Smallest detectable difference: {'; '.join(said)}."] if said else []

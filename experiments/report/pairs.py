@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from experiments.aliases import without_added
 from experiments.errors import UsageError
 from experiments.metric_names import TEST_NDCG10
 from experiments.record.hits import FloatArray, decode_counts, decode_hits
@@ -18,14 +19,11 @@ def paired(group: Group, base: Group) -> list[tuple[Line, Line]]:
 
 
 def same_loss(line: Line, other: Line) -> bool:
-    """Do both learn with one next-item loss, of the same fields?
-
-    A field that only one configuration has did not exist when the other was written.
-    """
+    """Do both learn with one next-item loss, of the same fields?"""
     if line.loss is None or line.loss != other.loss:
         return False
-    ours, theirs = line.next_item, other.next_item
-    return all(ours[key] == theirs[key] for key in ours.keys() & theirs.keys())
+    ours, theirs = ({"next_item": each.next_item} for each in (line, other))
+    return without_added(ours) == without_added(theirs)
 
 
 def user_differences(group: Group, base: Group, gains: dict[str, FloatArray]) -> FloatArray:
