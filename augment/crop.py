@@ -8,13 +8,7 @@ from typing import ClassVar
 from torch import Generator
 
 from augment.operator import check_share
-from augment.sequences import (
-    Sequences,
-    gathered,
-    positions,
-    random_below,
-    window_size,
-)
+from augment.sequences import Sequences, random_below, window, window_size
 
 
 @dataclass(frozen=True)
@@ -39,5 +33,4 @@ class Crop:
         if self.at_least_one:
             kept = kept.minimum((seqs.lengths - 1).clamp(min=1))
         start = random_below(seqs.lengths - kept + 1, rng)  # [B]
-        source = (start[:, None] + positions(seqs)).clamp(max=seqs.width - 1)  # [B, L]
-        return gathered(seqs, source, kept)
+        return window(seqs, start, kept)

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from augment.sequences import TrainHistories
+from augment.sequences import Sequences, TrainHistories, cut_histories
 
 IntArray = NDArray[np.int64]
 
@@ -67,6 +67,19 @@ class DeviceRows:
     user: Tensor
     final: Tensor
     scored_from: Tensor | None
+
+
+def histories_at(
+    items: Tensor, times: Tensor | None, start: IntArray, length: IntArray
+) -> Sequences:
+    """The slices items[start : start + length], padded to the longest.
+
+    start, length: [B] on the host; the histories lie where the items do.
+    """
+    start_there, length_there = (
+        torch.from_numpy(each).to(items.device) for each in (start, length)
+    )
+    return cut_histories(items, times, start_there, length_there, int(length.max()))
 
 
 def numbered(counts: IntArray) -> tuple[IntArray, IntArray]:

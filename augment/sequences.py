@@ -144,6 +144,12 @@ def cut_histories(
     return Sequences(cut(items, start, lengths, width), lengths, cut_times)
 
 
+def window(seqs: Sequences, start: Tensor, size: Tensor) -> Sequences:
+    """Each row's size [B] items from place start [B] on, with all that is known of them."""
+    source = (start[:, None] + positions(seqs)).clamp(max=seqs.width - 1)  # [B, L]
+    return gathered(seqs, source, size)
+
+
 def concatenated(sequences: ListOf[Sequences]) -> Sequences:
     """The rows of all batches, padded to the widest; with what is known of all their items."""
     if len(sequences) == 1:

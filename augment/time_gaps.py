@@ -18,7 +18,7 @@ from augment.insert import insert_before, inserted_at_most
 from augment.neighbours import Neighbours
 from augment.operator import check_share, refuse_unbound
 from augment.reorder import shuffled
-from augment.sequences import MASK, Sequences, gathered, positions, window_size
+from augment.sequences import MASK, Sequences, positions, window, window_size
 
 
 @dataclass(frozen=True)
@@ -35,9 +35,7 @@ class TimeCrop:
 
     def __call__(self, seqs: Sequences, rng: Generator) -> Sequences:
         kept = window_size(seqs.lengths, self.keep).clamp(min=1)  # [B]
-        start = most_regular(seqs, kept, rng)
-        source = (start[:, None] + positions(seqs)).clamp(max=seqs.width - 1)  # [B, L]
-        return gathered(seqs, source, kept)
+        return window(seqs, most_regular(seqs, kept, rng), kept)
 
 
 @dataclass(frozen=True)

@@ -98,16 +98,14 @@ def original(key: str, value: Any) -> tuple[str, Any]:
 
 def translated(key: str, value: Any, back: bool) -> tuple[str, Any]:
     group, *path = key.split(".")
-    kinds = {new: old for old, new in TASKS.items()} if back else TASKS
     if not path:
-        tree = original_tree({group: value}) if back else current_tree({group: value})
-        return next(iter(tree.items()))
+        return next(iter(translated_tree({group: value}, back).items()))
     if group != "contrast" or len(path) > 2:
         return key, value
     if len(path) == 1:
-        return key, original_task(value) if back else current_task(value)
+        return key, translated_task(value, back)
     if path[1] == "task":
-        return key, kinds.get(value, value) if isinstance(value, str) else value
+        return key, task_kinds(back).get(value, value) if isinstance(value, str) else value
     ((name, value),) = renamed({path[1]: value}, group, back).items()
     return f"{group}.{path[0]}.{name}", value
 
@@ -122,21 +120,12 @@ def current_tree(tree: Mapping[str, Any]) -> dict[str, Any]:
 
     Errors: UsageError where a field is given under both of its names.
     """
-    tree = renamed(tree, "")
-    if isinstance(tree.get("contrast"), list):
-        tree["contrast"] = [current_task(task) for task in tree["contrast"]]
-    return tree
+    return translated_tree(tree, back=False)
 
 
 def current_task(task: Any) -> Any:
-    """A task: a bare kind, or its fields.  A name that was given stays, whatever the kind."""
-    if isinstance(task, str):
-        return TASKS.get(task, task)
-    if not isinstance(task, dict):
-        return task
-    task = renamed(task, "contrast")
-    kind = task.get("task")
-    return {**task, "task": TASKS[kind]} if isinstance(kind, str) and kind in TASKS else task
+    """A task of `contrast`, as a bare kind or with its fields, as it is called now."""
+    return translated_task(task, back=False)
 
 
 def original_tree(tree: Mapping[str, Any]) -> dict[str, Any]:
@@ -144,24 +133,34 @@ def original_tree(tree: Mapping[str, Any]) -> dict[str, Any]:
 
     A tree that has these names already comes back equal.
     """
-    tree = renamed(tree, "", back=True)
+    return translated_tree(tree, back=True)
+
+
+def translated_tree(tree: Mapping[str, Any], back: bool) -> dict[str, Any]:
+    tree = renamed(tree, "", back)
     if isinstance(tree.get("contrast"), list):
-        tree["contrast"] = [original_task(task) for task in tree["contrast"]]
+        tree["contrast"] = [translated_task(task, back) for task in tree["contrast"]]
     return tree
 
 
-def original_task(task: Any) -> Any:
-    first = {new: old for old, new in TASKS.items()}
+def translated_task(task: Any, back: bool) -> Any:
+    """A name that was given to a task stays, whatever the kind."""
+    kinds = task_kinds(back)
     if isinstance(task, str):
-        return first.get(task, task)
+        return kinds.get(task, task)
     if not isinstance(task, dict):
         return task
-    task = renamed(task, "contrast", back=True)
+    task = renamed(task, "contrast", back)
     kind = task.get("task")
-    if isinstance(kind, str) and kind in first:
-        named_by_kind = {"name": first[kind]} if task.get("name") == kind else {}
-        task = {**task, "task": first[kind], **named_by_kind}
-    return task
+    if not isinstance(kind, str) or kind not in kinds:
+        return task
+    named_by_kind = {"name": kinds[kind]} if back and task.get("name") == kind else {}
+    return {**task, "task": kinds[kind], **named_by_kind}
+
+
+def task_kinds(back: bool) -> dict[str, str]:
+    """Each kind of task that was renamed, and its other name."""
+    return {new: old for old, new in TASKS.items()} if back else TASKS
 
 
 def without_added(tree: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor, nn
@@ -25,9 +25,7 @@ class Popularity(nn.Module):
         return self.counts.repeat(len(histories), 1)
 
     def score_blocks(self, histories: Sequences, rows: int) -> Iterator[Tensor]:
-        """[<= rows, num_items] at a time."""
-        for block in blocks(histories, rows):
-            yield self.scores(block)[:, 1:]
+        return score_blocks(self.scores, histories, rows)
 
 
 class RepeatLast(nn.Module):
@@ -48,15 +46,15 @@ class RepeatLast(nn.Module):
         return scores.scatter_reduce(1, histories.items, recency, reduce="amax")
 
     def score_blocks(self, histories: Sequences, rows: int) -> Iterator[Tensor]:
-        """[<= rows, num_items] at a time."""
-        for block in blocks(histories, rows):
-            yield self.scores(block)[:, 1:]
+        return score_blocks(self.scores, histories, rows)
 
 
-def blocks(histories: Sequences, rows: int) -> Iterator[Sequences]:
-    """The histories, at most `rows` at a time."""
+def score_blocks(
+    scores: Callable[[Sequences], Tensor], histories: Sequences, rows: int
+) -> Iterator[Tensor]:
+    """[<= rows, num_items] at a time, without the column of padding."""
     for start in range(0, len(histories), rows):
-        yield histories.rows(slice(start, start + rows))
+        yield scores(histories.rows(slice(start, start + rows)))[:, 1:]
 
 
 BASELINES: dict[str, type[Popularity] | type[RepeatLast]] = {

@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models.item_features import ItemFeatures
 from models.ranges import check_count
-from models.tasks.item_features import ItemFeatures
 
 
 @dataclass(frozen=True)

@@ -308,7 +308,7 @@ class Host(nn.Module):
             return states.sum()  # 0, and a gradient of 0 for every weight
         # Processes that share a batch draw their negatives apart.
         loss: Tensor = self.next_item(
-            states, self.scored(), targets, rng if self.shard.count == 1 else self.process_rng
+            states, self.output_items(), targets, rng if self.shard.count == 1 else self.process_rng
         )
         return loss if share == 1.0 else loss * share
 
@@ -337,7 +337,7 @@ class Host(nn.Module):
         """The embeddings as they are read."""
         return Items(self.item_embedding.weight, self.num_items, self.sparse_rows)
 
-    def scored(self) -> Items:
+    def output_items(self) -> Items:
         """The embeddings whose product with a state is a score."""
         items = self.items()
         if not self.next_item.cosine_scores:
@@ -355,10 +355,10 @@ class Host(nn.Module):
 
     def scores(self, histories: Sequences) -> Tensor:
         """[B, num_items + 1]: a score for every item; column 0 is padding and means nothing."""
-        return self.represent(histories) @ self.scored().weight[: self.num_items + 1].T
+        return self.represent(histories) @ self.output_items().weight[: self.num_items + 1].T
 
     def score_blocks(self, histories: Sequences, rows: int) -> Iterator[Tensor]:
         """[<= rows, num_items] at a time: the histories are encoded once."""
-        items = self.scored().all()
+        items = self.output_items().all()
         for states in torch.split(self.represent(histories), rows):
             yield states @ items.T

@@ -22,7 +22,7 @@ next-item loss reads.  histories: the batch itself, where that is something else
 
 
 @dataclass(frozen=True)
-class HistoryStates:
+class EncodedRows:
     """States of the batch's own rows: [B, d] at the last items, or [B, L, d]."""
 
     states: Tensor
@@ -149,9 +149,9 @@ class Encoded:
     tensors: Mapping[Name, Tensor]
     requests: Mapping[Name, Request]
 
-    def input(self) -> HistoryStates:
+    def input(self) -> EncodedRows:
         """Of what the next-item loss reads."""
-        return HistoryStates(self.tensors["input"], self.requests["input"].sequences)
+        return EncodedRows(self.tensors["input"], self.requests["input"].sequences)
 
     def at(self, scored: Tensor, rows: int) -> Tensor:
         """[T, d]: of what the next-item loss reads, at positions of the flattened [rows, L]."""
@@ -159,11 +159,11 @@ class Encoded:
             return self.tensors["input"]
         return self.tensors["input"][:rows].flatten(0, 1)[scored]
 
-    def histories(self) -> HistoryStates:
+    def histories(self) -> EncodedRows:
         """Of the batch itself."""
         if "histories" not in self.requests:
             return self.input()
-        return HistoryStates(self.tensors["histories"], self.requests["histories"].sequences)
+        return EncodedRows(self.tensors["histories"], self.requests["histories"].sequences)
 
     def view(self, name: Name, want: Want, positions: int) -> Tensor:
         """A view as it is wanted, whatever it was encoded for."""

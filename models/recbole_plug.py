@@ -102,7 +102,7 @@ class SASRec(Host, SequentialRecommender):  # type: ignore[misc]  # RecBole is n
         return self.losses(batch, self.rng).total
 
     def predict(self, interaction: Any) -> Tensor:
-        items = self.scored().vectors(interaction[self.ITEM_ID])  # [B, d]
+        items = self.output_items().vectors(interaction[self.ITEM_ID])  # [B, d]
         scores: Tensor = (self.represent(self.histories(interaction)) * items).sum(dim=1)
         return scores
 

@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from torch import Generator, Tensor
 
 from augment import Sequences, TrainHistories
-from augment.examples import numbered
-from augment.sequences import cut_histories
+from augment.examples import histories_at, numbered
 
 Pooling = Literal["last", "mean", "concat", "padded", "mean_padded"]
 """One vector for a history: the state at its last real item, [d]; the mean over real items,
@@ -67,9 +66,7 @@ class Snapshot:
         vectors = []
         for first in range(0, len(order), ROWS):
             rows = order[first : first + ROWS]
-            length = torch.from_numpy(lengths[rows]).to(device)
-            start = torch.from_numpy(starts[rows]).to(device)
-            histories = cut_histories(items, times, start, length, int(lengths[rows[-1]]))
+            histories = histories_at(items, times, starts[rows], lengths[rows])
             vectors.append(self.encode(histories, pooling))
         place = torch.from_numpy(np.argsort(order, kind="stable")).to(device)
         return torch.cat(vectors)[place]

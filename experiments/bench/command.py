@@ -64,7 +64,7 @@ def bench(
     trace: where to write a torch.profiler trace of CL4SRec's step with prefixes, for a browser.
     """
     check_counts(steps, rounds)
-    made(folder)
+    make_folder(folder)
     locate(dataset, Path(data_dir) if data_dir else None)  # a mistake is told before the wait
     subjects = subjects_here()
     if trace is not None:
@@ -103,7 +103,7 @@ def bench_presets(
     """Measure an epoch of every preset in turn; it is printed, and written to
     folder/presets.json, as a multiple of SASRec's."""
     check_counts(steps, rounds)
-    made(folder)
+    make_folder(folder)
     locate(dataset, Path(data_dir) if data_dir else None)
     subjects = {
         name: subject
@@ -129,7 +129,7 @@ def bench_scale(interactions: int, items: int, steps: int, folder: Path, as_json
     from experiments.report.speed_plot import draw_speed, growth_panels
 
     check_counts(steps, 1)
-    made(folder)
+    make_folder(folder)
     sizes = scale(interactions, items, steps, in_process, progress)
     rows = grow_in_width(BEAUTY, steps, has_bfloat16(), in_process, progress)
     print("SASRec, sampled softmax with 1,024 negatives, lazy rows; made-up histories of 10 items")
@@ -167,7 +167,7 @@ def bench_gpu(
     if dataset is not None:
         locate(dataset, Path(data_dir) if data_dir else None)
     check_gpu()
-    made(folder)
+    make_folder(folder)
     about = {"dataset": dataset, "steps": steps, "budget": budget, **card(), **machine()}
     path = folder / "gpu.json"
 
@@ -180,8 +180,8 @@ def bench_gpu(
     write(record, path, as_json)
 
 
-def made(folder: Path) -> None:
-    """Before the wait, not after it."""
+def make_folder(folder: Path) -> None:
+    """For the figures, before anything is measured.  UsageError where there can be none."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -11,6 +11,7 @@ from experiments.bench.subject import Measured, Subject
 from experiments.errors import RunFailed
 
 WIDE = {"encoder.dim": 256}
+BFLOAT16 = "SASRec windows, width 256, bfloat16"
 SUBJECTS: dict[str, Subject] = {
     "RecBole SASRec, as shipped": Subject("SASRec", recbole=True, anomaly=True, evaluate=False),
     "RecBole SASRec": Subject("SASRec", recbole=True),
@@ -20,11 +21,10 @@ SUBJECTS: dict[str, Subject] = {
     "SASRec windows": Subject("sasrec", "windows", evaluate=False),
     "CL4SRec windows": Subject("cl4srec", "windows", evaluate=False),
     "SASRec windows, width 256": Subject("sasrec", "windows", evaluate=False, fields=WIDE),
-    "SASRec windows, width 256, bfloat16": Subject(
+    BFLOAT16: Subject(
         "sasrec", "windows", evaluate=False, fields={**WIDE, "train.precision": "bfloat16"}
     ),
 }
-BFLOAT16 = "SASRec windows, width 256, bfloat16"
 
 
 def subjects_here() -> dict[str, Subject]:
@@ -58,21 +58,21 @@ def measure_all(
 
 def in_process(subject: Subject, dataset: str, data_dir: str | None, steps: int) -> Measured:
     """One measurement; RunFailed with the process's last line when it fails."""
-    request = {
-        "subject": vars(subject),
-        "dataset": dataset,
-        "data_dir": data_dir,
-        "steps": recbole_steps(steps) if subject.recbole else steps,
-    }
     try:
+        request = request_of(subject, dataset, data_dir, steps)
         return Measured(**measured_apart("experiments.bench.measure", request))
     except RunFailed as error:
         raise RunFailed(f"measuring {subject.model} failed: {error}") from None
 
 
-def recbole_steps(steps: int) -> int:
-    """Steps of RecBole's, which take several times as long."""
-    return max(5, steps // 4)
+def request_of(subject: Subject, dataset: str, data_dir: str | None, steps: int) -> dict[str, Any]:
+    """What a process of its own is asked; fewer steps of RecBole's, which take longer."""
+    return {
+        "subject": vars(subject),
+        "dataset": dataset,
+        "data_dir": data_dir,
+        "steps": max(5, steps // 4) if subject.recbole else steps,
+    }
 
 
 def middle(measured: list[Measured]) -> Measured:
@@ -103,22 +103,15 @@ def seconds_per_target(measured: Measured) -> float:
     return measured.step_seconds * measured.steps / measured.targets
 
 
-def ratio_of_medians(
-    measured: dict[str, list[Measured]], above: str, below: str, figure: Callable[[Measured], Any]
-) -> float:
-    """The median over rounds of one subject's figure over another's, paired by round."""
-    pairs = zip(measured[above], measured[below], strict=True)
-    return float(statistics.median(figure(a) / figure(b) for a, b in pairs))
-
-
 def ratios(measured: dict[str, list[Measured]], rate: float) -> dict[str, float | None]:
     """RecBole's cost over ours (train, evaluate); ours over ours or RecBole's (the rest).
 
-    None for bfloat16 where it was not measured.
+    Medians over rounds of the ratio within a round.  None for bfloat16 where it was not measured.
     """
 
     def over(above: str, below: str, figure: Callable[[Measured], Any]) -> float:
-        return round(ratio_of_medians(measured, above, below, figure), 3)
+        pairs = zip(measured[above], measured[below], strict=True)
+        return round(float(statistics.median(figure(a) / figure(b) for a, b in pairs)), 3)
 
     ours = middle(measured["SASRec prefixes"])
     return {

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from experiments.bench.child import OutOfTime, measured_apart
-from experiments.bench.compare import recbole_steps
+from experiments.bench.compare import request_of
 from experiments.bench.gpu_subjects import BEAUTY, MADE_UP, Planned, planned
 from experiments.bench.measure_gpu import GpuSubject, OnGpu
 from experiments.bench.scale import Case, write_random
@@ -96,7 +96,8 @@ class Bench:
 
     @contextlib.contextmanager
     def data(self) -> Iterator[Callable[[str], tuple[str, str | None]]]:
-        """Of some sizes: name and folder of the data; made up when they are first asked for."""
+        """A function: the name of a size -> data set and folder; made-up data are written when
+        they are first asked for."""
         with tempfile.TemporaryDirectory() as folder:
 
             def of(name: str) -> tuple[str, str | None]:
@@ -114,12 +115,7 @@ def in_process(
     subject: GpuSubject, dataset: str, data_dir: str | None, steps: int, seconds: float
 ) -> OnGpu:
     """One measurement in a process of its own."""
-    request = {
-        "subject": vars(subject),
-        "dataset": dataset,
-        "data_dir": data_dir,
-        "steps": recbole_steps(steps) if subject.recbole else steps,
-    }
+    request = request_of(subject, dataset, data_dir, steps)
     return OnGpu(**measured_apart("experiments.bench.measure_gpu", request, seconds))
 
 

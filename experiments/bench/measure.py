@@ -68,18 +68,16 @@ def settings_of(subject: Subject, dataset: str, data_dir: str | None) -> dict[st
     return {**named, **sizes, **subject.fields}
 
 
-def main(text: str) -> None:
-    request = json.loads(text)
+def answer(request: dict[str, Any]) -> dict[str, Any]:
+    """The figures of what `compare.request_of` asks."""
     subject = Subject(**request["subject"])
     asked = subject, request["dataset"], request["data_dir"], request["steps"]
     if subject.recbole:
         from experiments.bench.measure_recbole import measure_recbole
 
-        measured = measure_recbole(*asked)
-    else:
-        measured = measure_ours(*asked)
-    print(json.dumps(asdict(measured)))
+        return asdict(measure_recbole(*asked))
+    return asdict(measure_ours(*asked))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    print(json.dumps(answer(json.loads(sys.argv[1]))))

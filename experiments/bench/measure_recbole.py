@@ -46,7 +46,7 @@ def measure_recbole(
         train, _, test = data_preparation(config, create_dataset(config))
         prepare_seconds = time.perf_counter() - started
         trainer = Trainer(config, model_class(config, train.dataset).to(device))
-        batches = endless(lambda _: iter(train))
+        batches = endless(lambda: iter(train))
         seconds = time_steps(lambda: _one_batch(trainer, islice(batches, 1)), steps, device)
         evaluate_seconds = None
         if subject.evaluate:

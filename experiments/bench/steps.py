@@ -38,7 +38,7 @@ class Steps:
         self.rng = Generator(device=self.run.device).manual_seed(0)
         self.count = min(count, len(self.run.batches))
         parts = self.run.batches.sample(self.count)
-        self.batches = endless(lambda _: self.run.batches.assembled(parts))
+        self.batches = endless(lambda: self.run.batches.assembled(parts))
 
     def step(self) -> None:
         with torch.profiler.record_function("data"):
@@ -63,12 +63,10 @@ class Steps:
         return time.perf_counter() - started
 
 
-def endless(epoch: Callable[[int], Iterator[Any]]) -> Iterator[Any]:
+def endless(epoch: Callable[[], Iterator[Any]]) -> Iterator[Any]:
     """Epoch after epoch."""
-    number = 1
     while True:
-        yield from epoch(number)
-        number += 1
+        yield from epoch()
 
 
 def first_users(histories: Histories, count: int) -> Histories:

@@ -33,6 +33,17 @@ def add_moved(made: Parser) -> None:
     add_plugin(made)
 
 
+def add_data_dir(made: argparse.ArgumentParser) -> None:
+    made.add_argument("--data-dir", type=path, metavar="DIR", help="folder of the data files")
+
+
+def add_read(made: argparse.ArgumentParser) -> None:
+    made.add_argument(
+        "--read", choices=["all", "test", "valid"], default="all",
+        help="of a user's history: all, or the input of that split's evaluation [all]",
+    )  # fmt: skip
+
+
 def add_plugin(made: Parser) -> None:
     made.add_argument(
         "--plugin", action="append", default=[], metavar="FILE.py|MODULE",

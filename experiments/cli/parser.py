@@ -9,7 +9,15 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from experiments.cli import commands as run
-from experiments.cli.arguments import Parser, add_json, add_moved, add_plugin, path
+from experiments.cli.arguments import (
+    Parser,
+    add_data_dir,
+    add_json,
+    add_moved,
+    add_plugin,
+    add_read,
+    path,
+)
 from experiments.cli.data import data, data_options
 from experiments.cli.evaluate import evaluate, evaluate_options
 from experiments.cli.recommend import recommend, recommend_options
@@ -75,7 +83,7 @@ def add_train(commands: Any) -> None:
     made.epilog = FIELDS_HELP
     made.add_argument("--model", help="a preset, popularity, repeat-last or recbole:NAME [cl4srec]")
     made.add_argument("--dataset", help="a known data set or a file's stem in DIR [ml-100k]")
-    made.add_argument("--data-dir", type=path, metavar="DIR", help="folder of the data files")
+    add_data_dir(made)
     made.add_argument("--seed", help="weights, order, dropout and views [0]")
     made.add_argument("--epochs", help="passes over the data, at most [200, or the data set's]")
     made.add_argument("--examples", help="prefixes or windows [the data set's]")
@@ -113,10 +121,7 @@ def add_export(commands: Any) -> None:
     made.add_argument("run", type=path, metavar="RUN_DIR")
     made.add_argument("--what", choices=["items", "users", "onnx", "card"], required=True)
     made.add_argument("--to", type=path, required=True, metavar="FILE.npy|FILE.onnx|DIR")
-    made.add_argument(
-        "--read", choices=["all", "test", "valid"], default="all",
-        help="of a user's history: all, or the input of that split's evaluation [all]",
-    )  # fmt: skip
+    add_read(made)
     add_moved(made)
 
 
@@ -153,7 +158,7 @@ def add_report(commands: Any) -> None:
 def add_bench(commands: Any) -> None:
     made = add(commands, "bench", run.bench, "side by side with RecBole's own code, in one run")
     made.add_argument("--dataset", help="[ml-100k; with --gpu made-up data]")
-    made.add_argument("--data-dir", type=path, metavar="DIR", help="folder of the data files")
+    add_data_dir(made)
     made.add_argument("--steps", type=int, default=100, help="timed steps of each subject [100]")
     made.add_argument("--rounds", type=int, help="times that each is measured [3]")
     made.add_argument("--trace", type=path, metavar="FILE", help="write a torch.profiler trace")
@@ -178,7 +183,7 @@ def add_inspect(commands: Any) -> None:
     made.epilog = FIELDS_HELP
     made.add_argument("--model", help="a preset [cl4srec]")
     made.add_argument("--dataset", help="a known data set or a file's stem in DIR [ml-100k]")
-    made.add_argument("--data-dir", type=path, metavar="DIR", help="folder of the data files")
+    add_data_dir(made)
     made.add_argument("--seed", help="decides the views [0]")
     made.add_argument("--user", metavar="ID", help="the data file's user id [the first of them]")
     add_plugin(made)

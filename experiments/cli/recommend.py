@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from experiments.cli.arguments import path
+from experiments.cli.arguments import add_read, path
 from experiments.cli.commands import reload
 from experiments.errors import UsageError
 
@@ -41,10 +41,7 @@ def recommend_options(made: argparse.ArgumentParser) -> None:
         "--seen", choices=["drop", "keep"], default="drop",
         help="leave out what the history has, or let it compete [drop]",
     )  # fmt: skip
-    made.add_argument(
-        "--read", choices=["all", "test", "valid"], default="all",
-        help="of a user's history: all, or the input of that split's evaluation [all]",
-    )  # fmt: skip
+    add_read(made)
     made.add_argument("--to", type=path, metavar="FILE.csv|.parquet", help="write a table")
 
 

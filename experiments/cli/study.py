@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from experiments.cli.arguments import path
+from experiments.cli.arguments import add_data_dir, path
 from experiments.cli.commands import load_plugins
 from experiments.errors import UsageError
 
@@ -22,7 +22,7 @@ def study_options(made: argparse.ArgumentParser) -> None:
         "--set", action="append", default=[], metavar="KEY=VALUE",
         help="a field of all its trials, such as epochs=3; may be repeated",
     )  # fmt: skip
-    made.add_argument("--data-dir", type=path, metavar="DIR", help="folder of the data files")
+    add_data_dir(made)
     made.add_argument(
         "--out", type=path, metavar="DIR",
         help="manifest, runs and results [runs/studies/NAME]",

@@ -19,6 +19,7 @@ from models.augmented_input import AugmentConfig
 from models.encoders import ENCODERS, EncoderConfig, SelfAttentionConfig
 from models.feature_input import FeaturesConfig
 from models.losses.next_item import CrossEntropy, NextItemLoss, NoNextItem
+from models.ranges import check_count
 from models.tasks import TASKS, Task
 
 Examples = Literal["prefixes", "windows"]
@@ -59,8 +60,7 @@ class Config:
     """Fields of a recbole:NAME model, by RecBole's names."""
 
     def __post_init__(self) -> None:
-        if self.epochs < 1:
-            raise ValueError(f"epochs must be at least 1, got {self.epochs}")
+        check_count("epochs", self.epochs)
         if self.train.schedule != "constant" and self.train.warm_up >= self.epochs:
             raise ValueError(
                 f"train.warm_up must be less than epochs ({self.epochs}), got {self.train.warm_up}"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from experiments.metric_names import CUTOFFS, MONITOR, RULES, SCORE0
+from models.ranges import check_below_one, check_count, check_not_negative, check_positive
 
 MONITORS = re.compile(rf"({'|'.join((*RULES, SCORE0))})/(hr|ndcg|mrr)@([1-9]\d{{0,8}})")
 
@@ -71,18 +72,14 @@ class TrainConfig:
                 f"got {self.monitor!r}"
             )
         for name in ("batch_size", "patience", "evaluate_every", "bucket_pool", "diagnose_every"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if not 0.0 < self.learning_rate < float("inf"):
-            raise ValueError(f"learning_rate must be positive, got {self.learning_rate}")
-        if not 0.0 <= self.warm_up < float("inf"):
-            raise ValueError(f"warm_up must be at least 0, got {self.warm_up}")
-        if not 0.0 <= self.weight_decay < float("inf"):
-            raise ValueError(f"weight_decay must be at least 0, got {self.weight_decay}")
-        if self.ema is not None and not 0.0 <= self.ema < 1.0:
-            raise ValueError(f"ema must lie in [0, 1), got {self.ema}")
-        if self.clip_norm is not None and not 0.0 < self.clip_norm < float("inf"):
-            raise ValueError(f"clip_norm must be positive, got {self.clip_norm}")
+            check_count(name, getattr(self, name))
+        check_positive("learning_rate", self.learning_rate)
+        check_not_negative("warm_up", self.warm_up)
+        check_not_negative("weight_decay", self.weight_decay)
+        if self.ema is not None:
+            check_below_one("ema", self.ema)
+        if self.clip_norm is not None:
+            check_positive("clip_norm", self.clip_norm)
         if self.lazy_rows and self.weight_decay > 0.0:
             raise ValueError("lazy_rows leaves rows alone that weight_decay would shrink: use one")
 
@@ -107,8 +104,7 @@ class EvaluateConfig:
     recommended, when training ends."""
 
     def __post_init__(self) -> None:
-        if self.block < 1:
-            raise ValueError(f"block must be at least 1, got {self.block}")
+        check_count("block", self.block)
         if not self.cutoffs or min(self.cutoffs) < 1 or len({*self.cutoffs}) < len(self.cutoffs):
             raise ValueError(
                 "cutoffs must be different whole numbers from 1 up, such as [1, 5, 10, 50], got "

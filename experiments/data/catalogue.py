@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,7 +13,7 @@ from experiments.data.known import declared, families, is_known, known
 from experiments.data.splits.kinds import Files, LeaveOneOut, SplitConfig
 from experiments.errors import UsageError, did_you_mean
 from experiments.storage.files import plain_name
-from experiments.storage.hashing import file_sha256
+from experiments.storage.hashing import cached_file_sha256, file_sha256
 
 if TYPE_CHECKING:
     from experiments.data.histories import Histories
@@ -149,15 +148,16 @@ def load(spec: DatasetSpec, ties: Ties = "file", split: SplitConfig | None = Non
     return histories
 
 
-def data_sha256(
-    spec: DatasetSpec, split: SplitConfig, hashed: Callable[[Path], str] = file_sha256
-) -> str:
-    """What the data are known by: the hash of the file, or of the three files that are read."""
+def data_sha256(spec: DatasetSpec, split: SplitConfig) -> str:
+    """What the data are known by: the hash of the file, or of the three files that are read.
+
+    A file that did not change since it was hashed is not read again.
+    """
     if not isinstance(split, Files):
-        return hashed(spec.path)
+        return cached_file_sha256(spec.path)
     from experiments.data.splits.split_files import sha256_of
 
-    return sha256_of(spec.path, hashed)
+    return sha256_of(spec.path, cached_file_sha256)
 
 
 def spec_of(name: str, path: Path, declaration: Declaration) -> DatasetSpec:

@@ -73,17 +73,10 @@ class Interactions:
 
         chosen: [N].
         """
-        users, user_ids = _renumber(self.users[chosen], self.user_ids)
-        items, item_ids = _renumber(self.items[chosen], self.item_ids)
-        return replace(
-            self,
-            users=users,
-            items=items,
-            user_ids=user_ids,
-            item_ids=item_ids,
-            times=None if self.times is None else self.times[chosen],
-            parts=None if self.parts is None else self.parts[chosen],
-        )
+        kept = self._rows(chosen)
+        users, user_ids = _renumber(kept.users, self.user_ids)
+        items, item_ids = _renumber(kept.items, self.item_ids)
+        return replace(kept, users=users, items=items, user_ids=user_ids, item_ids=item_ids)
 
     def with_ties_shuffled(self) -> Interactions:
         """Draw the order of each user's interactions at the same time, always the same one.
@@ -97,14 +90,7 @@ class Interactions:
             )
         drawn = np.random.default_rng(TIES_SEED).permutation(len(self.items))
         parts = () if self.parts is None else (self.parts,)
-        order = np.lexsort((drawn, self.times, *parts, self.users))  # [N]
-        return replace(
-            self,
-            users=self.users[order],
-            items=self.items[order],
-            times=self.times[order],
-            parts=None if self.parts is None else self.parts[order],
-        )
+        return self._rows(np.lexsort((drawn, self.times, *parts, self.users)))
 
     def trainable(self) -> Interactions:
         """Leave out users with fewer than three interactions, and items that only they have.
@@ -154,16 +140,23 @@ class Interactions:
         users, items = id_order(self.user_ids), id_order(self.item_ids)  # [U], [I]
         if (np.diff(users) > 0).all() and (np.diff(items) > 0).all():
             return self
-        owners = np.argsort(users)[self.users]
-        order = np.argsort(owners, kind="stable")  # [N]
-        return replace(
+        numbered = replace(
             self,
-            users=owners[order],
-            items=np.argsort(items)[self.items][order],
+            users=np.argsort(users)[self.users],
+            items=np.argsort(items)[self.items],
             user_ids=self.user_ids[users],
             item_ids=self.item_ids[items],
-            times=None if self.times is None else self.times[order],
-            parts=None if self.parts is None else self.parts[order],
+        )
+        return numbered._rows(np.argsort(numbered.users, kind="stable"))
+
+    def _rows(self, rows: BoolArray | IntArray) -> Interactions:
+        """These interactions, in this order, with the numbers and ids that they have."""
+        return replace(
+            self,
+            users=self.users[rows],
+            items=self.items[rows],
+            times=None if self.times is None else self.times[rows],
+            parts=None if self.parts is None else self.parts[rows],
         )
 
 

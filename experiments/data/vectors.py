@@ -10,10 +10,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 
 from experiments.errors import UsageError
+from experiments.storage.checkpoint import read_weights
 from experiments.storage.files import read_text
 
 Vectors = NDArray[np.float32]
@@ -79,13 +78,10 @@ def read_npy(path: Path) -> NDArray[Any]:
 
 def read_safetensors(path: Path) -> NDArray[Any]:
     """The only tensor of the file."""
-    try:
-        tensors = {name: tensor.float().numpy() for name, tensor in load_file(path).items()}
-    except (OSError, SafetensorError) as error:
-        raise UsageError(f"{path}: not readable as safetensors ({error})") from None
+    tensors = read_weights(path)
     if len(tensors) != 1:
         raise UsageError(f"{path}: expected one tensor, found {len(tensors)}")
-    table: NDArray[Any] = next(iter(tensors.values()))
+    table: NDArray[Any] = next(iter(tensors.values())).float().numpy()
     return table
 
 

@@ -61,7 +61,7 @@ def check_name(path: Path) -> None:
 
 def item_vectors(model: SASRec) -> Vectors:
     """[num_items, d]; row i is item i + 1."""
-    vectors: Vectors = model.scored().all().detach().float().cpu().numpy()
+    vectors: Vectors = model.output_items().all().detach().float().cpu().numpy()
     return vectors
 
 

@@ -34,7 +34,7 @@ class Scoring(nn.Module):
         rows, encoder = Sequences(items, lengths), self.model.encoder
         placed = laid_out(rows, items, encoder.layout)
         states = states_of(encoder, self.model.embed(placed), rows, placed, "last")
-        return states @ self.model.scored().all().T, states
+        return states @ self.model.output_items().all().T, states
 
 
 def export_onnx(model: nn.Module, path: Path) -> str:

@@ -13,8 +13,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from augment import Sequences
-from augment.examples import Rows
-from augment.sequences import cut_histories
+from augment.examples import Rows, histories_at
 from experiments.data.histories import Histories, IntArray
 from experiments.data.splits.held_out import Split, evaluation_rows
 from experiments.evaluation.beyond_accuracy import beyond_metrics, train_counts
@@ -235,10 +234,6 @@ def evaluation_batch(
     items: Tensor, times: Tensor | None, rows: Rows, index: IntArray, device: torch.device
 ) -> tuple[Sequences, Tensor]:
     """The histories of some rows, trimmed to their longest, and the targets [B] of each."""
-    start = torch.from_numpy(rows.start[index]).to(device)
-    length = torch.from_numpy(rows.length[index]).to(device)
-    width = int(rows.length[index].max())
-    histories = cut_histories(items, times, start, length, width)
-    if rows.target is None:
-        return histories, items[start + length]
+    assert rows.target is not None  # evaluation_rows names every target
+    histories = histories_at(items, times, rows.start[index], rows.length[index])
     return histories, items[torch.from_numpy(rows.target[index]).to(device)]

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from augment import TrainHistories
-from augment.sequences import cut_histories
+from augment.examples import histories_at
 from experiments.data.histories import Histories, IntArray
 from experiments.errors import UsageError, unknown
 from experiments.evaluation.rank_counts import Pairs, check_finite
@@ -88,13 +88,7 @@ def best_items(
     order = np.argsort(length, kind="stable")
     for first in range(0, len(order), AT_ONCE):
         users = order[first : first + AT_ONCE]
-        batch = cut_histories(
-            items,
-            times,
-            torch.from_numpy(offsets[users + 1] - length[users]).to(device),
-            torch.from_numpy(length[users]).to(device),
-            int(length[users].max()),
-        )
+        batch = histories_at(items, times, offsets[users + 1] - length[users], length[users])
         start = 0
         for part in score_blocks(model, batch, layout, lists.num_items):
             here = users[start : start + layout.rows]

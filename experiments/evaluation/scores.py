@@ -113,7 +113,7 @@ def score_blocks(
     the whole catalogue.
     """
     if layout.columns < num_items and isinstance(model, Host):
-        items = model.scored().all()
+        items = model.output_items().all()
         for states in torch.split(model.represent(histories), layout.rows):
             yield Tiled(states, items, layout.columns)
         return

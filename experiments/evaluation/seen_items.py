@@ -24,17 +24,12 @@ class SeenItems:
     begin: IntArray  # [U] where each user's history begins
 
     def of(self, rows: Rows, index: IntArray, device: torch.device) -> Pairs:
-        """What the user of each row saw before its target, not only the last max_length items."""
-        ends = rows.start[index] + rows.length[index]
-        return self.until(rows.user[index], ends, device)
+        """What the user of each row saw before its target, not only the last max_length items.
 
-    def until(self, users: IntArray, ends: IntArray, device: torch.device) -> Pairs:
-        """[P] pairs (row of the batch, column of the scores without padding), each once.
-
-        users: [B] whose histories; ends: [B] the interaction before which each is looked at.
+        [P] pairs (row of the batch, column of the scores without padding), each once.
         """
-        begin = self.before[self.begin[users]]
-        counts = self.before[ends] - begin
+        begin = self.before[self.begin[rows.user[index]]]
+        counts = self.before[rows.start[index] + rows.length[index]] - begin
         row, place = numbered(counts)
         item = self.items[begin[row] + place] - 1
         return Pairs(torch.from_numpy(row).to(device), torch.from_numpy(item).to(device))

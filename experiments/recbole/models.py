@@ -25,7 +25,7 @@ from experiments.config.run_config import Config
 from experiments.data.histories import Histories
 from experiments.errors import UsageError, unknown
 from experiments.recbole.config import RecBoleConfig, quiet, recbole_config, write_atomic_file
-from models.baselines import blocks
+from models.baselines import score_blocks
 from models.host import Losses
 from models.tasks import Batch
 
@@ -98,8 +98,7 @@ class RecBoleModel(nn.Module):
 
     def score_blocks(self, histories: Sequences, rows: int) -> Iterator[Tensor]:
         """[<= rows, num_items] at a time, each scored by RecBole's model on its own."""
-        for block in blocks(histories, rows):
-            yield self.scores(block)[:, 1:]
+        return score_blocks(self.scores, histories, rows)
 
     def interaction(self, histories: Sequences) -> Any:
         """RecBole's batch: lists padded to the full length, in RecBole's numbering."""

@@ -99,7 +99,7 @@ def draw_points(
     panel: Axes, points: Points, key: str, label: str, look: Look, connected: bool
 ) -> None:
     means = [group.tested_mean(key) for _, group in points]
-    below = [0.0 if mean.low is None else mean.mean - mean.low for mean in means]
+    below = [mean.half_width for mean in means]
     panel.errorbar(
         [x for x, _ in points], [mean.mean for mean in means], yerr=below, label=label,
         color=look.colour, marker=look.marker, markersize=4.5,

@@ -77,7 +77,7 @@ def write(report: Report, studies: list[str], to: Path) -> list[Chapter]:
         print(f"\n{tables[0].question}\n")
         print("\n\n".join(plain(brief(sheet)) for sheet in sheets))
         print(f"-> {folder} ({len(drawn)} plots)\n")
-    put(to / "report.html", page(chapters, made(report, studies)))
+    put(to / "report.html", page(chapters, origin_line(report, studies)))
     print(f"-> {to / 'report.html'}")
     return chapters
 
@@ -91,7 +91,7 @@ def part(table: Table, sheet: Sheet, drawn: tuple[Plot, ...]) -> Part:
     return Part(sheet, drawn, table.dataset, verdict, best, tuple(findings(table)), searched)
 
 
-def made(report: Report, studies: list[str]) -> str:
+def origin_line(report: Report, studies: list[str]) -> str:
     """Of which day the newest result is, and by which commit the page was made; the same results
     and code make the same page."""
     lines = [line for study in studies for table in report.tables(study) for line in table.lines]

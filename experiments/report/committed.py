@@ -7,7 +7,7 @@ from pathlib import Path
 
 from experiments.errors import RunFailed
 from experiments.record.checkpoints import FILE as CHECKPOINTS
-from experiments.report import checkpoints, headline, planted, readme, reproduction, speed
+from experiments.report import blocks, checkpoints, headline, planted, reproduction, speed
 from experiments.report.formats import bullets
 from experiments.report.notes import METHOD
 from experiments.report.published import published_table
@@ -38,7 +38,7 @@ def mend(
     stale_files = {
         path: text
         for path, text in wanted(report, results, studies, everything).items()
-        if readme.read_text(path) != text
+        if blocks.text_or_nothing(path) != text
     }
     left = leftovers(report, results) if everything else []
     if not check:
@@ -58,9 +58,9 @@ def mend(
 
 def stale_blocks(
     report: Report, results: Path, studies: list[str], everything: bool, pages: Iterable[Path]
-) -> readme.Mended:
+) -> blocks.Mended:
     """The pages with blocks that say something else than the results."""
-    writers: dict[str, readme.Writer] = {
+    writers: dict[str, blocks.Writer] = {
         name: lambda option, name=name: report.block(name, option)  # type: ignore[misc]
         for name in studies
     }
@@ -68,12 +68,12 @@ def stale_blocks(
     known = [*report.files, *others]
     if everything:
         writers |= others
-    return readme.mended(pages, known, OPTIONS, writers)
+    return blocks.mended(pages, known, OPTIONS, writers)
 
 
-def other_blocks(report: Report, results: Path) -> dict[str, readme.Writer]:
+def other_blocks(report: Report, results: Path) -> dict[str, blocks.Writer]:
     """Blocks that are of no single study."""
-    writers: dict[str, readme.Writer] = {
+    writers: dict[str, blocks.Writer] = {
         name: lambda _, name=name: speed.block(results, name)  # type: ignore[misc]
         for name in speed.recorded(results)
     }

@@ -22,6 +22,8 @@ LATEX = {
     "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
     "±": r"$\pm$", "<": r"$<$", ">": r"$>$", **{mark: f"\\{mark}" for mark in "&%$#_{}"},
 }  # fmt: skip
+COMPARED = ("baseline", "pairs", "difference", "relative", "low", "high", "d_z", "p_holm",
+            "same_loss", "significant")  # fmt: skip
 
 
 def escaped(text: str, marks: dict[str, str]) -> str:
@@ -89,9 +91,7 @@ def as_csv(tables: list[Table], others: list[Published]) -> str:
     keys = (*TEST_METRICS, *further_metrics(tables), VALID_NDCG10, SECONDS)
     metrics = [f"{key} {part}" for key in keys for part in ("mean", "sd")]
     out = csv.writer(file, lineterminator="\n")
-    compared = ("baseline", "pairs", "difference", "relative", "low", "high", "d_z", "p_holm",
-                "same_loss", "significant")  # fmt: skip
-    out.writerow(["study", "dataset", "variant", "source", "seeds", *metrics, *compared])
+    out.writerow(["study", "dataset", "variant", "source", "seeds", *metrics, *COMPARED])
     for table in tables:
         for group in table.groups:
             start = [table.study, table.dataset, group.variant, "results", len(group.lines)]
@@ -106,7 +106,7 @@ def as_csv(tables: list[Table], others: list[Published]) -> str:
                 values = [own.get(name, "") for name in metrics]
                 source = f"{row.source}, {row.where}; {row.protocol}"
                 start = [table.study, table.dataset, row.method, source, ""]
-                out.writerow([*start, *values, *[""] * len(compared)])
+                out.writerow([*start, *values, *[""] * len(COMPARED)])
     return file.getvalue()
 
 
@@ -125,7 +125,7 @@ def numbers(group: Group, keys: Sequence[str]) -> list[object]:
 
 def cells_of(comparison: Comparison | None) -> list[object]:
     if comparison is None:
-        return [""] * 10
+        return [""] * len(COMPARED)
     low, high = comparison.interval or (None, None)
     parts = (comparison.difference, comparison.relative, low, high, comparison.effect, comparison.p)
     start: list[object] = [comparison.baseline, len(comparison.seeds)]

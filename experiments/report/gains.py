@@ -58,7 +58,7 @@ def draw_gains(table: Table, looks: Palette) -> Plot:
         panel.axhline(0.0, color=OTHER, linewidth=1.2)
         for number, group in enumerate(shown):
             gain, look = gains(table, group, key), looks[group.variant]
-            half = [0.0 if mean.low is None else mean.mean - mean.low for mean in gain.values()]
+            half = [mean.half_width for mean in gain.values()]
             where = np.arange(len(gain)) + 0.04 * (number - (len(shown) - 1) / 2)
             panel.errorbar(
                 where, [mean.mean for mean in gain.values()], yerr=half,

@@ -81,7 +81,7 @@ def draw_methods(report: Report) -> Plot | None:
         placed = [
             (-place, dot.mean) for place, dot in enumerate(rows) if dot.published == published
         ]
-        below = [0.0 if mean.low is None else mean.mean - mean.low for _, mean in placed]
+        below = [mean.half_width for _, mean in placed]
         panel.errorbar(
             [mean.mean for _, mean in placed], [place for place, _ in placed],
             xerr=None if published else below, label=label, linestyle="none", capsize=2,

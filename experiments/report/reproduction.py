@@ -110,7 +110,7 @@ def cells(row: Row) -> list[str]:
     told = "" if share is None else ("yes" if abs(share - 1.0) <= BAR else "no")
     if row.paper is not None and OTHER_DATA in row.paper.notes:
         told = OTHER_DATA
-    texts = [
+    return [
         escaped(row.method, MARKDOWN),
         RULES[rule] if row.rule else "not stated; ours: seen excluded",
         "" if row.paper is None else paper_text(row.paper),
@@ -120,7 +120,6 @@ def cells(row: Row) -> list[str]:
         told,
         "" if row.tuned is None else group_text(row.tuned, "excluded"),
     ]
-    return texts
 
 
 def paper_text(paper: Published) -> str:

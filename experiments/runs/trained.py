@@ -24,7 +24,13 @@ from experiments.data.histories import IntArray
 from experiments.data.splits.held_out import Read
 from experiments.errors import UsageError, unknown
 from experiments.evaluation.export import item_vectors, user_vectors
-from experiments.evaluation.recommend import as_table, best_items, check_times, lists_of
+from experiments.evaluation.recommend import (
+    as_table,
+    best_items,
+    check_times,
+    known_items,
+    lists_of,
+)
 from experiments.storage.run_folder import RunFolder, existing_run
 from experiments.training.integrity import existing_ranks, existing_result
 from experiments.training.reload import reload
@@ -77,7 +83,8 @@ class TrainedRun:
 
     @property
     def ranks(self) -> pd.DataFrame:
-        """ranks.npz: each test user's rank under both rules; inf where the target is excluded."""
+        """ranks.npz: each test target's rank, a column a rule; inf where it was seen before and
+        seen items are excluded."""
         return pd.DataFrame(existing_ranks(self.folder)).set_index("user_ids")
 
     # Ids -------------------------------------------------------------------------------------
@@ -100,7 +107,7 @@ class TrainedRun:
     @cached_property
     def numbers(self) -> dict[str, int]:
         """The model's number of each item id; 0 is padding."""
-        return {str(item): number for number, item in enumerate(self.item_ids, start=1)}
+        return known_items(self._run.histories)
 
     # What the model says ---------------------------------------------------------------------
 
@@ -124,7 +131,7 @@ class TrainedRun:
 
     def scores(self, histories: Iterable[Sequence[str]]) -> Floats:
         """[histories, num_items] float32: a score for every item, seen ones too."""
-        parts = [scores.cpu().numpy() for _, scores in self._scored(self._numbered(histories))]
+        parts = [scores.cpu().numpy() for scores in self._scored(self._numbered(histories))]
         return np.concatenate(parts) if parts else np.zeros((0, len(self.item_ids)), np.float32)
 
     @torch.inference_mode()
@@ -200,11 +207,11 @@ class TrainedRun:
         return numbered
 
     @torch.no_grad()
-    def _scored(self, numbered: list[list[int]]) -> Iterator[tuple[list[list[int]], Tensor]]:
-        """Some histories at a time, and their scores [n, num_items]."""
+    def _scored(self, numbered: list[list[int]]) -> Iterator[Tensor]:
+        """[n, num_items] scores of some histories at a time."""
         for items in chunks(numbered):
             blocks = self.model.score_blocks(self._sequences(items), len(items))
-            yield items, torch.cat([block.float() for block in blocks]).clone()
+            yield torch.cat([block.float() for block in blocks]).clone()
 
     def _sequences(self, numbered: list[list[int]]) -> Sequences:
         """The latest max_length items of each, right-padded."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.config.plugin import load_plugins
-from experiments.config.resolve import resolve
+from experiments.config.resolve import as_path, resolve
 from experiments.config.run_config import Config
 from experiments.data.catalogue import locate
 from experiments.runs.trained import AnyPath, TrainedRun, load_run
@@ -43,7 +43,7 @@ def train(
     if isinstance(config, Config):
         if fields:
             raise TypeError("a whole Config takes no fields beside it: use dataclasses.replace")
-        whole, spec = config, locate(config.dataset, data_dir_of(config))
+        whole, spec = config, locate(config.dataset, as_path(config.data_dir))
     elif isinstance(config, (str, os.PathLike)):
         whole, spec = resolve(Path(config), list(override_pairs(fields)))
     else:
@@ -62,10 +62,6 @@ def train(
 
     run_curves.write_curves(folder)
     return load_run(folder.path)
-
-
-def data_dir_of(config: Config) -> Path | None:
-    return None if config.data_dir is None else Path(config.data_dir)
 
 
 def override_pairs(fields: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -25,8 +25,8 @@ PLUGIN_FIELDS = ("name", "path", "sha256")
 
 @dataclass(frozen=True)
 class RunFolder:
-    """A folder that holds one run: config, history, result, weights, state, ranks, curves,
-    wandb."""
+    """A folder that holds one run: config, plug-ins, history, result, weights, state,
+    ranks, curves, wandb."""
 
     path: Path
 

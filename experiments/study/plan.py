@@ -20,7 +20,7 @@ from experiments.data.histories import Histories
 from experiments.data.splits.kinds import LeaveOneOut, SplitConfig
 from experiments.errors import UsageError
 from experiments.record.line import workload
-from experiments.storage.hashing import cached_file_sha256, json_sha256
+from experiments.storage.hashing import json_sha256
 from experiments.storage.yaml_file import as_text
 from experiments.study.spec import Study
 from experiments.study.variants import Fields, Variant, variants
@@ -127,7 +127,7 @@ def settings_of(
 def trial_of(variant: Variant, dataset: str, seed: int, config: Config, spec: DatasetSpec) -> Trial:
     """The trial whose configuration and data these are."""
     sha256 = config_sha256(config)
-    data = data_sha256(spec, config.split, cached_file_sha256)
+    data = data_sha256(spec, config.split)
     read = (data, config.ties, config.split)
     if read[1:] != (Config.ties, LeaveOneOut()) and read not in SPLIT:
         load(spec, config.ties, config.split)  # these data may have no times
@@ -153,7 +153,7 @@ def features_sha256(config: Config, spec: DatasetSpec) -> dict[str, str]:
     }
 
     def read_once(name: str, width: int, read: Callable[[Histories, DatasetSpec], object]) -> None:
-        data = data_sha256(spec, config.split, cached_file_sha256)
+        data = data_sha256(spec, config.split)
         key = (data, config.split, hashes[name], width)
         if key not in READABLE:
             read(load(spec, split=config.split), spec)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from experiments.errors import RunFailed, UsageError
 from experiments.study.folder import StudyFolder
 from experiments.study.launch import keep_running, pinned_program
+from models.ranges import check_count
 
 if TYPE_CHECKING:
     import submitit
@@ -36,8 +37,7 @@ class SlurmConfig:
     setup: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.gpus_per_node < 0:
-            raise ValueError(f"gpus_per_node must be at least 0, got {self.gpus_per_node}")
+        check_count("gpus_per_node", self.gpus_per_node, least=0)
 
 
 class SlurmProcess:

@@ -15,6 +15,7 @@ from experiments.errors import UsageError, one_line, unknown
 from experiments.storage.files import plain_name
 from experiments.storage.yaml_file import read_tree
 from experiments.study.ranges import Range
+from models.ranges import check_count
 
 STUDIES = Path(__file__).parent.parent / "studies"
 MOST_TRIALS = 100_000
@@ -38,10 +39,8 @@ class Random:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.draws < 1:
-            raise ValueError(f"draws must be at least 1, got {self.draws}")
-        if self.seed < 0:
-            raise ValueError(f"seed must be at least 0, got {self.seed}")
+        check_count("draws", self.draws)
+        check_count("seed", self.seed, least=0)
         if not self.ranges:
             raise ValueError("ranges must name at least one field")
 
@@ -63,12 +62,10 @@ class Search:
     warm_up: int = WARM_UP
 
     def __post_init__(self) -> None:
-        if self.trials < 1:
-            raise ValueError(f"trials must be at least 1, got {self.trials}")
+        check_count("trials", self.trials)
         if not 0 <= self.seed < 2**32:
             raise ValueError(f"seed must lie in [0, 2^32), got {self.seed}")
-        if self.warm_up < 0:
-            raise ValueError(f"warm_up must be at least 0, got {self.warm_up}")
+        check_count("warm_up", self.warm_up, least=0)
         if self.warm_up != WARM_UP and self.pruner != "median":
             raise ValueError(f"warm_up is of pruner: median, and this is pruner: {self.pruner}")
         if not self.ranges:

@@ -18,7 +18,6 @@ from experiments.record.from_run import failed_line, finished_line, pruned_line
 from experiments.record.line import Values
 from experiments.record.results_file import RESULTS
 from experiments.storage.atomic import FULL_OR_FAILING, NotWritable, cannot_write, writing
-from experiments.storage.hashing import cached_file_sha256
 from experiments.storage.lock import Busy
 from experiments.study.estimate import Seconds, time_left, timings
 from experiments.study.folder import StudyFolder
@@ -167,7 +166,7 @@ class Worker:
             raise RunFailed(f"on this machine: {error}") from None
         if config_sha256(config) != trial.config_sha256:
             raise RunFailed("this code resolves the trial to another configuration than planned")
-        if data_sha256(spec, config.split, cached_file_sha256) != trial.data_sha256:
+        if data_sha256(spec, config.split) != trial.data_sha256:
             raise RunFailed(f"{spec.path}: not the data that the trial was planned on")
         track = of_trial(self.track, self.study, trial.dataset, trial.variant.label, trial.seed)
         return replace(config, track=track), spec

@@ -31,7 +31,7 @@ from experiments.training.weight_average import WeightAverage
 from models.baselines import Popularity, RepeatLast
 from models.recbole_plug import SASRec
 from models.shard import ALONE, Shard
-from models.tasks.item_features import FeatureTask
+from models.tasks.feature_task import FeatureTask
 
 INPUT = "features of the input"  # among the names of tasks, as no task is called
 

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from models.losses.counted_mean import counted_mean
-from models.losses.info_nce import Similarity
+from models.losses.info_nce import Similarity, similarities
 
 
 def in_batch_logits(
@@ -29,9 +29,7 @@ def in_batch_logits(
     false_negatives: [N, N] bool; these candidates are no negatives of that anchor and become -inf.
               The diagonal always stays.
     """
-    if similarity == "cosine":
-        anchors, candidates = F.normalize(anchors, dim=1), F.normalize(candidates, dim=1)
-    logits = anchors @ candidates.T / temperature  # [N, N]
+    logits = similarities(anchors, candidates, similarity) / temperature  # [N, N]
     if log_q is not None:
         logits = logits - log_q
     if false_negatives is None:

@@ -20,18 +20,12 @@ from models.ranges import check_count
 
 
 @dataclass(eq=False, repr=False)
-class BinaryCrossEntropy(NextItemLoss):
-    """Is this item the next one?  Yes for the target, no for each of its negatives.
-
-    -log sigmoid(s+) - sum over the negatives of log(1 - sigmoid(s-)), averaged over the targets:
-    the loss of SASRec (Kang & McAuley 2018, arXiv:1808.09781, section III-E), which draws one.
-    (negatives + 1) ln 2 when the states carry no information.
-    """
+class OwnNegatives(NextItemLoss):
+    """Draws each target's own negatives, uniformly over the other real items."""
 
     whole_catalogue: ClassVar[bool] = False
 
     negatives: int = 1
-    """Drawn for each target."""
 
     def __post_init__(self) -> None:
         check_count("negatives", self.negatives)
@@ -39,13 +33,26 @@ class BinaryCrossEntropy(NextItemLoss):
     def fit(self, train: TrainHistories) -> None:
         check_catalogue(train)
 
+
+@dataclass(eq=False, repr=False)
+class BinaryCrossEntropy(OwnNegatives):
+    """Is this item the next one?  Yes for the target, no for each of its negatives.
+
+    -log sigmoid(s+) - sum over the negatives of log(1 - sigmoid(s-)), averaged over the targets:
+    the loss of SASRec (Kang & McAuley 2018, arXiv:1808.09781, section III-E), which draws one.
+    (negatives + 1) ln 2 when the states carry no information.
+    """
+
+    negatives: int = 1
+    """Drawn for each target."""
+
     def forward(self, states: Tensor, items: Items, targets: Tensor, rng: Generator) -> Tensor:
         positive, negative = score_against_others(states, items, targets, self.negatives, rng)
         return -(F.logsigmoid(positive) + F.logsigmoid(-negative).sum(dim=1)).mean()
 
 
 @dataclass(eq=False, repr=False)
-class GeneralisedBCE(NextItemLoss):
+class GeneralisedBCE(OwnNegatives):
     """Binary cross-entropy that undoes the overconfidence of drawing few negatives.
 
     gBCE of gSASRec (Petrov & Macdonald 2023, arXiv:2308.07192): the target's probability is
@@ -54,20 +61,15 @@ class GeneralisedBCE(NextItemLoss):
     there, so t = 0 is BinaryCrossEntropy divided by negatives + 1.  alpha is at most 1.
     """
 
-    whole_catalogue: ClassVar[bool] = False
-
     negatives: int = 256
     """Drawn for each target."""
     calibration: float = 0.75
     """t, in [0, 1]: 0 is plain binary cross-entropy, 1 is calibrated in full."""
 
     def __post_init__(self) -> None:
-        check_count("negatives", self.negatives)
+        super().__post_init__()
         if not 0.0 <= self.calibration <= 1.0:
             raise ValueError(f"calibration must lie in [0, 1], got {self.calibration}")
-
-    def fit(self, train: TrainHistories) -> None:
-        check_catalogue(train)
 
     def beta(self, num_items: int) -> float:
         """The exponent of the target's probability: 1 at t = 0, alpha at t = 1."""
@@ -82,7 +84,7 @@ class GeneralisedBCE(NextItemLoss):
 
 
 @dataclass(eq=False, repr=False)
-class BPR(NextItemLoss):
+class BPR(OwnNegatives):
     """The target ranks above each of its negatives.
 
     -log sigmoid(s+ - s-) (Rendle et al. 2009, arXiv:1205.2618, BPR-Opt), averaged over the
@@ -90,16 +92,8 @@ class BPR(NextItemLoss):
     states carry no information.
     """
 
-    whole_catalogue: ClassVar[bool] = False
-
     negatives: int = 1
     """Drawn for each target."""
-
-    def __post_init__(self) -> None:
-        check_count("negatives", self.negatives)
-
-    def fit(self, train: TrainHistories) -> None:
-        check_catalogue(train)
 
     def forward(self, states: Tensor, items: Items, targets: Tensor, rng: Generator) -> Tensor:
         positive, negative = score_against_others(states, items, targets, self.negatives, rng)

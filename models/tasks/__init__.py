@@ -1,12 +1,13 @@
 """What a history may be contrasted with.  A new task is one file and one line here."""
 
+from models.item_features import ItemFeatures
 from models.snapshot import Pooling, Snapshot
 from models.tasks.alignment import Alignment
 from models.tasks.augmented_views import AugmentedViews
 from models.tasks.contrastive import ContrastiveTask
 from models.tasks.dropout_views import DropoutViews
+from models.tasks.feature_task import FeatureTask
 from models.tasks.intents import Intents
-from models.tasks.item_features import FeatureTask, ItemFeatures
 from models.tasks.learned_views import LearnedViews
 from models.tasks.recent_subsequence import RecentSubsequence
 from models.tasks.same_target import SameTarget

@@ -11,10 +11,11 @@ import torch
 from torch import Generator, Tensor, nn
 
 from augment import TrainHistories
+from models.item_features import ItemFeatures
 from models.losses.in_batch import in_batch_logits, in_batch_softmax
 from models.losses.info_nce import Similarity
 from models.ranges import check_count, check_positive
-from models.tasks.item_features import FeatureTask, ItemFeatures
+from models.tasks.feature_task import FeatureTask
 from models.tasks.step import Batch, ItemEmbeddings, Requests, Step
 from models.tasks.task import Sizes, TaskLoss
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from augment import Sequences, TrainHistories
-from models.tasks.users import TrainItems
+from models.tasks.train_items import TrainItems
 
 
 @dataclass(frozen=True)

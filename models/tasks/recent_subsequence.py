@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from torch import Generator
 
 from augment import Sequences
-from augment.sequences import gathered, positions, window_size
+from augment.sequences import window, window_size
 from models.tasks.contrastive import ContrastiveTask
 from models.tasks.step import Batch, EncodingRequest, HistoryState, View
 
@@ -39,5 +39,4 @@ class RecentSubsequence(ContrastiveTask):
 def newest(seqs: Sequences, share: float) -> Sequences:
     """The last max(1, floor(share * n)) items of each history."""
     kept = window_size(seqs.lengths, share).clamp(min=1)  # [B]
-    source = (positions(seqs) + (seqs.lengths - kept)[:, None]).clamp(max=seqs.width - 1)
-    return gathered(seqs, source, kept)
+    return window(seqs, seqs.lengths - kept, kept)

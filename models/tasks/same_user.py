@@ -12,7 +12,7 @@ from augment.sequences import random_below
 from models.tasks.contrast_fields import Label
 from models.tasks.contrastive import ContrastiveTask
 from models.tasks.step import Batch, View
-from models.tasks.users import TrainItems
+from models.tasks.train_items import TrainItems
 
 
 @dataclass(eq=False, repr=False)

@@ -81,7 +81,8 @@ class View:
     pooling:   which representation the task wants back: the last real position's state or
                the mean over real positions, [B, d]; all states side by side, [B, L * d]; or all,
                the state at every position, [B, L, d], meaningless at padding.
-    operators: names, and for each row the index of the one that made it: only for the history.
+    operators: names of operators; drawn: [B] the index among them of the one that made each row.
+               Both are recorded in history.jsonl and change nothing else.
     made_from: the histories that the view changes, where they are not the batch's; there may be
                any number of them.
     positions: of a concatenation, its L; None: as many as the longest history of any batch.

@@ -6,25 +6,10 @@ import torch
 from torch import Generator, Tensor, nn
 
 from augment import Sequences, TrainHistories
-from augment.sequences import cut_histories, random_below
+from augment.sequences import random_below
 from models.kmeans import kmeans
 from models.snapshot import Snapshot
-
-
-class TrainItems(nn.Module):
-    """The training split's items and times, one after the other, to cut histories from."""
-
-    items: Tensor
-    times: Tensor | None
-
-    def __init__(self, train: TrainHistories) -> None:
-        super().__init__()
-        self.register_buffer("items", train.items, persistent=False)
-        self.register_buffer("times", train.times, persistent=False)
-
-    def cut(self, start: Tensor, lengths: Tensor, width: int) -> Sequences:
-        """The slices [start, start + lengths), [B] each, padded to [B, width]."""
-        return cut_histories(self.items, self.times, start, lengths, width)
+from models.tasks.train_items import TrainItems
 
 
 class UserHistories(TrainItems):

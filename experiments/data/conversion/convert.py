@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -15,7 +14,13 @@ from experiments.data.catalogue import check, check_name, spec_of
 from experiments.data.conversion.filters import core_name, repeats, to_core, without_repeats
 from experiments.data.conversion.own_split import convert_parts, parts_of
 from experiments.data.conversion.read_raw import read_raw
-from experiments.data.conversion.register import FREE, check_not_shadowed, declare
+from experiments.data.conversion.register import (
+    FREE,
+    check_not_shadowed,
+    declare,
+    how_made,
+    train_on_it,
+)
 from experiments.data.conversion.ties import describe_ties
 from experiments.data.conversion.write import write_inter, write_item
 from experiments.data.declaration import Declaration
@@ -23,7 +28,7 @@ from experiments.data.interactions import SHORTEST, Counts, Interactions
 from experiments.data.known import declared, families, is_known
 from experiments.data.reading.raw import CATEGORY, Raw
 from experiments.data.reading.read import read_interactions
-from experiments.data.reading.recipe import FILTERS, Recipe, plain_recipe, recipe_of, unfiltered
+from experiments.data.reading.recipe import FILTERS, Recipe, recipe_of, unfiltered
 from experiments.data.reading.source import Source, find_source
 from experiments.data.reading.titles import read_titles, titles_beside
 from experiments.errors import UsageError
@@ -171,13 +176,12 @@ def _registered(plan: Plan, data_dir: Path) -> list[str]:
     if mine:
         files[target.with_suffix(".item").name] = partial(write_item, titles=mine)
     write_new(target.parent, files, FREE)
-    recipe = {"name": plan.followed, "source": plan.source.name, "sha256": interactions.sha256}
     declare(
         target,
         interactions.counts,
         interactions.lengths.mean(),
         _trained_by(plan),
-        {**recipe, **plain_recipe(plan.recipe)},
+        how_made(plan.followed, plan.source.name, interactions.sha256, plan.recipe),
     )
     return [*lines, *_written(plan.name, target, data_dir)]
 
@@ -242,9 +246,8 @@ def _kept(interactions: Interactions) -> list[str]:
 
 
 def _written(name: str, target: Path, data_dir: Path) -> list[str]:
-    command = ["python", "run.py", "train", "--dataset", name, "--data-dir", str(data_dir)]
     return [
         f"sha256: {file_sha256(target)}",
         f"written: {target}",
-        f"train on it: {shlex.join(command)}",
+        train_on_it(name, data_dir),
     ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from experiments.data.conversion.read_raw import form_of, read_raw
-from experiments.data.conversion.register import FREE, declare
+from experiments.data.conversion.register import FREE, declare, how_made, train_on_it
 from experiments.data.conversion.write import timestamps, write_inter, write_item
 from experiments.data.declaration import Declaration
 from experiments.data.interactions import Interactions
@@ -83,17 +82,15 @@ def convert_parts(
     if titles:
         files = {f"{name}.item": partial(write_item, titles=titles), **files}
     write_new(folder, files, FREE)
-    sha256 = file_sha256(parts[0].source.path)
-    told = {"name": followed, "source": parts[0].source.name, "sha256": sha256}
-    made = {**told, **plain_recipe(recipe)}
+    first = parts[0].source
+    made = how_made(followed, first.name, file_sha256(first.path), recipe)
     counts, mean = together.counts, float(together.lengths.mean())
     declare(folder / names[0], counts, mean, like, made, {"split.kind": "files"})
-    command = ["python", "run.py", "train", "--dataset", name, "--data-dir", str(data_dir)]
     return [
         *lines,
         f"together: {counts}; the split of the files is kept",
         f"written: {', '.join(str(folder / file) for file in files)}",
-        f"train on it: {shlex.join(command)}",
+        train_on_it(name, data_dir),
     ]
 
 

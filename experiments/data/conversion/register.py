@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -13,6 +14,7 @@ import yaml
 from experiments.data.catalogue import DatasetSpec
 from experiments.data.declaration import Declaration, read_declaration
 from experiments.data.interactions import Counts
+from experiments.data.reading.recipe import Recipe, plain_recipe
 from experiments.errors import UsageError
 from experiments.storage.hashing import file_sha256
 from experiments.storage.new_files import text_of, write_new
@@ -53,6 +55,18 @@ def declare(
     del tree["raw"]
     text = yaml.safe_dump(tree, sort_keys=False, allow_unicode=True)
     write_new(file.parent, {file.name: text_of(text)}, FREE)
+
+
+def how_made(followed: str | None, source: str, sha256: str, recipe: Recipe) -> dict[str, Any]:
+    """What `declare` keeps of a conversion: the recipe's name and choices, and the raw file's
+    name and hash."""
+    return {"name": followed, "source": source, "sha256": sha256, **plain_recipe(recipe)}
+
+
+def train_on_it(name: str, data_dir: Path) -> str:
+    """The line that says how."""
+    command = ["python", "run.py", "train", "--dataset", name, "--data-dir", str(data_dir)]
+    return f"train on it: {shlex.join(command)}"
 
 
 def check_not_shadowed(name: str, source: Path, data_dir: Path) -> None:

@@ -27,7 +27,7 @@ def read_interactions(path: Path, columns: Columns | None = None) -> Interaction
         return read_text(source)
     from experiments.data.reading.read_table import read_table  # pandas: half a second
 
-    return read_table(path, columns)
+    return read_table(path, columns or Columns())
 
 
 def ordered(interactions: Interactions, ties: Ties) -> Interactions:

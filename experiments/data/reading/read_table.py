@@ -45,12 +45,11 @@ class TableRead:
     notes: list[str] = field(default_factory=list)  # how the file was read
 
 
-def read_table(path: Path, columns: Columns | None = None) -> Interactions:
+def read_table(path: Path, columns: Columns) -> Interactions:
     """Every row of a `.inter`, CSV or TSV file with a header; times are numbers or ISO dates.
 
     For a `.inter` file, the `.item` file next to it gives the titles. Errors: as `read_rows`.
     """
-    columns = columns or Columns()
     recipe = Recipe(
         user=columns.user, item=columns.item, time=columns.time, time_format="plain", header=True
     )

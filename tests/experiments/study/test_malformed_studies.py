@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from experiments.errors import UsageError
 from experiments.record.merge import add
 from experiments.record.results_file import ResultsFile
+from experiments.report.blocks import blocks, rewritten
 from experiments.report.formats import as_csv, latex, markdown, plain
 from experiments.report.plots import plots
-from experiments.report.readme import blocks, rewritten
 from experiments.report.sheet import brief
 from experiments.report.studies import Report
 from experiments.study.adopt import adopt

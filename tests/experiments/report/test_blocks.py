@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from experiments.errors import UsageError
-from experiments.report.readme import blocks, rewritten
+from experiments.report.blocks import blocks, rewritten
 
 TEXT = """before `<!-- report: shown -->` in a line is no marker
 <!-- report: one -->

@@ -1,26 +1,13 @@
-"""Frozen vectors that describe items, and how a task asks for them."""
+"""How a task asks for the features of items."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from torch import Tensor
-
+from models.item_features import ItemFeatures
 from models.ranges import check_count
 from models.tasks.task import Task
-
-
-@dataclass(frozen=True)
-class ItemFeatures:
-    """What is known about items beside who chose them: text, image, categories.
-
-    vectors: [num_items + 1, f] float32; row i is item i, row 0 is padding.
-    known:   [num_items + 1] bool; False where there are no features, the vector is 0 there.
-    """
-
-    vectors: Tensor
-    known: Tensor
 
 
 @dataclass(eq=False, repr=False)

@@ -68,7 +68,7 @@ def rewritten(
     return text, list(dict.fromkeys(reversed(stale)))
 
 
-def read_text(path: Path) -> str:
+def text_or_nothing(path: Path) -> str:
     """Empty where there is none."""
     return path.read_text(encoding="utf-8") if path.exists() else ""
 
@@ -83,7 +83,7 @@ def mended(
     names = list(known)
     changed = {}
     for file in files:
-        before = read_text(file)
+        before = text_or_nothing(file)
         after, stale = rewritten(before, blocks(before, file.name, names, options), writers)
         if stale:
             changed[file] = (after, stale)
