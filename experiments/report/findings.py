@@ -93,11 +93,11 @@ def verdict(table: Table) -> str:
         if names
     ]
     if rest:
-        parts.append(
-            f"no significant difference for {rest}" if parts else "no significant difference"
-        )
+        all_of_them = "" if rest == len(tested) else f" for {rest}"
+        parts.append(f"no significant difference{all_of_them}")
     if other:
-        parts.append(f"{other} with another next-item loss, not judged")
+        told = "another next-item loss, not judged"
+        parts.append(f"{other} with {told}" if len(tested) > 1 else told)
     if len(tested) < len(compared):
         parts.append(f"{len(compared) - len(tested)} exploratory")
     counts = sorted({len(comparison.seeds) for _, comparison in tested})

@@ -111,6 +111,14 @@ def test_lines_that_do_not_go_together_are_refused_and_nothing_is_written(
     assert (tmp_path / "results" / "temperature.jsonl").read_text() == before
 
 
+def test_results_whose_last_line_has_no_end_are_refused_as_it_would_be_lost(tmp_path: Path) -> None:
+    before = merged(tmp_path, FINISHED)[:-1]
+    (tmp_path / "results" / "temperature.jsonl").write_text(before)
+    with pytest.raises(UsageError, match="jsonl: the last line has no end"):
+        merged(tmp_path, RECORD[-2:])
+    assert (tmp_path / "results" / "temperature.jsonl").read_text() == before
+
+
 def test_the_same_result_from_another_machine_is_one_line(tmp_path: Path) -> None:
     slower = {**FINISHED[0], "seconds/train": 900.0}
     assert merged(tmp_path, FINISHED, [slower]).count("\n") == len(FINISHED)

@@ -20,8 +20,10 @@ from experiments.record.results_file import read_lines, study_files
 from experiments.report.compare import Table, tables
 from experiments.report.formats import markdown
 from experiments.report.notes import notes, origin_notes
+from experiments.report.numbers import number_text
 from experiments.report.pairs import ndcg, same_loss
 from experiments.report.sheet import sheet
+from experiments.report.statistics import smallest_detectable
 from models.baselines import BASELINES
 from tests.experiments.report.made_record import Values, finished, made_study, write_record
 
@@ -128,16 +130,19 @@ def test_models_that_learn_nothing_are_those_without_weights() -> None:
 
 @pytest.mark.parametrize(
     ("fields", "same"),
-    [({}, True), ({"similarity": "dot"}, True), ({"similarity": "cosine"}, False)],
+    [
+        ({"similarity": "dot", "temperature": 1.0}, True),
+        ({"similarity": "dot"}, False),
+        ({"similarity": "cosine", "temperature": 1.0}, False),
+    ],
 )
-def test_the_same_loss_has_the_same_fields_as_far_as_both_say(fields: Values, same: bool) -> None:
+def test_the_same_loss_has_the_same_fields(fields: Values, same: bool) -> None:
     def line(study: str, **more: Any) -> Line:
         values = finished("toys", "sasrec", 0, np.array([1.0]), study=study)
         values["config"] = {"next_item": {"loss": "cross_entropy", **more}}
         return parse(json.dumps(values), "a line")
 
     assert same_loss(line("a", **fields), line("b", similarity="dot", temperature=1.0)) == same
-    assert same_loss(line("a", **fields), line("b"))
 
 
 def test_nothing_is_significant_where_a_configuration_does_not_say_its_loss() -> None:
@@ -204,8 +209,48 @@ def test_the_smallest_detectable_difference_comes_from_the_baseline_s_spread() -
 def test_a_baseline_of_two_seeds_can_show_no_difference() -> None:
     (first, *_) = notes(beauty(made_study(seeds=2)))
     assert first == (
-        "Smallest detectable difference: none from sasrec, which has fewer than 3 seeds."
+        "Smallest detectable difference: none from sasrec, with fewer than 3 paired seeds."
     )
+
+
+def test_the_smallest_detectable_difference_is_told_for_each_number_of_seeds() -> None:
+    record = made_study(("beauty",), seeds=5)
+    record = [one for one in record if one["variant"] != BETTER or one["seed"] < 3]
+    (first, *_) = notes(beauty(record))
+    base = beauty(record).group("sasrec")
+    assert base is not None
+    spread = base.tested_mean(TEST_NDCG10).sd
+    assert spread is not None
+    told = "; ".join(
+        f"{number_text(smallest_detectable(spread, seeds))} from sasrec ({seeds} seeds)"
+        for seeds in (3, 5)
+    )
+    assert first == f"Smallest detectable difference: {told}."
+
+
+def test_seeds_that_repeat_each_other_to_the_last_digit_show_nothing() -> None:
+    base, ours = np.full(200, 10.0), np.full(200, 5.0)
+    bases = [finished("d", "sasrec", seed, base, baseline=None) for seed in range(3)]
+    found = tables(lines_of([*bases, *(finished("d", "ours", seed, ours) for seed in range(3))]))
+    assert not found[0].comparisons["ours"].significant
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"config": {"next_item": {"loss": "cross_entropy"}, "epochs": 3}}, "have other fields"),
+        ({"features_sha256": {"alignment": "other"}}, "have other attributes of items"),
+        ({"baseline": None}, "have other baseline"),
+    ],
+)
+def test_seeds_of_a_variant_that_differ_in_more_than_the_seed_are_refused(
+    change: Values, told: str
+) -> None:
+    record = made_study(("beauty",))
+    (place,) = [n for n, one in enumerate(record) if one["variant"] == BETTER and one["seed"] == 1]
+    record[place] |= change
+    with pytest.raises(UsageError, match=f"seeds 0 and 1 of '{BETTER}' on beauty {told}"):
+        tables(lines_of(record))
 
 
 def test_trials_on_different_data_are_not_compared() -> None:
@@ -313,6 +358,15 @@ def test_splits_have_a_table_each_and_no_trial_is_compared_across_them() -> None
         assert [len(group.lines) for group in table.groups] == [3] * 5
         assert (len(table.failed), len(table.pruned)) == (1, 1)
         assert table.comparisons[BETTER].significant
+
+
+def test_orders_of_ties_have_a_table_each_as_their_test_items_differ() -> None:
+    record = made_study(("beauty",))
+    for line in made_study(("beauty",)):
+        line |= {"trial": f"t-{line['trial']}", "axes": {**line["axes"], "ties": "shuffled"}}
+        record.append(line)
+    found = tables(lines_of(record))
+    assert [table.dataset for table in found] == ["beauty", "beauty (ties shuffled)"]
 
 
 @pytest.mark.parametrize(

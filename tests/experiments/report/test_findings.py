@@ -54,7 +54,7 @@ def test_what_is_significantly_above_and_below_is_named() -> None:
     [
         (1, {}, "exploratory (1 seed), nothing is tested."),
         (2, {}, "exploratory (2 seeds), nothing is tested."),
-        (3, {"loss": "bce"}, "3 seeds: no significant difference."),
+        (3, {"loss": "bce"}, "3 seeds: another next-item loss, not judged."),
     ],
 )
 def test_few_seeds_or_another_loss_show_nothing(seeds, rest, told) -> None:
@@ -66,6 +66,15 @@ def test_few_seeds_or_another_loss_show_nothing(seeds, rest, told) -> None:
     assert ("exploratory" in difference) == (seeds < 3)
     assert ("95 % interval" in difference) == (seeds >= 3)
     assert ("; p " in difference) == (seeds >= 3)
+
+
+def test_a_variant_of_another_loss_is_not_said_to_differ_no_more_than_others() -> None:
+    lines = [line(name, factor, seed) for name, factor in (("sasrec", 1.0), ("same", 1.0))
+             for seed in range(3)]  # fmt: skip
+    lines += [line("bce", 3.0, seed, loss="bce") for seed in range(3)]
+    (table,) = tables([parse(json.dumps(values), "here") for values in lines])
+    told = "no significant difference for 1; 1 with another next-item loss, not judged."
+    assert findings(table)[0].endswith(told)
 
 
 def test_exploratory_rows_are_counted_beside_those_that_are_tested() -> None:
