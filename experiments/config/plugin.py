@@ -9,13 +9,12 @@ import importlib.util
 import inspect
 import os
 import sys
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from experiments.aliases import CLASSES, FIELDS, METHODS
 from experiments.config.loaded_plugins import note_loaded
+from experiments.config.plugin_names import old_names, take_old_names
 from experiments.errors import UsageError
 
 KINDS = ("OPERATORS", "TASKS", "ENCODERS", "LOSSES", "PRESETS", "DATASETS")
@@ -107,48 +106,6 @@ def add_datasets(name: str, path: Path, entries: dict[str, Any]) -> None:
         if entry in known() and ADDED.get(entry, (None, None))[0] != path:
             raise UsageError(f"--plugin {name}: DATASETS has a {entry!r} already")
         ADDED[entry] = (path, made)
-
-
-@contextmanager
-def old_names() -> Iterator[None]:
-    """Let a plug-in import what models.tasks had under another name before."""
-    import models.tasks
-
-    for before, after in CLASSES.items():
-        setattr(models.tasks, before, getattr(models.tasks, after))
-    try:
-        yield
-    finally:
-        for before in CLASSES:
-            delattr(models.tasks, before)
-
-
-def take_old_names(name: str, module: Any, classes: Iterable[Any]) -> None:
-    """Let methods that a plug-in's classes define or call have their old names, with a note.
-
-    UsageError for a field that a class declares under an old name: nothing would read it.
-    """
-    imported = [before for before in CLASSES if hasattr(module, before)]
-    notes = dict.fromkeys(f"{before} is called {CLASSES[before]}" for before in imported)
-    ours = ("augment", "models", "builtins", "torch", "typing")
-    lineage = dict.fromkeys(base for cls in classes for base in cls.__mro__)
-    fields = {rule.old: rule.new for rule in FIELDS if rule.within == "contrast"}
-    for cls in lineage:
-        own = cls.__module__.split(".")[0] not in ours
-        for before, after in METHODS.items():
-            if not own and after in vars(cls) and before not in vars(cls):
-                setattr(cls, before, vars(cls)[after])  # for super().pair(...)
-            if own and before in vars(cls) and after not in vars(cls):
-                setattr(cls, after, vars(cls)[before])
-                notes[f"{cls.__name__}.{before} is called {after}"] = None
-        for before in fields.keys() & vars(cls).get("__annotations__", {}).keys() if own else ():
-            if hasattr(cls, fields[before]):
-                raise UsageError(
-                    f"--plugin {name}: the field {before!r} of {cls.__name__} is called "
-                    f"{fields[before]!r} now; rename it"
-                )
-    for note in notes:
-        print(f"note: --plugin {name}: {note} now", file=sys.stderr)
 
 
 def check_entries(name: str, key: str, entries: dict[str, Any], base: type) -> None:

@@ -9,29 +9,28 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from experiments.errors import RunFailed, UsageError
-from experiments.record.line import Values
 from experiments.record.results_file import RESULTS, study_files
 from experiments.storage.atomic import put
 from experiments.storage.run_folder import as_yaml
 from experiments.study import local, on_ray, slurm
 from experiments.study.adopt import adopt, finished_elsewhere, renewable, reuse_trials
 from experiments.study.again import again
-from experiments.study.estimate import Seconds, estimate, timings
+from experiments.study.estimate import estimate, timings
 from experiments.study.folder import StudyFolder, study_folder
 from experiments.study.launch import Launch
-from experiments.study.plan import Trial, doubles, plan
+from experiments.study.outlook import cost, left, outlook, published
+from experiments.study.plan import Trial, plan
+from experiments.study.reporting import report
 from experiments.study.search import ModelSearch, plan_searches
 from experiments.study.searching import Searching, searches_in
 from experiments.study.slurm import SlurmConfig
 from experiments.study.spec import Study
 from experiments.study.sweep import sweep_config
 from experiments.tracking.config import TrackConfig
-from experiments.tracking.tracker import track_report
-from experiments.training.progress import clock
 from experiments.training.signals import resumable
 
 if TYPE_CHECKING:
-    from experiments.report.page import Chapter
+    pass
 
 
 @dataclass(frozen=True)
@@ -98,7 +97,7 @@ def run(
         search.forget_superseded()
     done = folder.results.lines()
     print_now(outlook(study, trials, searching, done, workers, timings(RESULTS, done)))
-    if where.out is None and not where.publish and (hint := published(study, trials)):
+    for hint in hints(study, trials, where):
         print_now(hint)
     begun = left(trials, searching, done)
     if begun:
@@ -140,57 +139,15 @@ def dry_run(study: Study, where: Where, workers: int, retry_failed: bool) -> Non
         print(f"{trial.id}  {status:<10} {what}")
     searching = [Searching(search, folder, where.data_dir) for search in searches]
     print(outlook(study, trials, searching, done, workers, known))
-    if where.out is None and not where.publish and (hint := published(study, trials)):
+    for hint in hints(study, trials, where):
         print(hint)
 
 
-def published(study: Study, trials: list[Trial]) -> str:
-    """How many of the trials are in the committed results; nothing where none is."""
-    lines = study_folder(study.name, publish=True).results.lines()
-    count = sum(lines.get(trial.id, {}).get("status") == "finished" for trial in trials)
-    if not count:
-        return ""
-    return f"{count} of them are in the committed results, which --publish reports and goes on with"
-
-
-def cost(seconds: float | None) -> str:
-    return "?" if seconds is None else clock(seconds)
-
-
-def left(trials: list[Trial], searches: list[Searching], done: dict[str, Values]) -> list[Trial]:
-    """What is not finished yet; for each trial that a search has yet to add, a stand-in."""
-    planned = [*trials, *(trial for search in searches for trial in search.trials())]
-    stand_ins = [trial for search in searches for trial in search.stand_ins()]
-    return [trial for trial in planned if trial.id not in done] + stand_ins
-
-
-def outlook(
-    study: Study,
-    trials: list[Trial],
-    searches: list[Searching],
-    done: dict[str, Values],
-    workers: int,
-    known: Seconds,
-) -> str:
-    """How much there is to do, and how long it will take if the results tell."""
-    total = len(trials) + sum(len(search.trials()) + search.remaining() for search in searches)
-    to_do = left(trials, searches, done)
-    line = f"{study.name}: {total} trials, {total - len(to_do)} finished"
-    if same := doubles(study, trials):
-        line = f"not trained, as others have the same fields: {', '.join(same)}\n{line}"
-    if study.search and searches:
-        best = sum(len(search.search.seeds) for search in searches)
-        names = ", ".join(search.what for search in searches)
-        line += f" ({study.search.trials} search trials for each of {names}, then {best})"
-    if not to_do:
-        return f"{line}; --out DIR trains them anew, --again trains one more time and compares"
-    seconds = [needed for trial in to_do if (needed := estimate(trial, known)) is not None]
-    line += f", {len(to_do)} to do with {workers} worker{'s' * (workers > 1)}"
-    if seconds:
-        line += f": about {clock(sum(seconds) / workers)}"
-    if len(seconds) < len(to_do):
-        line += f" ({len(to_do) - len(seconds)} without a similar finished run)"
-    return line
+def hints(study: Study, trials: list[Trial], where: Where) -> list[str]:
+    """That some trials are in the committed results, which a study of its own does not read."""
+    count = 0 if where.out is not None or where.publish else published(study, trials)
+    told = f"{count} of them are in the committed results, which --publish reports and goes on with"
+    return [told] if count else []
 
 
 def finish(study: Study, searches: list[Searching], folder: StudyFolder) -> None:
@@ -221,31 +178,6 @@ def finish(study: Study, searches: list[Searching], folder: StudyFolder) -> None
         raise RunFailed(
             f"{len(rest)} of {total} trials failed, the first with {rest[0]['error']}; {printed}"
         )
-
-
-def report(study: Study, folder: StudyFolder, tracked: TrackConfig | None) -> None:
-    """Write tables and plots; put them into one W&B run too, next to those of the trials."""
-    from experiments.report.command import write  # loads matplotlib, which a dry run can do without
-    from experiments.report.studies import Report
-
-    chapters = write(Report({study.name: folder.results.path}), [study.name], folder.report)
-    if tracked is not None:
-        track(study, folder, tracked, chapters)
-
-
-def track(study: Study, folder: StudyFolder, config: TrackConfig, chapters: list[Chapter]) -> None:
-    """Put tables and plots into one W&B run."""
-    from experiments.report.style import slug
-
-    tables: dict[str, tuple[list[str], list[list[object]]]] = {}
-    images: dict[str, Path] = {}
-    for part in (part for chapter in chapters for part in chapter.parts):
-        rows: list[list[object]] = [[cell.text for cell in row] for row in part.sheet.rows]
-        tables[f"tables/{slug(part.sheet.title)}"] = (list(part.sheet.columns), rows)
-        for plot in part.plots:
-            images[f"plots/{plot.name}"] = folder.report / study.name / f"{plot.name}.png"
-    if where := track_report(config, folder.path, study.name, tables, images):
-        print(f"tracked: {where}")
 
 
 def repeat(study: Study, where: Where, trial: str, plugins: list[str], threads: int) -> None:

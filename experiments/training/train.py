@@ -67,16 +67,7 @@ def train_prepared(
     announce(run, folder.path)
     if names:
         print(f"{len(names)} weights start as those of {config.init_from.run}", flush=True)
-    head, dirty = commit()
-    identity = Identity(
-        dataset=config.dataset,
-        model=config.model,
-        seed=config.seed,
-        commit=head,
-        dirty=dirty,
-        data_sha256=run.histories.sha256,
-        config_sha256=tree_sha256(run.tree),
-    )
+    identity = identity_of(run)
     changed = {key: value for key, (value, _) in changed_fields(config).items()}
     with Tracker(config.track, folder.path, tree, identity, changed) as tracker:
         for record in folder.read_history():
@@ -97,3 +88,17 @@ def train_prepared(
     if where:
         print(f"tracked: {where}")
     return result
+
+
+def identity_of(run: Run) -> Identity:
+    """Which training it is: its data, fields and code."""
+    head, dirty = commit()
+    return Identity(
+        dataset=run.config.dataset,
+        model=run.config.model,
+        seed=run.config.seed,
+        commit=head,
+        dirty=dirty,
+        data_sha256=run.histories.sha256,
+        config_sha256=tree_sha256(run.tree),
+    )

@@ -17,8 +17,9 @@ from experiments.errors import RunFailed, UsageError
 from experiments.record.line import Values
 from experiments.storage.run_folder import RunFolder
 from experiments.study import searching
-from experiments.study.command import finish, left
+from experiments.study.command import finish
 from experiments.study.folder import StudyFolder, study_folder
+from experiments.study.outlook import left
 from experiments.study.plan import plan
 from experiments.study.search import plan_searches
 from experiments.study.searching import searches_in

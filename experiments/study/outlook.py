@@ -1,0 +1,57 @@
+"""What of a study is left to do, and how long it will take."""
+
+from __future__ import annotations
+
+from experiments.record.line import Values
+from experiments.study.estimate import Seconds, estimate
+from experiments.study.folder import study_folder
+from experiments.study.plan import Trial, doubles
+from experiments.study.searching import Searching
+from experiments.study.spec import Study
+from experiments.training.progress import clock
+
+
+def published(study: Study, trials: list[Trial]) -> int:
+    """How many of the trials are in the committed results."""
+    lines = study_folder(study.name, publish=True).results.lines()
+    return sum(lines.get(trial.id, {}).get("status") == "finished" for trial in trials)
+
+
+def cost(seconds: float | None) -> str:
+    return "?" if seconds is None else clock(seconds)
+
+
+def left(trials: list[Trial], searches: list[Searching], done: dict[str, Values]) -> list[Trial]:
+    """What is not finished yet; for each trial that a search has yet to add, a stand-in."""
+    planned = [*trials, *(trial for search in searches for trial in search.trials())]
+    stand_ins = [trial for search in searches for trial in search.stand_ins()]
+    return [trial for trial in planned if trial.id not in done] + stand_ins
+
+
+def outlook(
+    study: Study,
+    trials: list[Trial],
+    searches: list[Searching],
+    done: dict[str, Values],
+    workers: int,
+    known: Seconds,
+) -> str:
+    """How much there is to do, and how long it will take if the results tell."""
+    total = len(trials) + sum(len(search.trials()) + search.remaining() for search in searches)
+    to_do = left(trials, searches, done)
+    line = f"{study.name}: {total} trials, {total - len(to_do)} finished"
+    if same := doubles(study, trials):
+        line = f"not trained, as others have the same fields: {', '.join(same)}\n{line}"
+    if study.search and searches:
+        best = sum(len(search.search.seeds) for search in searches)
+        names = ", ".join(search.what for search in searches)
+        line += f" ({study.search.trials} search trials for each of {names}, then {best})"
+    if not to_do:
+        return f"{line}; --out DIR trains them anew, --again trains one more time and compares"
+    seconds = [needed for trial in to_do if (needed := estimate(trial, known)) is not None]
+    line += f", {len(to_do)} to do with {workers} worker{'s' * (workers > 1)}"
+    if seconds:
+        line += f": about {clock(sum(seconds) / workers)}"
+    if len(seconds) < len(to_do):
+        line += f" ({len(to_do) - len(seconds)} without a similar finished run)"
+    return line
