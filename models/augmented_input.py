@@ -110,15 +110,17 @@ def relabelled(batch: Batch, after: Sequences) -> Batch:
     """The batch with changed histories: an item's label goes where the item goes.
 
     A label stays only where no later item of the history stands before it, which the label itself
-    may be, and where it was not put in at or before its position: so no position is shown what it
-    is to predict.  An item that was put in has none.
+    may be, and where no operator has put it in at or before its position, as a new item or in the
+    place of another: so no position is shown what it is to predict.  An inserted item has none.
     """
     assert batch.labels is not None
     assert after.places is not None
     latest = after.places.cummax(dim=1).values  # [B, L]
     known = (after.places > 0) & (after.places == latest)
     labels = batch.labels.gather(1, (after.places - 1).clamp(min=0))
-    put_in = torch.where(after.places == 0, after.items, 0)  # [B, L]
+    was = batch.histories.items.gather(1, (after.places - 1).clamp(min=0))  # [B, L]
+    other = (after.places == 0) | (after.items != was)
+    put_in = torch.where(other, after.items, 0)  # [B, L]
     shown = (put_in[:, None, :] == labels[:, :, None]).tril().any(dim=2)  # [B, L]
     known &= ~shown
     histories = replace(after, places=None)

@@ -106,12 +106,12 @@ class Host(nn.Module):
         self.next_item.fit(train)
         users = len(train.offsets) - 1
         sizes = Sizes(encoder.dim, encoder.max_length, self.num_items, users, count_neighbours)
-        for task in self.contrastive_tasks():
-            task.prepare(sizes)
-            task.fit(train)
         self.feature_input = (
             None if features is None else FeatureInput(features, encoder.dim, encoder.init_std)
         )
+        for task in self.contrastive_tasks():  # last: no task changes what the others start from
+            task.prepare(sizes)
+            task.fit(train)
         check_groups(self.contrastive_tasks())
         momenta = dict.fromkeys(
             m for task in self.contrastive_tasks() for m in task.momentum_copies()

@@ -117,12 +117,12 @@ def test_the_plug_in_of_readme_is_short() -> None:
 
 
 @pytest.mark.slow
-def test_the_contract_tests_run_on_the_plug_in_of_readme(tmp_path: Path) -> None:
-    plugin = plugin_of_readme(tmp_path)
+def test_the_contract_tests_run_on_the_plug_ins_of_the_pages(tmp_path: Path) -> None:
+    plugins = ["--plugin", str(plugin_of_readme(tmp_path)), "--plugin", str(three_views(tmp_path))]
     contract = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/contract"]
-    own = "first_half or running_mean or hinge"
+    own = "first_half or running_mean or hinge or three_views"
     done = subprocess.run(
-        [*contract, "--plugin", str(plugin), "-k", own, "-v"],
+        [*contract, *plugins, "-k", own, "-v"],
         cwd=ROOT, capture_output=True, text=True, timeout=600,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-3000:]
@@ -161,12 +161,17 @@ def test_the_operator_of_extending_forgets_the_oldest_items() -> None:
     assert after.lengths.tolist() == [2, 1, 1]
 
 
-def test_the_task_with_three_views_of_extending_trains(tmp_path: Path) -> None:
+def three_views(folder: Path) -> Path:
+    """The plug-in of extending.md, as a file."""
     block = next(b for b in blocks(DOCS / "extending.md", "python") if "# three_views.py" in b)
-    (tmp_path / "three_views.py").write_text(block)
+    (folder / "three_views.py").write_text(block)
+    return folder / "three_views.py"
+
+
+def test_the_task_with_three_views_of_extending_trains(tmp_path: Path) -> None:
     write_text(tmp_path, "planted", planted())
     own = ["--dataset=planted", f"--data-dir={tmp_path}", f"--out={tmp_path / 'o'}", *TINY]
-    plugin = ["--plugin", str(tmp_path / "three_views.py"), "--contrast=[three_views]"]
+    plugin = ["--plugin", str(three_views(tmp_path)), "--contrast=[three_views]"]
     assert main(["train", "--model=sasrec", *plugin, *own]) == 0
     history = (tmp_path / "o" / "history.jsonl").read_text()
     assert "contrast/three_views/accuracy" in history

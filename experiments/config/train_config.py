@@ -26,7 +26,7 @@ class TrainConfig:
     warm_up: float = 0.0
     """Epochs in which the learning rate rises from 0 in a line, before its schedule."""
     weight_decay: float = 0.0
-    """L2 penalty in Adam's gradient."""
+    """L2 penalty in Adam's gradient; not of weights that move in a second step."""
     patience: int = 5
     """Evaluations without a better validation metric (`monitor`) before training stops."""
     monitor: str = MONITOR
@@ -57,7 +57,8 @@ class TrainConfig:
     average is validated, kept and tested in place of the weights.  Every step then costs a pass
     over all weights, with lazy_rows, too.  null: the weights themselves."""
     clip_norm: float | None = None
-    """Scale a step's gradient down to this L2 norm, taken over all weights, if it is longer."""
+    """Scale a step's gradient down to this L2 norm, taken over all weights but those of a second
+    step, if it is longer."""
 
     @property
     def monitored(self) -> tuple[str, int]:

@@ -28,7 +28,8 @@ class Optimizer:
     catalogue.
 
     Weights that a task trains in a second step have an Adam of their own: `descend` leaves them
-    as they are, and `descend_second` moves nothing else.
+    as they are, and `descend_second` moves nothing else.  weight_decay and clip_norm are not
+    theirs.
     """
 
     def __init__(self, model: nn.Module, config: TrainConfig) -> None:

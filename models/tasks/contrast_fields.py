@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, fields
 from typing import Literal
 
 from models.losses.info_nce import Similarity
@@ -14,6 +15,10 @@ from models.tasks.temperature import LEARNABLE, TemperatureMode
 
 Label = Literal["target", "user", "cluster"]
 Negatives = Literal["in_batch", "queue", "random", "other_cluster", "same_cluster"]
+OF_TWO_VIEWS = (
+    "objective", "correction", "negatives", "hard_k", "hard_beta", "false_negatives_as",
+)  # fmt: skip
+"""Fields that `ContrastiveTask.contrast` reads, and a task's other contrasts need not."""
 
 
 @dataclass(eq=False, repr=False)
@@ -86,6 +91,13 @@ class ContrastFields(Task):
         super().__post_init__()
         self.check_ranges()
         self.check_combinations()
+
+    def refuse_unread(self, names: Iterable[str], reason: str) -> None:
+        """ValueError for one of these fields that is set where nothing would read it."""
+        usual = {one.name: one.default for one in fields(ContrastFields)}
+        for name in names:
+            if getattr(self, name) != usual[name]:
+                raise ValueError(f"{name}: {getattr(self, name)} {reason}")
 
     def check_ranges(self) -> None:
         check_positive("temperature", self.temperature)

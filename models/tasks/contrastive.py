@@ -52,16 +52,27 @@ class ContrastiveTask(ContrastFields):
     """
 
     shares_views: ClassVar[bool] = True
-    trims_concat: ClassVar[bool] = True  # leave columns out that are zero in every view of a batch
+    has_keys: ClassVar[bool] = False
+    """Of a task with `requests` of its own: they have a and b, and `loss` calls this class's, so
+    that a queue is fed and a moving average encodes keys."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if type(self).requests is not ContrastiveTask.requests and not self.has_keys:
+            self.refuse_keys()
         self.temperature_now = Temperature(
             self.temperature_mode, self.temperature, self.temperature_to, self.temperature_epochs
         )
         self.projection: nn.Module = nn.Identity()
         self.queue: KeyQueue | None = None
         self.user_clusters = UserClusters()
+
+    def refuse_keys(self) -> None:
+        """ValueError for fields that only a task with the two views a and b can read."""
+        why = "is for tasks that say their two views in `make_views`"
+        if self.negatives in ("queue", "random"):
+            raise ValueError(f"negatives: {self.negatives} {why}")
+        self.refuse_unread(["momentum"], why)
 
     def prepare(self, sizes: Sizes) -> None:
         width = sizes.pooled(self.pooling)
@@ -99,8 +110,8 @@ class ContrastiveTask(ContrastFields):
             step.drawn["users"], histories = self.user_histories.draw(self.random_size, step.rng)
             negatives = self.augment_negatives(histories, step.rng)
             requests["negatives"] = self.as_key(negatives, step.batch)
-        fixed = not self.trims_concat or self.head != "none" or self.queue is not None
-        if self.pooling != "concat" or fixed:
+        own_loss = type(self).loss is not ContrastiveTask.loss  # which may need all columns
+        if self.pooling != "concat" or own_loss or self.head != "none" or self.queue is not None:
             return requests
         # Columns that are zero in every view take no part in a similarity: leave them out.
         views = {name: view for name, view in requests.items() if isinstance(view, View)}
@@ -132,7 +143,7 @@ class ContrastiveTask(ContrastFields):
         if self.negatives != "random":
             return None
         if drawn is None:
-            raise ValueError("negatives: random needs a task that says its views in `make_views`")
+            raise ValueError("negatives: random needs the views of drawn users")
         users = step.drawn["users"]
         theirs = self.labels(torch.zeros_like(users), users)  # 0: no row's target
         own = agree(batch.users[:, None], users[:, None])
@@ -240,7 +251,8 @@ class ContrastiveTask(ContrastFields):
         drawn: [random_size, d] views of users drawn as negatives.
         same:  [B, B] bool, symmetric; rows that are no negatives of each other, in the place of
                those that `false_negatives` names.
-        A task may call it for any number of pairs; nothing is changed by it.
+        A task may call it for any number of pairs, of views that went through `projected`;
+        nothing is changed by it: what feeds a queue is `loss`.
         """
         temperature = self.temperature_now()
         if self.is_plain():

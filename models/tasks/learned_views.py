@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 from models.losses.info_nce import info_nce, partner_index, similarities
 from models.ranges import check_not_negative
 from models.tasks.augmented_views import AugmentedViews
+from models.tasks.contrast_fields import OF_TWO_VIEWS
 from models.tasks.step import Step
 from models.tasks.task import ParameterGroup, Sizes, TaskLoss, weighted_sum
 
@@ -29,10 +29,9 @@ class LearnedViews(AugmentedViews):
 
     The loss is view_weight * (a, b) + meta_weight * meta, times `weight`; the second step's is the
     meta contrast with factor 1, as in the code.  Temperature and similarity are the fields' in all
-    contrasts, where the code has 1 and the dot product in the meta contrast.
+    contrasts, where the code has 1 and the dot product in the meta contrast; it masks
+    `false_negatives`, and reads no other field of the contrast.
     """
-
-    trims_concat: ClassVar[bool] = False  # an augmenter has one width
 
     weight: float = 1.0
     """Factor of all contrasts next to the next-item loss; 0 leaves the task out."""
@@ -53,6 +52,11 @@ class LearnedViews(AugmentedViews):
             check_not_negative(name, getattr(self, name))
         if self.view_weight == self.meta_weight == 0.0:
             raise ValueError("view_weight and meta_weight are 0: nothing is left of the task")
+        self.refuse_unread(["momentum"], "makes b a key, and here both views are anchors")
+        if not self.view_weight:
+            self.refuse_unread(
+                OF_TWO_VIEWS, "is read by the contrast of a and b alone: view_weight is 0"
+            )
         if self.train_again and self.negatives == "queue":
             raise ValueError(
                 "train_again would contrast each row with its own keys in the queue; use "

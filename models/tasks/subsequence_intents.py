@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Literal
 
 import torch.nn.functional as F
 from torch import Generator, Tensor
@@ -12,7 +12,7 @@ from torch import Generator, Tensor
 from models.losses.info_nce import info_nce
 from models.ranges import check_count, check_not_negative
 from models.snapshot import Snapshot
-from models.tasks.contrast_fields import Label
+from models.tasks.contrast_fields import OF_TWO_VIEWS, Label
 from models.tasks.intents import Prototypes
 from models.tasks.same_target import SameTarget
 from models.tasks.step import Step
@@ -27,14 +27,13 @@ class SubsequenceIntents(SameTarget):
     two and the centroid that is nearest to it, of a k-means over all training prefixes as each
     epoch starts (FICL); centroids have unit length and no gradient, and are anchors too.  The two
     fine terms are added, as in its code.  With `false_negatives`, rows of one cluster are no
-    negatives of each other in the fine contrast.
+    negatives of each other in the fine contrast, which reads no other field of the contrast but
+    temperature and similarity.
 
     The loss is coarse_weight * coarse + fine_weight * fine, times `weight`.  Departs from the code:
     where a row has no negative left, it does not count in the mean; k-means starts once, from
     seeds of k-means++, not five times; `last_row` may have the same items as the row's own.
     """
-
-    trims_concat: ClassVar[bool] = False  # centroids are as wide as a concatenation can be
 
     weight: float = 1.0
     """Factor of both contrasts next to the next-item loss; 0 leaves the task out."""
@@ -58,6 +57,12 @@ class SubsequenceIntents(SameTarget):
             check_not_negative(name, getattr(self, name))
         if self.coarse_weight == self.fine_weight == 0.0:
             raise ValueError("coarse_weight and fine_weight are 0: nothing is left of the task")
+        if self.fine_weight:
+            self.refuse_unread(["momentum"], "makes b a key, and here both prefixes are anchors")
+        if not self.coarse_weight:
+            self.refuse_unread(
+                (*OF_TWO_VIEWS, "head"), "is read by the coarse contrast alone: coarse_weight is 0"
+            )
         check_count("prototypes", self.prototypes, 2)
         check_count("prefixes_clustered", self.prefixes_clustered)
 

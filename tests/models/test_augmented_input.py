@@ -117,12 +117,20 @@ def test_one_operator_is_drawn_for_each_row_or_all_are_chained() -> None:
 
 
 @given(seed=seeds)
-def test_labels_of_every_position_stay_where_they_were(seed: int) -> None:
+def test_labels_of_every_position_stay_where_they_were_unless_another_item_shows_them(
+    seed: int,
+) -> None:
     batch = some_batch("windows")
     after = fitted(1.0, KEEPING)(batch, generator(seed))
     assert batch.labels is not None
     assert after.labels is not None
-    assert torch.equal(after.labels, batch.labels)
+    before, changed = batch.histories.items, after.histories.items
+    for row, (old, new) in enumerate(
+        zip(batch.labels.tolist(), after.labels.tolist(), strict=True)
+    ):
+        other = torch.where(changed != before, changed, 0)[row].tolist()
+        shown = [label in other[: place + 1] for place, label in enumerate(old)]
+        assert new == [0 if gone else label for label, gone in zip(old, shown, strict=True)]
     assert after.histories.items.shape == batch.histories.items.shape
     assert torch.equal(after.histories.lengths, batch.histories.lengths)
     assert not torch.equal(after.histories.items, batch.histories.items)
@@ -199,6 +207,28 @@ def test_no_position_is_shown_its_label_by_an_item_that_is_put_in_before_it() ->
     assert after.histories.items.tolist() == [[4, 1, 2, 3, 4]]
     assert after.labels is not None
     assert after.labels.tolist() == [[0, 0, 3, 0, 5]]
+
+
+@dataclass(frozen=True)
+class Swap:
+    """Another item in the place of the oldest."""
+
+    item: int
+
+    tells_places: ClassVar[bool] = True
+
+    def __call__(self, seqs: Sequences, rng: Generator) -> Sequences:
+        items = seqs.items.clone()
+        items[:, 0] = self.item
+        return replace(seqs, items=items)
+
+
+def test_no_position_is_shown_its_label_by_an_item_in_the_place_of_another() -> None:
+    batch = replace(labelled(counting([4])), labels=torch.tensor([[2, 3, 4, 5]]))
+    after = fitted(1.0, (Swap(4),))(batch, generator(0))
+    assert after.histories.items.tolist() == [[4, 2, 3, 4]]
+    assert after.labels is not None
+    assert after.labels.tolist() == [[2, 3, 0, 5]]
 
 
 def test_a_batch_whose_every_label_is_gone_has_a_loss_of_0() -> None:

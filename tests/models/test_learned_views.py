@@ -132,6 +132,8 @@ def test_a_task_written_for_the_first_contract_is_told_what_changed() -> None:
         ({"meta_weight": -1.0}, "^meta_weight must be at least 0"),
         ({"hidden": (0,)}, "^hidden must be widths of at least 1"),
         ({"train_again": True, "negatives": "queue"}, "^train_again would contrast each row"),
+        ({"momentum": 0.9}, "^momentum: 0.9 makes b a key"),
+        ({"view_weight": 0.0, "hard_k": 3}, "^hard_k: 3 is read by the contrast of a and b"),
     ],
 )
 def test_a_field_out_of_range_is_named(fields: dict[str, object], told: str) -> None:

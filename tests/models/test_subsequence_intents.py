@@ -111,6 +111,8 @@ def test_the_loss_is_the_weighted_sum_of_both_contrasts(coarse: float, fine: flo
         ({"fine_weight": -0.1}, "^fine_weight must be at least 0"),
         ({"prototypes": 1}, "^prototypes must be at least 2"),
         ({"prefixes_clustered": 0}, "^prefixes_clustered must be at least 1"),
+        ({"momentum": 0.9}, "^momentum: 0.9 makes b a key"),
+        ({"coarse_weight": 0.0, "head": "mlp"}, "^head: mlp is read by the coarse contrast alone"),
     ],
 )
 def test_a_field_out_of_range_is_named(fields: dict[str, Any], told: str) -> None:
