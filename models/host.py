@@ -37,6 +37,7 @@ from models.tasks import (
     Task,
     View,
 )
+from models.tasks.answers import asked_by, check_loss
 from models.tasks.task import (
     check_groups,
     check_shared_views,
@@ -193,6 +194,7 @@ class Host(nn.Module):
             for task_step in steps:
                 task, resolved = task_step.task, self.resolve_requests(task_step, encoded, batch)
                 result = task.loss(resolved, task_step.step)
+                check_loss(task, result)
                 parts[task.name] = task.weight * result.value / self.shard.count
                 metrics |= task_metrics(task_step, result, resolved, diagnose)
         total = torch.stack(list(parts.values())).sum()
@@ -228,7 +230,7 @@ class Host(nn.Module):
         """Every task that has rows in the batch, with its views drawn."""
         rows = [(task, task.select_rows(batch)) for task in self.contrastive_tasks()]
         steps = [(task, Step(taking_part, rng)) for task, taking_part in rows if len(taking_part)]
-        return with_own_states([TaskStep(task, step, task.requests(step)) for task, step in steps])
+        return with_own_states([TaskStep(task, step, asked_by(task, step)) for task, step in steps])
 
     def move_copies(self) -> None:
         """Let the moving averages follow the weights of the steps so far."""

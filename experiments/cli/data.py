@@ -44,7 +44,9 @@ def data_options(made: argparse.ArgumentParser) -> None:
     kept = made.add_argument_group("what is kept")
     kept.add_argument("--keep", action="append", metavar="COLUMN=V1,V2", help="rows with these")
     kept.add_argument("--min", action="append", metavar="COLUMN=X", help="rows with X or more")
-    kept.add_argument("--drop-missing", action="store_true", help="leave out rows without an id")
+    kept.add_argument(
+        "--drop-missing", action="store_true", help="leave out rows without an id or time"
+    )
     kept.add_argument(
         "--duplicates", metavar="RULE",
         help="keep all; leave out exact ones; keep the first or last of a user and an item [keep]",

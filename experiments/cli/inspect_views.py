@@ -68,8 +68,12 @@ def row_of(run: Run, user: str | None) -> int:
     rows, known = run.batches.rows, train_user_ids(run.histories)
     wanted = known[rows.user[0]] if user is None else user
     examples = np.flatnonzero(known[rows.user] == wanted)
+    if wanted not in known:
+        raise UsageError(f"--user {wanted}: is not in the training data; users are {known[0]}, ...")
     if not len(examples):
-        raise UsageError(f"--user {wanted}: has no training example; users are {known[0]}, ...")
+        raise UsageError(
+            f"--user {wanted}: has a single item to train on, and no view is made of it"
+        )
     return int(examples[-1])
 
 

@@ -94,7 +94,9 @@ def entry_index(entries: list[Any], segment: str, path: str) -> int:
     if segment.isascii() and segment.isdigit():
         if len(segment) < 10 and int(segment) < len(entries):
             return int(segment)
-        raise UsageError(f"{path}: there are {len(entries)} entries, the first is 0")
+        last = f", the last is {len(entries) - 1}" if len(entries) > 1 else ""
+        told = f"{len(entries)} {'entry' if len(entries) == 1 else 'entries'}"
+        raise UsageError(f"{path}: the model has {told}; the first is 0{last}")
     names = [names_of(entry) for entry in entries]
     matches = [index for index, entry in enumerate(names) if segment in entry]
     if len(matches) != 1:

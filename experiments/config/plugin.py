@@ -113,10 +113,14 @@ def check_entries(name: str, key: str, entries: dict[str, Any], base: type) -> N
     from experiments.config.typed import hints_of, readable
 
     for entry, cls in entries.items():
-        if not (isinstance(cls, type) and dataclasses.is_dataclass(cls)):
-            raise UsageError(f"--plugin {name}: {key}[{entry!r}] is no dataclass")
+        where = f"--plugin {name}: {key}[{entry!r}]"
+        if not (isinstance(cls, type) and "__dataclass_fields__" in vars(cls)):
+            raise UsageError(f"{where} is no dataclass of its own: put @dataclass above the class")
         if not issubclass(cls, base):
-            raise UsageError(f"--plugin {name}: {key}[{entry!r}] is no {base.__name__}")
+            raise UsageError(f"{where} is no {base.__name__}")
+        if cls.__hash__ is None:
+            how = "eq=False, repr=False" if key in ("TASKS", "LOSSES") else "frozen=True"
+            raise UsageError(f"{where} cannot be hashed: declare it by @dataclass({how})")
         try:
             hints = hints_of(cls)
         except NameError as error:
@@ -139,7 +143,9 @@ def check_entries(name: str, key: str, entries: dict[str, Any], base: type) -> N
 def plugin_file(name: str) -> Path:
     """The source file of a plug-in; UsageError when there is none."""
     if is_file_name(name):
-        if not (name.endswith(".py") and os.path.isfile(name)):
+        if not os.path.isfile(name):
+            raise UsageError(f"--plugin {name}: there is no such file")
+        if not name.endswith(".py"):
             raise UsageError(f"--plugin {name}: is not a Python file")
         return Path(name)
     try:

@@ -52,6 +52,8 @@ def build(hint: Any, value: Any, path: str) -> Any:
     if origin is tuple:
         if not isinstance(value, list):
             one = f": write [{value}]" if isinstance(value, (str, int, float)) else ""
+            if isinstance(value, str) and value.startswith("["):
+                one = ": a bracket or a quote in it is not closed"
             raise UsageError(f"{path}: expected a list, got {value!r}{one}")
         return tuple(build(arguments[0], item, f"{path}.{i}") for i, item in enumerate(value))
     if origin is dict:

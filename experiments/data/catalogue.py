@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from experiments.data.histories import Histories
     from experiments.data.interactions import Ties
 
+RAW = (".csv", ".tsv", ".parquet", ".json", ".jsonl", ".gz", ".zip")  # files to convert
 PAGE = "experiments/docs/data.md says where to get it, or how to convert a file"
 
 
@@ -209,7 +210,8 @@ def _embedded(name: str, file: str) -> Path:
 def _existing(name: str, data_dir: Path | None, needs: str, hint: str = "") -> Path:
     if data_dir is None:
         raise UsageError(
-            f"data set {name!r} is not embedded{hint}: give --data-dir DIR{needs} ({PAGE})"
+            f"data set {name!r} does not come with the package{hint}: give --data-dir DIR{needs} "
+            f"({PAGE})"
         )
     if not os.path.isdir(data_dir):
         raise UsageError(f"--data-dir {data_dir}: there is no such folder")
@@ -225,7 +227,14 @@ def _unregistered_file(name: str, folder: Path) -> Path:
     ):
         if os.path.isfile(path):
             return path
+    raw = next((path for path in sorted(folder.iterdir()) if path.stem == name), None)
+    if raw is not None and raw.suffix in RAW:
+        raise UsageError(
+            f"data set {name!r}: {raw} is not read as it is; convert it: "
+            f"`run.py data {name} --source {raw} --data-dir {folder}`"
+        )
     there = {path.stem for path in folder.iterdir() if path.suffix in (".txt", ".inter")}
+    there |= {path.stem for path in folder.glob("*/*.yaml") if path.stem == path.parent.name}
     raise UsageError(
         f"unknown data set {name!r}{did_you_mean(name, [*known(), *sorted(there)])}: not one of "
         f"{', '.join([*known(), *families()])}, "

@@ -19,7 +19,7 @@ from models.encoders.passes import laid_out, states_of
 from models.host import Host
 
 NEEDS = ("onnx", "onnxscript")
-HINT = "pip install 'seqcontrast[onnx]'"
+HINT = "pip install -e '.[onnx]' in the clone"
 
 
 class Scoring(nn.Module):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from datetime import datetime, timezone
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -39,7 +40,7 @@ def finished_line(folder: RunFolder, about: Mapping[str, Any]) -> Values:
     line |= {f"groups/{name}": rows for name, rows in result.get("groups", {}).items()}
     if "test" in result["metrics"]:
         line |= hits(folder)
-    return line | {"config": settings(folder), "finished": written(folder)}
+    return line | plugins(folder) | {"config": settings(folder), "finished": written(folder)}
 
 
 def pruned_line(folder: RunFolder, about: Mapping[str, Any]) -> Values:
@@ -76,7 +77,7 @@ def pruned_line(folder: RunFolder, about: Mapping[str, Any]) -> Values:
         **{key: value for key, value in best.items() if key.startswith("valid/")},
     }
     line |= best_of(history, best["epoch"]) | curve(history)
-    return line | {"config": settings(folder), "finished": utc(time.time())}
+    return line | plugins(folder) | {"config": settings(folder), "finished": utc(time.time())}
 
 
 def failed_line(about: Mapping[str, Any], error: BaseException | str) -> Values:
@@ -121,6 +122,12 @@ def hits(folder: RunFolder) -> Values:
         counts = np.diff(begin, append=len(users))
         several = {OWNERS: encode_counts(counts)} if counts.max(initial=1) > 1 else {}
         return {f"hits/{rule}": encode_hits(ranks[rule]) for rule in rules} | several
+
+
+def plugins(folder: RunFolder) -> Values:
+    """The sha256 of each plug-in that the run needs, by file name; nothing where it needs none."""
+    found = {Path(one["path"]).name: one["sha256"] for one in folder.read_plugins()}
+    return {"plugins": found} if found else {}
 
 
 def settings(folder: RunFolder) -> Values:

@@ -188,7 +188,7 @@ def are_names(value: Any) -> bool:
 EXPECTED: dict[str, tuple[Callable[[Any], bool], str]] = {
     **dict.fromkeys(("question", "model", "device", "commit", "error"), (is_text, "a text")),
     **dict.fromkeys(
-        ("axes", "config", "features_sha256", "split"), (are_names, "names and values")
+        ("axes", "config", "features_sha256", "split", "plugins"), (are_names, "names and values")
     ),
     "baseline": (lambda value: value is None or is_text(value), "a text or null"),
     **dict.fromkeys(("users", "epochs"), (is_number, "a finite number")),

@@ -145,6 +145,8 @@ def check_alike(first: Line, line: Line) -> None:
         what = "fields"
     elif first.values.get("features_sha256") != line.values.get("features_sha256"):
         what = "attributes of items"
+    elif first.values.get("plugins") != line.values.get("plugins"):
+        what = "plug-ins"
     elif first.baseline != line.baseline:
         what = "baseline"
     else:

@@ -64,10 +64,14 @@ class RunFolder:
 
     def check_free(self) -> None:
         """UsageError when something is already there, but for what a killed start leaves."""
-        if self.path.exists() and (not self.path.is_dir() or any(map(counts, self.path.iterdir()))):
+        if not self.path.exists():
+            return
+        if not self.path.is_dir():
+            raise UsageError(f"--out {self.path}: is a file, and a run needs a folder")
+        if any(map(counts, self.path.iterdir())):
+            more = ", or add --resume to continue the run in it" if self.config.exists() else ""
             raise UsageError(
-                f"--out {self.path}: is not empty; choose another folder or name, or add --resume "
-                "to continue the run in it"
+                f"--out {self.path}: is not empty; choose another folder or name{more}"
             )
 
     def claim(self, tree: dict[str, Any]) -> None:
@@ -191,6 +195,8 @@ def default_folder(dataset: str, model: str, seed: int, name: str | None = None)
 def existing_run(path: Path) -> RunFolder:
     """The folder of a run that was started; UsageError for any other."""
     folder = RunFolder(path)
+    if not path.is_dir():
+        raise UsageError(f"{path}: there is no such folder")
     if not folder.config.is_file():
         raise UsageError(
             f"{path}: holds no run (there is no config.yaml); a run that was stopped before its "

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from experiments.config.loaded_plugins import LOADED
 from experiments.errors import UsageError
 from experiments.record.results_file import RESULTS, ResultsFile
 from experiments.storage.atomic import write_json, writing
@@ -57,6 +58,7 @@ class StudyFolder:
         if self.manifest.exists():
             self._check_goes_on(study, trials)
         self._check_data(trials)
+        self._check_plugins(trials)
         with writing(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
         write_json(self.manifest, manifest(study, trials, searches))
@@ -90,6 +92,17 @@ class StudyFolder:
                     f"{self.results.path}: has trials on another version of {dataset}; "
                     "use that, or begin the study in another folder"
                 )
+
+    def _check_plugins(self, trials: list[Trial]) -> None:
+        """The results of a plug-in are those of the code that is loaded, or a row mixes two."""
+        lines, loaded = self.results.lines(), {plugin.sha256 for plugin in LOADED.values()}
+        of_plugins = [lines[trial.id].get("plugins", {}) for trial in trials if trial.id in lines]
+        stale = [name for of in of_plugins for name, sha256 in of.items() if sha256 not in loaded]
+        if stale:
+            raise UsageError(
+                f"{self.results.path}: {len(stale)} trials ran another version of {stale[0]}; "
+                "load that one, or begin anew with another --out DIR"
+            )
 
     def check_labels(self, trials: list[Trial]) -> None:
         """A variant's results are all of the same fields, or a table could not show them.

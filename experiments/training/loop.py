@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
+from experiments.errors import UsageError
 from experiments.metric_names import flat
 from experiments.storage.run_folder import RunFolder
 from experiments.tracking.tracker import Tracker
@@ -29,6 +30,7 @@ from models.host import Losses
 from models.recbole_plug import SASRec
 from models.shard import ALONE, Shard
 from models.tasks import Batch
+from models.tasks.step import TaskError
 
 Watch = Callable[[dict[str, float]], bool]
 """Told every epoch's record before it is written; False ends the training there."""
@@ -88,7 +90,10 @@ def train_epoch(
         place = Place(progress.epoch, progress.step + number, number, batch)
         diagnose = number % config.train.diagnose_every == 0
         look = diagnose or run.device.type == "cpu"  # a look makes a GPU wait
-        losses = model.losses(batch, rng, diagnose)
+        try:
+            losses = model.losses(batch, rng, diagnose)
+        except TaskError as error:
+            raise UsageError(f"contrast: {error}") from error
         bar.tell(losses)
         if not norms and len(losses.parts) == model.objectives() > 1:  # once an epoch
             norms = gradient_norms(losses.parts, model, run.shard)

@@ -19,7 +19,15 @@ from models.snapshot import Snapshot
 from models.tasks.contrast_fields import ContrastFields
 from models.tasks.head import projection_head
 from models.tasks.queue import KeyQueue
-from models.tasks.step import Batch, EncodingRequest, HistoryState, Requests, Step, View
+from models.tasks.step import (
+    Batch,
+    EncodingRequest,
+    HistoryState,
+    Requests,
+    Step,
+    TaskError,
+    View,
+)
 from models.tasks.task import Sizes, TaskLoss
 from models.tasks.temperature import Temperature
 from models.tasks.users import UserClusters, UserHistories
@@ -96,7 +104,7 @@ class ContrastiveTask(ContrastFields):
 
     def make_views(self, batch: Batch, rng: Generator) -> Sequence[EncodingRequest]:
         """The two views of each row that are contrasted."""
-        raise NotImplementedError
+        raise TaskError(f"{type(self).__name__} defines no `make_views`")
 
     def augment_negatives(self, histories: Sequences, rng: Generator) -> View:
         """A view of a drawn user's history: the history itself, unless a subclass changes it."""

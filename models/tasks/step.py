@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -74,6 +74,15 @@ class Batch:
         )
 
 
+class TaskError(ValueError):
+    """A task does not do what its kind has to; the message says what would be right."""
+
+
+def check_pooling(what: str, pooling: str, known: Sequence[str]) -> None:
+    if pooling not in known:
+        raise TaskError(f"{what}: pooling {pooling!r}; known: {', '.join(known)}")
+
+
 @dataclass(frozen=True)
 class View:
     """Histories for the encoder, one for each row of the batch unless `made_from` is given.
@@ -97,6 +106,9 @@ class View:
     made_from: Sequences | None = None
     positions: int | None = None
     momentum: float | None = None
+
+    def __post_init__(self) -> None:
+        check_pooling("View", self.pooling, (*get_args(Pooling), "all"))
 
 
 @dataclass(frozen=True)
@@ -126,6 +138,9 @@ class HistoryState:
     """
 
     pooling: Literal["last", "mean", "all"] = "last"
+
+    def __post_init__(self) -> None:
+        check_pooling("HistoryState", self.pooling, ("last", "mean", "all"))
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from augment.correlation import CountNeighbours, counted_neighbours
 from models.configured import ConfiguredModule
 from models.ranges import check_not_negative
 from models.snapshot import Pooling, Snapshot
-from models.tasks.step import Batch, Requests, Step
+from models.tasks.step import Batch, Requests, Step, TaskError
 
 
 @dataclass(frozen=True)
@@ -123,11 +123,11 @@ class Task(ConfiguredModule):
     def requests(self, step: Step) -> Requests:
         """What to encode or look up, by name; a View has one row for every row of the batch,
         or for every history that it says it was made from."""
-        raise NotImplementedError
+        raise TaskError(f"{type(self).__name__} defines no `requests`")
 
     def loss(self, encoded: Mapping[str, Tensor], step: Step) -> TaskLoss:
         """The objective, from what `requests` asked for, by its names: [B, d] each, or [N, d]."""
-        raise NotImplementedError
+        raise TaskError(f"{type(self).__name__} defines no `loss`")
 
     def diagnose(self, encoded: Mapping[str, Tensor], step: Step) -> dict[str, Tensor]:
         """Further scalars for the history, computed without gradient on some batches only."""

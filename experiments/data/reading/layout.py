@@ -194,7 +194,10 @@ def first_lines(source: Source, most: int) -> list[str]:
         try:
             lines.append(line.decode())
         except UnicodeDecodeError:
-            raise UsageError(f"{source} line {number}: {shown(line)} is not UTF-8 text") from None
+            raise UsageError(
+                f"{source} line {number}: {shown(line)} is not UTF-8 text; "
+                "convert it, such as by `iconv -f latin1 -t utf-8`"
+            ) from None
     if not lines:
         raise UsageError(f"{source} is empty or has no header; its first line names the columns")
     return lines

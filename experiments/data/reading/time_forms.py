@@ -10,6 +10,7 @@ import pandas as pd
 
 from experiments.data.ids import shown
 from experiments.data.interactions import BoolArray, TimeArray
+from experiments.data.reading.missing import is_missing
 from experiments.errors import UsageError
 
 NANOSECONDS = 1_000_000_000
@@ -94,7 +95,9 @@ class TimeParser:
         at = int(np.argmax(wrong))
         token = shown(str(column.iloc[at]))
         row = self.place(int(column.index[at]))
-        if opening and at == 0:
+        if is_missing(str(column.iloc[at])):
+            problem = "stands for no time; `run.py data` leaves such rows out with --drop-missing"
+        elif opening and at == 0:
             problem = (
                 "is neither a number nor an ISO date such as 2014-07-23; --time-format takes "
                 "a pattern such as %d/%m/%Y"

@@ -113,7 +113,7 @@ def modules_after(*arguments: str) -> tuple[str, set[str]]:
         (["--contrast.0.temperature=0"], "contrast.0.temperature must be positive, got 0"),
         (["--contrast.0.temperature=-1"], "contrast.0.temperature must be positive, got -1"),
         (["--contrast.0.operators.mask.ratio=1.5"], "ratio must lie in [0, 1], got 1.5"),
-        (["--contrast.2.weight=1"], "there are 1 entries, the first is 0"),
+        (["--contrast.2.weight=1"], "the model has 1 entry; the first is 0"),
         (["--encoder.kind=[gru]"], "encoder.kind: unknown"),
         (["--encoder.dim=1000000000000"], "model: one of these sizes fits in no memory"),
         (["--encoder.dim=100000000000000000"], "model: one of these sizes fits in no memory"),
@@ -125,7 +125,7 @@ def modules_after(*arguments: str) -> tuple[str, set[str]]:
         (["--model", "a\0"], "holds a NUL character"),
         (["--model", "\udcff"], "is not UTF-8 text"),
         (["--config", "none.yaml"], "none.yaml: there is no such file"),
-        (["--plugin", "none.py"], "none.py: is not a Python file"),
+        (["--plugin", "none.py"], "none.py: there is no such file"),
         (["--plugin", "no.such.module"], "no.such.module: is neither a FILE.py nor a module"),
     ],
 )
@@ -201,7 +201,8 @@ def test_an_out_that_cannot_be_a_run_is_told_and_untouched(content, data, tmp_pa
     else:
         out.write_text(content)
     place = ["--dataset", "planted", "--data-dir", str(data), "--out", str(out), *QUICK]
-    assert f"--out {out}: is not empty" in error(capsys, "train", *place)
+    told = "is a file" if content else "is not empty; choose another folder or name"
+    assert f"--out {out}: {told}" in error(capsys, "train", *place)
     assert out.is_file() if content else [path.name for path in out.iterdir()] == ["inside"]
 
 
@@ -275,12 +276,12 @@ def test_a_conversion_that_fails_is_told_in_one_line_and_writes_nothing(tmp_path
         (["evaluate"], "RUN_DIR"),
         (["evaluate", "none", "--split", "train"], "invalid choice: 'train'"),
         (["evaluate", "none", "--epochs=3"], "unknown argument '--epochs=3'"),
-        (["evaluate", "none"], "none: holds no run"),
+        (["evaluate", "none"], "none: there is no such folder"),
         (["export", "none", "--what", "items"], "--to"),
         (["export", "none", "--to", "a.npy"], "--what"),
         (["export", "none", "--what", "songs", "--to", "a.npy"], "invalid choice: 'songs'"),
         (["export", "none", "--what", "items", "--to", "a.csv"], "must be named *.npy"),
-        (["export", "none", "--what", "items", "--to", "a.npy"], "none: holds no run"),
+        (["export", "none", "--what", "items", "--to", "a.npy"], "none: there is no such folder"),
         (["data", "loans"], "--source"),
         (["list", "operators"], "unknown argument 'operators'"),
     ],

@@ -99,7 +99,7 @@ def test_what_cannot_be_shown_is_told_in_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (line,) = inspected(tmp_path, capsys, "--user=nobody", code=2)
-    assert "--user nobody: has no training example" in line
+    assert "--user nobody: is not in the training data" in line
     where = ["--dataset", "planted", "--data-dir", str(tmp_path)]
     assert main(["inspect", *where, "--model=popularity"]) == 2
     assert "inspect: popularity makes no views" in capsys.readouterr().err

@@ -237,7 +237,7 @@ def test_an_unknown_choice_names_its_nearest_neighbour(key, value, nearest):
         ("contrast.0.operators.0.operator", ["crop"], "unknown"),
         ("contrast.0.operators.0.at_least_one", 1, "expected true or false"),
         ("contrast.0.false_negatives", "user", "expected a list"),
-        ("contrast.3.weight", 1, "there are 1 entries, the first is 0"),
+        ("contrast.3.weight", 1, "the model has 1 entry; the first is 0"),
         ("seed.x", 1, "expected an integer"),
     ],
 )

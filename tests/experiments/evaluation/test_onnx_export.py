@@ -62,5 +62,5 @@ def test_a_missing_package_is_told_with_its_extra(tmp_path: Path, monkeypatch, c
     command = ["export", "run", "--what", "onnx", "--to", str(tmp_path / "m.onnx")]
     assert main(command) == 2
     told = capsys.readouterr().err
-    assert "pip install 'seqcontrast[onnx]'" in told
+    assert "pip install -e '.[onnx]'" in told
     assert told.count("\n") == 1

@@ -119,7 +119,7 @@ REFUSED = [
     (("--encoder.layers=2",), "has no weight encoder.blocks.1."),
     (("--init_from.parts=[encoders.*]",), "this model has no weight 'encoders.*'"),
     (("--init_from.parts=[]",), "init_from.parts must name at least one weight"),
-    (("--init_from.run=nowhere",), "nowhere: holds no run"),
+    (("--init_from.run=nowhere",), "nowhere: there is no such folder"),
     (("--ties=file", "--dataset=other"), "was trained on other data"),
     (("--model=popularity",), "popularity does not read this field"),
 ]

@@ -563,7 +563,7 @@ def test_resuming_needs_a_run(tmp_path, capsys):
     assert main(["train", "--resume"]) == 2
     assert "--resume needs --out DIR" in capsys.readouterr().err
     assert main(["train", "--resume", "--out", str(tmp_path / "none")]) == 2
-    assert "holds no run" in capsys.readouterr().err
+    assert "there is no such folder" in capsys.readouterr().err
     assert not (tmp_path / "none").exists()
 
 

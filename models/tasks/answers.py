@@ -1,0 +1,31 @@
+"""What a task answers is checked before it is used, so that a mistake of its author is one line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from models.tasks.step import EncodingRequest, Requests, Step, TaskError
+from models.tasks.task import Task, TaskLoss
+
+
+def asked_by(task: Task, step: Step) -> Requests:
+    """What a task asks for.  TaskError where it is no mapping of names to requests."""
+    requests = task.requests(step)
+    what = requests.values() if isinstance(requests, Mapping) else [requests]
+    strange = next((one for one in what if not isinstance(one, EncodingRequest)), None)
+    if strange is not None:
+        raise TaskError(
+            f"{task.name}: `requests` has to return names and a View, HistoryState, ItemEmbeddings "
+            f"or SharedView for each, got a {type(strange).__name__}"
+        )
+    return requests
+
+
+def check_loss(task: Task, found: object) -> None:
+    """TaskError for anything but a TaskLoss of one number."""
+    if isinstance(found, TaskLoss) and found.value.dim() == 0:
+        return
+    got = (
+        f"of shape {[*found.value.shape]}" if isinstance(found, TaskLoss) else type(found).__name__
+    )
+    raise TaskError(f"{task.name}: `loss` has to return a TaskLoss of one number, got {got}")
