@@ -454,6 +454,18 @@ def test_what_may_not_be_read_is_told_in_one_line(monkeypatch, capsys):
     assert error(capsys, "evaluate", "run") == "error: /a\\nfolder: Permission denied\n"
 
 
+BARE = """
+from models.tasks import Task
+
+
+class Bare(Task):
+    k: int = 1
+
+
+TASKS = {"bare": Bare}
+"""
+
+
 @pytest.mark.parametrize(
     ("source", "told"),
     [
@@ -466,6 +478,11 @@ def test_what_may_not_be_read_is_told_in_one_line(monkeypatch, capsys):
         (SHADOW, "the field 'fit' of TASKS['half'] has the name of a method"),
         ("TASKS = ['a']", "TASKS must be a dict of names and classes"),
         ("OPERATORS = {'same': lambda seqs, rng: seqs}", "OPERATORS['same'] is no dataclass"),
+        (BARE, "TASKS['bare'] is no dataclass of its own: put @dataclass above the class"),
+        (
+            "from dataclasses import dataclass\n" + BARE.replace("class", "@dataclass\nclass"),
+            "TASKS['bare'] cannot be hashed: declare it by @dataclass(eq=False, repr=False)",
+        ),
         ("raise SystemExit(0)", "SystemExit: 0"),
         ("1 / 0", "ZeroDivisionError: division by zero"),
         ("x = 1", "declares none of OPERATORS, TASKS, ENCODERS, LOSSES, PRESETS"),

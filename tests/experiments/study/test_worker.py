@@ -338,6 +338,18 @@ def test_a_study_may_grow_and_is_not_continued_on_other_data(tmp_path):
         place.open(study, plan(study, tmp_path))
 
 
+def test_a_study_is_not_continued_with_another_version_of_a_plug_in(tmp_path):
+    """The lines say which version ran; that of the file that is loaded now is another one."""
+    file, place = begun(tmp_path, TWO)
+    a_worker(place).work()
+    lines = place.results.lines()
+    old = {name: {**line, "plugins": {"mine.py": "0" * 64}} for name, line in lines.items()}
+    place.results.replace(old)
+    study = read_study(file)
+    with pytest.raises(UsageError, match=r"2 trials ran another version of mine\.py"):
+        place.open(study, plan(study, tmp_path))
+
+
 def test_a_study_whose_splits_read_different_files_goes_on(tmp_path):
     file, place = begun(tmp_path, TWO)
     a_worker(place).work()
