@@ -114,7 +114,11 @@ def check_entries(name: str, key: str, entries: dict[str, Any], base: type) -> N
 
     for entry, cls in entries.items():
         where = f"--plugin {name}: {key}[{entry!r}]"
-        if not (isinstance(cls, type) and "__dataclass_fields__" in vars(cls)):
+        if not (
+            isinstance(cls, type)
+            and dataclasses.is_dataclass(cls)
+            and "__dataclass_fields__" in vars(cls)  # its own, not one that it inherits
+        ):
             raise UsageError(f"{where} is no dataclass of its own: put @dataclass above the class")
         if not issubclass(cls, base):
             raise UsageError(f"{where} is no {base.__name__}")

@@ -72,7 +72,8 @@ def detectable(table: Table) -> list[str]:
         counts = sorted({len(found.seeds) for found in compared if not found.exploratory})
         if not counts or mean.sd is None:
             said.append(f"none from {base.variant}, with fewer than {LEAST_SEEDS} paired seeds")
-        for seeds in counts if mean.sd is not None else []:
+            continue
+        for seeds in counts:
             smallest = number_text(smallest_detectable(mean.sd, seeds))
             said.append(f"{smallest} from {base.variant} ({seeds} seeds)")
     return [f"Smallest detectable difference: {'; '.join(said)}."] if said else []

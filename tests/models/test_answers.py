@@ -58,7 +58,7 @@ def test_a_loss_is_one_number(loss: Any, got: str) -> None:
 
 
 def test_a_task_without_requests_says_so() -> None:
-    with pytest.raises(TaskError, match="^Task defines no `requests`$"):
+    with pytest.raises(TaskError, match=r"^Task defines no `requests`$"):
         Task(name="it").requests(Step(BATCH, generator(0)))
 
 
