@@ -88,13 +88,13 @@ def page(report: Report, results: Path) -> str | None:
 
 
 def ours(report: Report, dataset: str) -> tuple[str, list[Group]]:
-    """The first study that has our recipe and SASRec on the data set, and our variants in it."""
+    """The study that has most of our variants on the data set, the first of equals, and these."""
+    found: list[tuple[str, list[Group]]] = [("", [])]
     for study in STUDIES:
-        of_study = report.table(study, dataset)
-        found = [group for name in OURS if of_study and (group := of_study.group(name))]
-        if len(found) > 1:
-            return study, found
-    return "", []
+        if of_study := report.table(study, dataset):
+            groups = [group for name in OURS if (group := of_study.group(name))]
+            found.append((study, groups))
+    return max(found, key=lambda one: len(one[1]))
 
 
 def table(dataset: str, checkpoints: list[Checkpoint], of_us: tuple[str, list[Group]]) -> str:

@@ -23,9 +23,10 @@ def asked_by(task: Task, step: Step) -> Requests:
 
 def check_loss(task: Task, found: object) -> None:
     """TaskError for anything but a TaskLoss of one number."""
-    if isinstance(found, TaskLoss) and found.value.dim() == 0:
+    if not isinstance(found, TaskLoss):
+        got = f"a {type(found).__name__}"
+    elif found.value.dim():
+        got = f"one of shape {[*found.value.shape]}"
+    else:
         return
-    got = (
-        f"of shape {[*found.value.shape]}" if isinstance(found, TaskLoss) else type(found).__name__
-    )
     raise TaskError(f"{task.name}: `loss` has to return a TaskLoss of one number, got {got}")

@@ -151,7 +151,7 @@ class ContrastiveTask(ContrastFields):
         if self.negatives != "random":
             return None
         if drawn is None:
-            raise ValueError("negatives: random needs the views of drawn users")
+            raise ValueError("negatives: random needs a task that says its views in `make_views`")
         users = step.drawn["users"]
         theirs = self.labels(torch.zeros_like(users), users)  # 0: no row's target
         own = agree(batch.users[:, None], users[:, None])

@@ -110,7 +110,7 @@ def test_where_test_was_not_looked_at_validation_is_compared(runs: Path) -> None
     [
         (["short"], "at least two runs"),
         (["short", "elsewhere"], "other targets"),
-        (["short", "none"], "no config.yaml"),
+        (["short", "none"], "there is no such folder"),
     ],
 )
 def test_what_cannot_be_compared_is_refused(names: list[str], told: str, runs: Path) -> None:

@@ -125,7 +125,7 @@ def test_json_and_times_have_missing_values_too(tmp_path: Path) -> None:
 
 def test_a_missing_time_is_no_time(tmp_path: Path) -> None:
     path = put(tmp_path, TABLE + DAY + "u,d,\n")
-    assert "line 8: '' is not a number" in refused(path)
+    assert "line 8: '' stands for no time" in refused(path)
     assert histories(path, drop_missing=True) == BOTH
 
 

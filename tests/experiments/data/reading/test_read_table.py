@@ -150,7 +150,7 @@ def test_whole_times_stay_exact(tmp_path):
         ("who,what,when\nu,a,1\nu,b,soon\n", "line 3: 'soon' is not a number"),
         ("who,what,when\nu,a,now\n", "line 2: 'now' is neither a number nor"),
         ("who,what,when\nu,a,2014-01-01\nu,b,3/4/14\n", "line 3: '3/4/14' is not"),
-        ("who,what,when\nu,a,1\nu,b,\n", "line 3: '' is not a number"),
+        ("who,what,when\nu,a,1\nu,b,\n", "line 3: '' stands for no time"),
         ("who,what,when\nu,a,1\nu,b,inf\n", "line 3: 'inf' is not a number"),
         ("who,what,when\nu,a,1\nu,b\n", "line 3"),
         (
