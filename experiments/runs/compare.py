@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -112,11 +113,12 @@ def name_of(folder: RunFolder) -> str:
     return f"{folder.read_config()['model']} {name[:6]}"
 
 
-def opened(paths: Sequence[Path]) -> list[Compared]:
-    """Finished runs on the same targets.
+def opened(runs_at: Sequence[str | os.PathLike[str]]) -> list[Compared]:
+    """Finished runs on the same targets, from their folders.
 
     Errors: UsageError for fewer than two, one that is not finished, and others' targets.
     """
+    paths = [Path(path) for path in runs_at]
     if len(paths) < 2:
         raise UsageError("compare: name at least two runs")
     folders = [existing_run(path) for path in paths]

@@ -18,7 +18,7 @@ from experiments.study.again import again
 from experiments.study.estimate import estimate, timings
 from experiments.study.folder import StudyFolder, study_folder
 from experiments.study.launch import Launch
-from experiments.study.outlook import cost, left, outlook, published
+from experiments.study.outlook import cost, dropped, left, outlook, published
 from experiments.study.plan import Trial, plan
 from experiments.study.reporting import report
 from experiments.study.search import ModelSearch, plan_searches
@@ -97,7 +97,7 @@ def run(
         search.forget_superseded()
     done = folder.results.lines()
     print_now(outlook(study, trials, searching, done, workers, timings(RESULTS, done)))
-    for hint in hints(study, trials, where):
+    for hint in [*hints(study, trials, where), *dropped(study, trials, done)]:
         print_now(hint)
     begun = left(trials, searching, done)
     if begun:

@@ -55,3 +55,14 @@ def outlook(
     if len(seconds) < len(to_do):
         line += f" ({len(to_do) - len(seconds)} without a similar finished run)"
     return line
+
+
+def dropped(study: Study, trials: list[Trial], done: dict[str, Values]) -> list[str]:
+    """That the results hold variants which the study file no longer has; a search adds its own."""
+    planned = {trial.variant.label for trial in trials}
+    found = [str(line["variant"]) for line in done.values() if line["status"] == "finished"]
+    gone = list(dict.fromkeys(name for name in found if name not in planned))
+    if study.search or not gone:
+        return []
+    names = ", ".join(gone[:4]) + (", ..." if len(gone) > 4 else "")
+    return [f"note: the results have variants that the study lacks, and tables show them: {names}"]

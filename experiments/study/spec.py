@@ -107,6 +107,8 @@ class Study:
         for key, values in self.grid.items():
             if not values:
                 raise ValueError(f"grid.{key} must have at least one value")
+            if len(texts(values)) < len(values):
+                raise ValueError(f"grid.{key} names one twice: {', '.join(map(str, values))}")
         if self.search and (self.random or self.grid or self.variants):
             raise ValueError("search: goes with neither random, grid nor variants")
         if self.search and "evaluate.test" in {*self.set, *self.search.ranges}:

@@ -65,6 +65,7 @@ def test_a_contrast_with_fields_of_a_preset_is_that_preset_with_the_contrast(tmp
         (SMALLEST + "name: other\n", "name: unknown 'name'"),
         (SMALLEST + "seeds: []\n", "seeds must name at least one"),
         (SMALLEST + "seeds: [1, 1]\n", "seeds names one twice: 1, 1"),
+        (SMALLEST + "grid: {epochs: [1, 2, 1]}\n", "grid.epochs names one twice: 1, 2, 1"),
         (SMALLEST + "seeds: [one]\n", "seeds.0: expected an integer, got 'one'"),
         (SMALLEST + "grid: {contrast.0.weight: []}\n", "grid.contrast.0.weight must have"),
         (SMALLEST + "grid: {seed: [1]}\n", "seed: not a field to vary"),

@@ -16,6 +16,7 @@ import yaml
 from experiments.cli.main import main
 from experiments.storage.files import REPOSITORY
 from experiments.study.folder import study_folder
+from experiments.study.outlook import dropped
 from experiments.study.plan import plan
 from experiments.study.spec import read_study
 from experiments.study.worker import Worker
@@ -115,6 +116,15 @@ def test_a_study_whose_fields_have_changed_since_its_trials_were_recorded_is_ref
 def the_run(folder: Path) -> dict[str, Any]:
     """What W&B knows of the one run in a folder."""
     return next(record["run"] for record in read_records(folder) if record["type"] == "run")
+
+
+def test_variants_that_the_file_no_longer_has_are_named(file):
+    trials = plan(read_study(file), file.parent / "data")
+    done = {trial.id: {"variant": trial.variant.label, "status": "finished"} for trial in trials}
+    shorter = [trial for trial in trials if trial.variant.label == "sasrec"]
+    (told,) = dropped(read_study(file), shorter, done)
+    assert told.endswith("tables show them: cl4srec")
+    assert dropped(read_study(file), trials, done) == []
 
 
 @pytest.mark.slow
