@@ -37,7 +37,9 @@ def train(arguments: argparse.Namespace) -> None:
         if leads():
             folder.check_free()
             print_expected(config)
-    if finished is None:
+    if finished is not None:
+        print(f"{folder.path}: was finished before; nothing is trained")
+    else:
         command = resume_command(folder.path, arguments.plugin, processes())
         with resumable(folder.config, command, leads()):
             finished = run_training(config, spec, folder, arguments.resume)

@@ -43,7 +43,8 @@ def build(hint: Any, value: Any, path: str) -> Any:
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is Literal:
         if value not in arguments:
-            raise UsageError(f"{path}: {unknown(value, arguments)}")
+            yaml = "; YAML reads on, off, yes and no so" if isinstance(value, bool) else ""
+            raise UsageError(f"{path}: {unknown(value, arguments)}{yaml}")
         return value
     if origin in (Union, types.UnionType):
         if value is None:

@@ -238,6 +238,7 @@ def test_an_unknown_choice_names_its_nearest_neighbour(key, value, nearest):
         ("contrast.0.operators.0.at_least_one", 1, "expected true or false"),
         ("contrast.0.false_negatives", "user", "expected a list"),
         ("contrast.3.weight", 1, "the model has 1 entry; the first is 0"),
+        ("track.mode", False, "YAML reads on, off, yes and no so"),
         ("seed.x", 1, "expected an integer"),
     ],
 )

@@ -486,6 +486,14 @@ def test_resuming_a_run_that_stopped_early_changes_nothing(stopped, data, tmp_pa
     assert contents(out) == contents(stopped)
 
 
+def test_a_finished_run_that_is_resumed_says_so(data, tmp_path, capsys):
+    out = tmp_path / "run"
+    train(data, out, "--model", "popularity", "--track.mode=disabled")
+    capsys.readouterr()
+    assert continued(data, out) == 0
+    assert f"{out}: was finished before" in capsys.readouterr().out
+
+
 def test_a_resumed_baseline_ranks_again(data, tmp_path):
     out = tmp_path / "run"
     result = train(data, out, "--model", "popularity", "--track.mode=disabled")
