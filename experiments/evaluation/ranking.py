@@ -143,7 +143,7 @@ def evaluate(
     order = np.argsort(rows.length, kind="stable")
     for first in bar(range(shard.rank * USERS, len(order), shard.count * USERS)):
         index = order[first : first + USERS]
-        batch, targets = evaluation_batch(items, times, rows, index, device)
+        batch, targets = evaluation_batch(items, times, rows, index)
         start = 0
         for part in blocks_of(model, rows.user[index], batch, layout, histories.num_items, device):
             block_of = slice(start, start + layout.rows)
@@ -231,9 +231,9 @@ def blocks_of(
 
 
 def evaluation_batch(
-    items: Tensor, times: Tensor | None, rows: Rows, index: IntArray, device: torch.device
+    items: Tensor, times: Tensor | None, rows: Rows, index: IntArray
 ) -> tuple[Sequences, Tensor]:
     """The histories of some rows, trimmed to their longest, and the targets [B] of each."""
     assert rows.target is not None  # evaluation_rows names every target
     histories = histories_at(items, times, rows.start[index], rows.length[index])
-    return histories, items[torch.from_numpy(rows.target[index]).to(device)]
+    return histories, items[torch.from_numpy(rows.target[index]).to(items.device)]

@@ -38,7 +38,7 @@ def add(folder: Path, results: Path) -> list[tuple[str, int, int]]:
         for study, lines in sorted(given.items()):
             path = results / f"{study}.jsonl"
             stack.enter_context(locked(lock_of(path)))  # workers may be appending to it
-            before = committed(path)
+            before = read_lines(path, whole=True) if path.exists() else []
             kept = merge([*before, *lines])
             for dataset in {line.dataset for line in kept}:
                 check_together([line for line in kept if line.tested and line.dataset == dataset])
@@ -47,16 +47,6 @@ def add(folder: Path, results: Path) -> list[tuple[str, int, int]]:
         for path, text in merged.items():
             replace(path, text)
     return counts
-
-
-def committed(path: Path) -> list[Line]:
-    """The results so far.  UsageError where the last line has no end: it would be lost."""
-    if not path.exists():
-        return []
-    text = path.read_bytes()
-    if text and not text.endswith(b"\n"):
-        raise UsageError(f"{path}: the last line has no end: complete it, or take it out")
-    return read_lines(path)
 
 
 def check_as_committed(folder: Path) -> None:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from experiments.errors import UsageError
 from experiments.record.line import Line, Values, parse
 from experiments.storage.atomic import write_atomically, writing
 from experiments.storage.files import REPOSITORY
@@ -36,12 +37,15 @@ def is_study(path: Path) -> bool:
     return isinstance(value, dict) and "study" in value
 
 
-def read_lines(path: Path) -> list[Line]:
+def read_lines(path: Path, whole: bool = False) -> list[Line]:
     """Every whole line, in the order of the file.  UsageError that names file and line.
 
-    A last line without its end, whose writer writes or was killed, is left out, aloud.
+    A last line without its end, whose writer writes or was killed, is left out, aloud; whole: it
+    is an error, as whoever writes the file anew would lose it.
     """
     *texts, torn = path.read_bytes().split(b"\n")
+    if torn and whole:
+        raise UsageError(f"{path}: the last line has no end: complete it, or take it out")
     if torn:
         print(f"note: {path}: the last line has no end and is left out", file=sys.stderr)
     return [parse(text, f"{path.name}:{number}") for number, text in enumerate(texts, 1)]
