@@ -20,11 +20,14 @@ from models.tasks import (
     EncodingRequest,
     HistoryState,
     ItemEmbeddings,
+    Requests,
     SharedView,
     Step,
     Task,
     View,
 )
+from models.tasks.answers import asked_by
+from models.tasks.step import TaskError
 
 TITLE = 20  # characters of an item's title, at most
 SAMPLE = 4096  # training examples whose views are compared with their histories
@@ -51,7 +54,7 @@ def side_by_side(run: Run, user: str | None) -> list[str]:
     columns += [("what follows", ids(run.histories, batch.targets))]
     notes = []
     for task in model.contrastive_tasks():
-        for name, request in task.requests(Step(batch, rng)).items():
+        for name, request in asked(task, batch, rng).items():
             if isinstance(request, View):
                 title = f"{task.name} {name}{operator(request)}"
                 columns.append((title, shown(request.sequences, run.histories)))
@@ -61,6 +64,14 @@ def side_by_side(run: Run, user: str | None) -> list[str]:
     if read is not batch:
         columns.append(("augmented input", shown(read.histories, run.histories)))
     return [*lines, *table(columns), *notes, "", *rates(run, model, rng)]
+
+
+def asked(task: Task, batch: Batch, rng: Generator) -> Requests:
+    """A task's requests, as in training; UsageError for anything else that it answers."""
+    try:
+        return asked_by(task, Step(batch, rng))
+    except TaskError as error:
+        raise UsageError(f"contrast: {error}") from error
 
 
 def row_of(run: Run, user: str | None) -> int:
@@ -141,7 +152,7 @@ def rates(run: Run, model: SASRec, rng: Generator) -> list[str]:
 
 
 def rates_of(task: Task, batch: Batch, rng: Generator) -> list[str]:
-    requests = task.requests(Step(batch, rng)).values()
+    requests = asked(task, batch, rng).values()
     views = [request for request in requests if isinstance(request, View)]
     rates = identity_rates(batch.histories, views)
     if not rates:

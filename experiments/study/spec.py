@@ -164,6 +164,7 @@ def read_study(path: Path) -> Study:
         if key not in KEYS:
             raise UsageError(f"{path}: {key}: {unknown(key, KEYS)}")
     tree = with_current_names(tree)
+    refuse_set_and_varied(tree, path)
     if "fields_of" in tree:
         tree["set"] = with_fields_of(tree.pop("fields_of"), tree.get("set") or {}, path)
     if isinstance(tree.get("base"), str):
@@ -178,6 +179,18 @@ def read_study(path: Path) -> Study:
     except UsageError as error:
         raise UsageError(f"{path}: {error}") from None
     return study
+
+
+def refuse_set_and_varied(tree: dict[str, Any], path: Path) -> None:
+    """A field has its value from `set`, or its values from an axis.  Those of a preset may vary."""
+    axes = {"grid": tree.get("grid")}
+    for key in ("random", "search"):
+        axes[f"{key}.ranges"] = tree[key].get("ranges") if isinstance(tree.get(key), dict) else None
+    fixed = tree.get("set")
+    for axis, varied in axes.items():
+        if isinstance(fixed, dict) and isinstance(varied, dict):
+            for key in (key for key in fixed if key in varied):
+                raise UsageError(f"{path}: set.{key}: {axis} varies it; leave it out of one")
 
 
 def with_fields_of(preset: Any, own: Any, path: Path) -> Any:

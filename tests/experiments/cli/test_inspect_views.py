@@ -18,6 +18,17 @@ from tests.experiments.small_data import (
     write_timed_text,
 )
 
+LISTING = """
+from dataclasses import dataclass
+from models.tasks import HistoryState, Task
+
+@dataclass(eq=False, repr=False)
+class Listing(Task):
+    def requests(self, step):
+        return [HistoryState()]
+
+TASKS = {"listing": Listing}
+"""
 USERS = [[1, 2, 3, 4, 5, 6], [7, 8, 9], [10, 11, 12, 13, 14], *planted()]
 
 
@@ -85,6 +96,16 @@ def test_a_preset_that_needs_times_says_so_in_one_line(
     (line,) = inspected(tmp_path, capsys, f"--model={preset}", code=2)
     assert "time_crop" in line
     assert "need the times of interactions" in line
+
+
+def test_a_task_of_a_plug_in_that_answers_wrongly_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plugin = tmp_path / "listing_plugin.py"
+    plugin.write_text(LISTING)
+    arguments = ("--plugin", str(plugin), "--model=sasrec", "--contrast=[listing]")
+    *_, line = inspected(tmp_path, capsys, *arguments, code=2)
+    assert "contrast: listing: `requests` has to return names" in line
 
 
 def test_the_same_seed_shows_the_same_views(

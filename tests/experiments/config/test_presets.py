@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from experiments.cli.main import main
 from experiments.config.presets import presets, published_presets
 from experiments.config.resolve import resolve
 from experiments.config.run_config import config_from_tree, config_tree
+from experiments.data.catalogue import locate
 from experiments.storage.yaml_file import read_tree
 from tests.experiments.small_data import (
     RUN_FILES,
@@ -36,12 +38,26 @@ def tasks_of(preset: str) -> list[str]:
     return [task.name for task in resolve(None, [("model", preset)])[0].contrast]
 
 
+@pytest.fixture(scope="module")
+def films(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Every eighth user of MovieLens 100K, with the attributes of all films, as arguments."""
+    folder = tmp_path_factory.mktemp("films")
+    whole = locate("ml-100k", None).path
+    choices = pd.read_csv(whole, sep="\t", dtype=str)
+    some = choices[choices["user_id:token"].astype(int) % 8 == 0]
+    some.to_csv(folder / "films.inter", sep="\t", index=False)
+    (folder / "films.item").write_bytes(whole.with_suffix(".item").read_bytes())
+    return ["--dataset=films", f"--data-dir={folder}"]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("preset", presets())
-def test_a_preset_trains_on_ml_100k_and_logs_every_task(preset: str, tmp_path: Path) -> None:
+def test_a_preset_trains_on_real_data_and_logs_every_task(
+    preset: str, films: list[str], tmp_path: Path
+) -> None:
     out = tmp_path / "run"
-    command = ["train", "--model", preset, "--out", str(out), "--track.mode=offline", *NARROW]
-    assert main(command) == 0
+    command = ["train", "--model", preset, "--out", str(out), "--track.mode=offline", *films]
+    assert main([*command, *NARROW]) == 0
     assert {file.name for file in out.iterdir()} >= set(RUN_FILES)
     assert read_json(out / "result.json")["model"] == preset
     (record,) = read_history(out)

@@ -69,6 +69,14 @@ def test_a_contrast_with_fields_of_a_preset_is_that_preset_with_the_contrast(tmp
         (SMALLEST + "seeds: [one]\n", "seeds.0: expected an integer, got 'one'"),
         (SMALLEST + "grid: {contrast.0.weight: []}\n", "grid.contrast.0.weight must have"),
         (SMALLEST + "grid: {seed: [1]}\n", "seed: not a field to vary"),
+        (
+            SMALLEST + "set: {epochs: 2}\ngrid: {epochs: [1, 2]}\n",
+            "set.epochs: grid varies it",
+        ),
+        (
+            SMALLEST + "set: {a: 2}\nsearch: {trials: 1, ranges: {a: {low: 1, high: 2}}}\n",
+            "set.a: search.ranges varies it",
+        ),
         (SMALLEST + "fields_of: sasrec-wid\n", "fields_of: unknown 'sasrec-wid' (did you mean"),
         (SMALLEST + "fields_of: popularity\n", "fields_of: unknown 'popularity'"),
         (SMALLEST + "fields_of: [sasrec-wide]\n", "fields_of: unknown"),
