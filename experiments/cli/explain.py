@@ -1,4 +1,7 @@
-"""What a field of the configuration means: its values, default and source, plug-ins included."""
+"""What a field means: its values, default and source; what a kind, preset or data set is.
+
+Plug-ins' are included.
+"""
 
 from __future__ import annotations
 
@@ -22,16 +25,19 @@ from experiments.cli.field_reference import (
     owner_fields,
     shown_type,
 )
-from experiments.cli.listing import SOURCE
+from experiments.cli.listing import SOURCE, YAMLS, described
+from experiments.config.presets import ADDED_PRESETS
 from experiments.config.run_config import Config
 from experiments.config.typed import CATALOGUES, hints_of
 from experiments.errors import UsageError, unknown
 from experiments.storage.files import REPOSITORY
+from experiments.storage.run_folder import as_yaml
 from models.augmented_input import AugmentConfig
 from models.tasks import ContrastiveTask, Task
 from models.tasks.contrast_fields import ContrastFields
 
 WIDTH = 96
+PRESETS, DATA_SETS = "presets", "data sets"
 
 
 @dataclass(frozen=True)
@@ -96,7 +102,8 @@ def field_lines() -> list[str]:
 
 
 def explain(asked: str) -> list[str]:
-    """All that is known of a field, by its dotted key or its last part, or of a kind, by name.
+    """All that is known of a field, by its dotted key or its last part, or of a kind, a preset or
+    a data set, by name.
 
     Errors: UsageError that names the nearest one.
     """
@@ -116,9 +123,22 @@ def explain(asked: str) -> list[str]:
         if asked in catalogue:
             of = [one for one in known if one.whose == f"{tag}: {asked}"]
             lines += [*kind_lines(tag, asked, catalogue[asked], of), ""]
+    files = {what: {one.name for one in described(what)} for what in (PRESETS, DATA_SETS)}
+    lines += [
+        line for what, names in files.items() if asked in names for line in file_lines(what, asked)
+    ]
+    if asked in ADDED_PRESETS:
+        added = ADDED_PRESETS[asked]
+        lines += [
+            f"preset: {asked}",
+            *indented(as_yaml(added.tree)),
+            *wrapped("source", str(added.path)),
+            "",
+        ]
     if not lines:
         kinds = [name for _, catalogue in CATALOGUES.values() for name in catalogue]
         near = [one.key for one in known] + [one.key.split(".")[-1] for one in known] + kinds
+        near += [*ADDED_PRESETS, *(name for names in files.values() for name in names)]
         told = unknown(asked, dict.fromkeys(near)).split("; known")[0]
         raise UsageError(f"explain: {told}; `run.py list --fields` prints all of them")
     return lines[:-1]
@@ -150,6 +170,22 @@ def kind_lines(tag: str, name: str, cls: Any, fields: list[Field]) -> list[str]:
     head = [f"{tag}: {name}", *(f"  {line}".rstrip() for line in about)]
     also = ["  It has the fields of contrasts."] if issubclass(cls, ContrastiveTask) else []
     return [*head, *wrapped("source", place(cls)), *also, *own]
+
+
+def file_lines(heading: str, name: str) -> list[str]:
+    """A preset or a data set: its file, whose comment says what it is."""
+    file = Path("experiments") / YAMLS[heading] / f"{name}.yaml"
+    text = (REPOSITORY / file).read_text(encoding="utf-8")
+    return [
+        f"{heading.removesuffix('s')}: {name}",
+        *indented(text),
+        *wrapped("source", str(file)),
+        "",
+    ]
+
+
+def indented(text: str) -> list[str]:
+    return textwrap.indent(text, "  ").splitlines()
 
 
 def place(cls: Any) -> str:

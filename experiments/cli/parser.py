@@ -190,11 +190,11 @@ def add_inspect(commands: Any) -> None:
 
 
 def add_explain(commands: Any) -> None:
-    about = "what a field means: its values, default and source"
+    about = "what a field, kind, preset or data set is"
     made = add(commands, "explain", run.explain, about)
     made.add_argument(
-        "field", metavar="FIELD",
-        help="train.clip_norm, contrast.0.temperature, temperature, or a kind such as bsarec",
+        "field", metavar="NAME",
+        help="train.clip_norm, contrast.0.temperature, temperature; bsarec, cl4srec, beauty",
     )  # fmt: skip
     add_plugin(made)
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from experiments.cli.explain import every_field, explain
 from experiments.cli.main import main
+from experiments.config.plugin import load_plugins
 from experiments.config.run_config import config_tree
 from experiments.errors import UsageError
 from tests.experiments.config.test_config import configured, leaves
@@ -37,6 +40,26 @@ def test_a_kind_is_explained_with_its_paper_file_and_fields() -> None:
     text = "\n".join(explain("bsarec"))
     for part in ("kind: bsarec", "arXiv:2312.10325", "models/encoders/bsarec.py", "alpha=0.7"):
         assert part in text
+
+
+@pytest.mark.parametrize(
+    ("name", "folder", "parts"),
+    [
+        ("cl4srec", "presets", ("arXiv:2010.14395", "weight: 0.1")),
+        ("published/iclrec", "presets", ("arXiv:2202.02519", "# Departs:")),
+        ("ml-100k", "datasets", ("interactions: 100000",)),
+    ],
+)
+def test_a_preset_or_a_data_set_is_its_file(name: str, folder: str, parts: tuple[str, ...]) -> None:
+    text = "\n".join(explain(name))
+    assert all(part in text for part in (f"experiments/{folder}/{name}.yaml", *parts))
+
+
+def test_a_preset_of_a_plug_in_is_its_fields(tmp_path: Path) -> None:
+    plugin = tmp_path / "mine.py"
+    plugin.write_text("PRESETS = {'my_preset': {'encoder': {'dim': 8}}}\n")
+    load_plugins([str(plugin)])
+    assert explain("my_preset")[:3] == ["preset: my_preset", "  encoder:", "    dim: 8"]
 
 
 def test_an_unknown_one_is_told_with_the_nearest() -> None:
