@@ -38,8 +38,8 @@ def report(tmp_path: Path) -> Report:
         trained("published/iclrec", "bce", **{"test/ranked/ndcg@10": 0.02}),
         trained("published/cl4srec", "cross_entropy"),
     ]  # fmt: skip
-    tuned = trained("iclrec", "cross_entropy", "contrast", **{"test/excluded/ndcg@10": 0.0701})
-    for study, of_study in {"published": lines, "contrast": [tuned]}.items():
+    wide = trained("iclrec", "cross_entropy", "contrast", **{"test/excluded/ndcg@10": 0.0701})
+    for study, of_study in {"published": lines, "contrast": [wide]}.items():
         text = "".join(json.dumps(line) + "\n" for line in of_study)
         (tmp_path / f"{study}.jsonl").write_text(text)
     made = Report(study_files(tmp_path))
