@@ -25,10 +25,11 @@ from experiments.cli.field_reference import (
     owner_fields,
     shown_type,
 )
-from experiments.cli.listing import SOURCE, YAMLS, described
-from experiments.config.presets import ADDED_PRESETS
+from experiments.cli.listing import SOURCE
+from experiments.config.presets import ADDED_PRESETS, PRESETS
 from experiments.config.run_config import Config
 from experiments.config.typed import CATALOGUES, hints_of
+from experiments.data.known import FOLDER
 from experiments.errors import UsageError, unknown
 from experiments.storage.files import REPOSITORY
 from experiments.storage.run_folder import as_yaml
@@ -37,7 +38,6 @@ from models.tasks import ContrastiveTask, Task
 from models.tasks.contrast_fields import ContrastFields
 
 WIDTH = 96
-PRESETS, DATA_SETS = "presets", "data sets"
 
 
 @dataclass(frozen=True)
@@ -123,22 +123,16 @@ def explain(asked: str) -> list[str]:
         if asked in catalogue:
             of = [one for one in known if one.whose == f"{tag}: {asked}"]
             lines += [*kind_lines(tag, asked, catalogue[asked], of), ""]
-    files = {what: {one.name for one in described(what)} for what in (PRESETS, DATA_SETS)}
-    lines += [
-        line for what, names in files.items() if asked in names for line in file_lines(what, asked)
-    ]
     if asked in ADDED_PRESETS:
         added = ADDED_PRESETS[asked]
-        lines += [
-            f"preset: {asked}",
-            *indented(as_yaml(added.tree)),
-            *wrapped("source", str(added.path)),
-            "",
-        ]
+        lines += yaml_lines("preset", asked, as_yaml(added.tree), added.path)
+    files = yaml_files()
+    for what, file in files.get(asked, {}).items():
+        lines += yaml_lines(what, asked, file.read_text(encoding="utf-8"), file)
     if not lines:
         kinds = [name for _, catalogue in CATALOGUES.values() for name in catalogue]
         near = [one.key for one in known] + [one.key.split(".")[-1] for one in known] + kinds
-        near += [*ADDED_PRESETS, *(name for names in files.values() for name in names)]
+        near += [*ADDED_PRESETS, *files]
         told = unknown(asked, dict.fromkeys(near)).split("; known")[0]
         raise UsageError(f"explain: {told}; `run.py list --fields` prints all of them")
     return lines[:-1]
@@ -172,27 +166,30 @@ def kind_lines(tag: str, name: str, cls: Any, fields: list[Field]) -> list[str]:
     return [*head, *wrapped("source", place(cls)), *also, *own]
 
 
-def file_lines(heading: str, name: str) -> list[str]:
-    """A preset or a data set: its file, whose comment says what it is."""
-    file = Path("experiments") / YAMLS[heading] / f"{name}.yaml"
-    text = (REPOSITORY / file).read_text(encoding="utf-8")
-    return [
-        f"{heading.removesuffix('s')}: {name}",
-        *indented(text),
-        *wrapped("source", str(file)),
-        "",
-    ]
+def yaml_files() -> dict[str, dict[str, Path]]:
+    """{name: {what it is: its file}} of presets and data sets."""
+    found: dict[str, dict[str, Path]] = {}
+    for what, folder in (("preset", PRESETS), ("data set", FOLDER)):
+        for file in folder.rglob("*.yaml"):
+            found.setdefault(file.relative_to(folder).with_suffix("").as_posix(), {})[what] = file
+    return found
 
 
-def indented(text: str) -> list[str]:
-    return textwrap.indent(text, "  ").splitlines()
+def yaml_lines(what: str, name: str, text: str, file: Path) -> list[str]:
+    """A preset or a data set, as it is written."""
+    shown = textwrap.indent(text, "  ").splitlines()
+    return [f"{what}: {name}", *shown, *wrapped("source", str(inside(file))), ""]
 
 
 def place(cls: Any) -> str:
     """The class, and the file that it is in."""
     file = Path(sys.modules[cls.__module__].__file__ or "")
-    inside = file.relative_to(REPOSITORY) if file.is_relative_to(REPOSITORY) else file
-    return f"{cls.__name__} in {inside}"
+    return f"{cls.__name__} in {inside(file)}"
+
+
+def inside(file: Path) -> Path:
+    """A file of this repository from its root; others as they are."""
+    return file.relative_to(REPOSITORY) if file.is_relative_to(REPOSITORY) else file
 
 
 def wrapped(label: str, text: str) -> list[str]:

@@ -11,7 +11,7 @@ from experiments.data.batches import make_batch
 from experiments.data.histories import Histories, IntArray
 from experiments.data.splits.held_out import train_user_ids
 from experiments.errors import UsageError
-from experiments.training.loop import epoch_seeds
+from experiments.training.loop import epoch_seeds, mistakes_of_tasks
 from experiments.training.run import Run
 from models.diagnostics import identity_rates
 from models.recbole_plug import SASRec
@@ -27,7 +27,6 @@ from models.tasks import (
     View,
 )
 from models.tasks.answers import asked_by
-from models.tasks.step import TaskError
 
 TITLE = 20  # characters of an item's title, at most
 SAMPLE = 4096  # training examples whose views are compared with their histories
@@ -68,10 +67,8 @@ def side_by_side(run: Run, user: str | None) -> list[str]:
 
 def asked(task: Task, batch: Batch, rng: Generator) -> Requests:
     """A task's requests, as in training; UsageError for anything else that it answers."""
-    try:
+    with mistakes_of_tasks():
         return asked_by(task, Step(batch, rng))
-    except TaskError as error:
-        raise UsageError(f"contrast: {error}") from error
 
 
 def row_of(run: Run, user: str | None) -> int:

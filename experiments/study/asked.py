@@ -40,9 +40,7 @@ def with_set(study: Study, fields: list[tuple[str, Any]]) -> Study:
 
     Errors: UsageError for a field that the study varies, or that is given twice.
     """
-    varied = {key for part in study.variants.values() for key in part} | study.grid.keys()
-    for part in (study.random, study.search):
-        varied |= part.ranges.keys() if part else set()
+    varied = {key for part in (*study.variants.values(), *study.varied.values()) for key in part}
     for place, (key, _) in enumerate(fields):
         if key in varied:
             raise UsageError(f"--set {key}: study {study.name} varies this field")

@@ -117,11 +117,8 @@ class Study:
             raise ValueError(f"a study has at most {MOST_TRIALS:,} trials, this has {self.size:,}")
         varied = [
             *self.set,
-            *self.grid,
-            *(key for fields_set in self.variants.values() for key in fields_set),
+            *(key for part in (*self.variants.values(), *self.varied.values()) for key in part),
         ]
-        for part in (self.random, self.search):
-            varied += list(part.ranges) if part else []
         for key in varied:
             if key.split(".")[0] in NO_AXIS:
                 raise ValueError(f"{key}: not a field to vary; base, datasets and seeds say it")
@@ -136,6 +133,12 @@ class Study:
         axes = [self.base, self.datasets, self.seeds, *self.grid.values(), self.variants or (None,)]
         drawn = self.random.draws if self.random else 1
         return math.prod(map(len, axes)) * drawn * (self.search.trials if self.search else 1)
+
+    @property
+    def varied(self) -> dict[str, dict[str, Any]]:
+        """The fields that the grid, draws and a search vary, by where the file has them."""
+        parts = {"random.ranges": self.random, "search.ranges": self.search}
+        return {"grid": self.grid} | {name: part.ranges for name, part in parts.items() if part}
 
     def excludes(self, values: dict[str, Any]) -> bool:
         """Whether an entry of `exclude` fits: all its keys are among these values."""
@@ -164,9 +167,9 @@ def read_study(path: Path) -> Study:
         if key not in KEYS:
             raise UsageError(f"{path}: {key}: {unknown(key, KEYS)}")
     tree = with_current_names(tree)
-    refuse_set_and_varied(tree, path)
+    own = tree.get("set") or {}
     if "fields_of" in tree:
-        tree["set"] = with_fields_of(tree.pop("fields_of"), tree.get("set") or {}, path)
+        tree["set"] = with_fields_of(tree.pop("fields_of"), own, path)
     if isinstance(tree.get("base"), str):
         tree["base"] = [tree["base"]]
     for key in ("base", "datasets"):
@@ -178,19 +181,10 @@ def read_study(path: Path) -> Study:
         )
     except UsageError as error:
         raise UsageError(f"{path}: {error}") from None
+    for axis, fields_varied in study.varied.items():
+        for key in (key for key in own if key in fields_varied):  # those of fields_of may vary
+            raise UsageError(f"{path}: set.{key}: {axis} varies it; leave it out of one")
     return study
-
-
-def refuse_set_and_varied(tree: dict[str, Any], path: Path) -> None:
-    """A field has its value from `set`, or its values from an axis.  Those of a preset may vary."""
-    axes = {"grid": tree.get("grid")}
-    for key in ("random", "search"):
-        axes[f"{key}.ranges"] = tree[key].get("ranges") if isinstance(tree.get(key), dict) else None
-    fixed = tree.get("set")
-    for axis, varied in axes.items():
-        if isinstance(fixed, dict) and isinstance(varied, dict):
-            for key in (key for key in fixed if key in varied):
-                raise UsageError(f"{path}: set.{key}: {axis} varies it; leave it out of one")
 
 
 def with_fields_of(preset: Any, own: Any, path: Path) -> Any:

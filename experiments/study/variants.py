@@ -123,7 +123,4 @@ def draws(study: Study) -> list[Fields]:
 
 def varied_fields(study: Study) -> list[str]:
     """The fields that the axes name, and draws and searches set."""
-    keys = [*study.grid]
-    for part in (study.random, study.search):
-        keys += list(part.ranges) if part else []
-    return keys
+    return [key for part in study.varied.values() for key in part]

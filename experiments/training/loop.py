@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -67,6 +68,15 @@ def fit(
             raise Pruned
 
 
+@contextmanager
+def mistakes_of_tasks() -> Iterator[None]:
+    """What a task's author gets wrong is a UsageError inside it."""
+    try:
+        yield
+    except TaskError as error:
+        raise UsageError(f"contrast: {error}") from error
+
+
 def train_epoch(
     run: Run, optimizer: Optimizer, after_first_step: Callable[[], None]
 ) -> dict[str, float]:
@@ -90,10 +100,8 @@ def train_epoch(
         place = Place(progress.epoch, progress.step + number, number, batch)
         diagnose = number % config.train.diagnose_every == 0
         look = diagnose or run.device.type == "cpu"  # a look makes a GPU wait
-        try:
+        with mistakes_of_tasks():
             losses = model.losses(batch, rng, diagnose)
-        except TaskError as error:
-            raise UsageError(f"contrast: {error}") from error
         bar.tell(losses)
         if not norms and len(losses.parts) == model.objectives() > 1:  # once an epoch
             norms = gradient_norms(losses.parts, model, run.shard)

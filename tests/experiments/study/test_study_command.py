@@ -41,7 +41,7 @@ set:
 """
 
 
-DRAWS = "{draws: 2, ranges: {encoder.heads: {low: 1, high: 2}}, "
+DRAWS = "{draws: 2, ranges: {epochs: {low: 1, high: 2}}, "
 TRIALS = DRAWS.replace("draws", "trials")
 
 
@@ -182,14 +182,8 @@ def test_a_trial_that_fails_makes_the_study_fail_when_all_others_are_done(file, 
         (("datasets: [planted]", "datasets: [plantd]"), "did you mean 'planted'"),
         (("epochs: 2", "epoch: 2"), "did you mean epochs"),
         (("seeds: [0, 1]", "seeds: 3"), "seeds: expected a list"),
-        (
-            ("baseline: sasrec", "search: {ranges: {encoder.heads: {low: 1, high: 2}}}"),
-            "trials must be",
-        ),
-        (
-            ("baseline: sasrec", "random: {ranges: {encoder.heads: {low: 1, high: 2}}}"),
-            "draws must be",
-        ),
+        (("baseline: sasrec", "search: {ranges: {epochs: {low: 1, high: 2}}}"), "trials must be"),
+        (("baseline: sasrec", "random: {ranges: {epochs: {low: 1, high: 2}}}"), "draws must be"),
         (("baseline: sasrec", f"random: {DRAWS}seed: -1}}"), "random.seed must be at least 0"),
         (("baseline: sasrec", f"search: {TRIALS}seed: -1}}"), "search.seed must lie in"),
         (("  epochs: 2", "  epochs: 2\n  ties: shuffled"), "ties: "),
