@@ -40,9 +40,8 @@ def with_set(study: Study, fields: list[tuple[str, Any]]) -> Study:
 
     Errors: UsageError for a field that the study varies, or that is given twice.
     """
-    varied = {key for part in (*study.variants.values(), *study.varied.values()) for key in part}
     for place, (key, _) in enumerate(fields):
-        if key in varied:
+        if key in study.differing:
             raise UsageError(f"--set {key}: study {study.name} varies this field")
         if key in (earlier for earlier, _ in fields[:place]):
             raise UsageError(f"--set {key}: is given twice")

@@ -115,14 +115,11 @@ class Study:
             raise ValueError("search: leaves test to the best; evaluate.test cannot be set")
         if self.size > MOST_TRIALS:
             raise ValueError(f"a study has at most {MOST_TRIALS:,} trials, this has {self.size:,}")
-        varied = [
-            *self.set,
-            *(key for part in (*self.variants.values(), *self.varied.values()) for key in part),
-        ]
-        for key in varied:
+        named = [*self.set, *self.differing]
+        for key in named:
             if key.split(".")[0] in NO_AXIS:
                 raise ValueError(f"{key}: not a field to vary; base, datasets and seeds say it")
-        known = [*PLACES, *varied]
+        known = [*PLACES, *named]
         for key in (key for entry in self.exclude for key in entry):
             if key not in known:
                 raise ValueError(f"exclude: {unknown(key, known)}")
@@ -139,6 +136,11 @@ class Study:
         """The fields that the grid, draws and a search vary, by where the file has them."""
         parts = {"random.ranges": self.random, "search.ranges": self.search}
         return {"grid": self.grid} | {name: part.ranges for name, part in parts.items() if part}
+
+    @property
+    def differing(self) -> list[str]:
+        """The fields in which its trainings differ: those of the axes and of all variants."""
+        return [key for part in (*self.variants.values(), *self.varied.values()) for key in part]
 
     def excludes(self, values: dict[str, Any]) -> bool:
         """Whether an entry of `exclude` fits: all its keys are among these values."""
