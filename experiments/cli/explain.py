@@ -9,7 +9,7 @@ import inspect
 import re
 import sys
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,10 +26,10 @@ from experiments.cli.field_reference import (
     shown_type,
 )
 from experiments.cli.listing import SOURCE
-from experiments.config.presets import ADDED_PRESETS, PRESETS
+from experiments.config.presets import ADDED_PRESETS, PRESETS, AddedPreset
 from experiments.config.run_config import Config
 from experiments.config.typed import CATALOGUES, hints_of
-from experiments.data.known import FOLDER
+from experiments.data.known import ADDED, FOLDER, AddedDataset, family_of
 from experiments.errors import UsageError, unknown
 from experiments.storage.files import REPOSITORY
 from experiments.storage.run_folder import as_yaml
@@ -38,6 +38,10 @@ from models.tasks import ContrastiveTask, Task
 from models.tasks.contrast_fields import ContrastFields
 
 WIDTH = 96
+OF_PLUGINS: dict[str, Mapping[str, AddedPreset | AddedDataset]] = {
+    "preset": ADDED_PRESETS,
+    "data set": ADDED,
+}
 
 
 @dataclass(frozen=True)
@@ -123,16 +127,17 @@ def explain(asked: str) -> list[str]:
         if asked in catalogue:
             of = [one for one in known if one.whose == f"{tag}: {asked}"]
             lines += [*kind_lines(tag, asked, catalogue[asked], of), ""]
-    if asked in ADDED_PRESETS:
-        added = ADDED_PRESETS[asked]
-        lines += yaml_lines("preset", asked, as_yaml(added.tree), added.path)
+    for what, entries in OF_PLUGINS.items():
+        if added := entries.get(asked):
+            lines += yaml_lines(what, asked, as_yaml(added.tree), added.path)
     files = yaml_files()
-    for what, file in files.get(asked, {}).items():
+    family, _ = family_of(asked) or (asked, None)
+    for what, file in files.get(family, {}).items():
         lines += yaml_lines(what, asked, file.read_text(encoding="utf-8"), file)
     if not lines:
         kinds = [name for _, catalogue in CATALOGUES.values() for name in catalogue]
         near = [one.key for one in known] + [one.key.split(".")[-1] for one in known] + kinds
-        near += [*ADDED_PRESETS, *files]
+        near += [*ADDED_PRESETS, *ADDED, *files]
         told = unknown(asked, dict.fromkeys(near)).split("; known")[0]
         raise UsageError(f"explain: {told}; `run.py list --fields` prints all of them")
     return lines[:-1]

@@ -96,16 +96,18 @@ def add_datasets(name: str, path: Path, entries: dict[str, Any]) -> None:
     """Let `--dataset` know them.  UsageError for a name that is taken, or what no YAML may say."""
     from experiments.data.catalogue import check_name
     from experiments.data.declaration import declaration_of
-    from experiments.data.known import ADDED, known
+    from experiments.data.known import ADDED, AddedDataset, known
     from experiments.storage.yaml_file import check_tree
 
     for entry, tree in entries.items():
         where = f"--plugin {name}: DATASETS[{entry!r}]"
-        made = declaration_of(check_tree(tree, where), where)
+        checked = check_tree(tree, where)
+        made = declaration_of(checked, where)
         check_name(entry)
-        if entry in known() and ADDED.get(entry, (None, None))[0] != path:
+        before = ADDED.get(entry)
+        if entry in known() and (before is None or before.path != path):
             raise UsageError(f"--plugin {name}: DATASETS has a {entry!r} already")
-        ADDED[entry] = (path, made)
+        ADDED[entry] = AddedDataset(path, checked, made)
 
 
 def check_entries(name: str, key: str, entries: dict[str, Any], base: type) -> None:

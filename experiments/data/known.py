@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from experiments.data.declaration import Declaration, read_declaration
 from experiments.data.reading.raw import CATEGORY
 
 FOLDER = Path(__file__).parent.parent / "datasets"
-ADDED: dict[str, tuple[Path, Declaration]] = {}
-"""Data sets that a plug-in declares, and the plug-in's file."""
+
+
+@dataclass(frozen=True)
+class AddedDataset:
+    """A data set of a plug-in: the plug-in's file, what it says, and what that declares."""
+
+    path: Path
+    tree: dict[str, Any]
+    declaration: Declaration
+
+
+ADDED: dict[str, AddedDataset] = {}
 
 
 def known() -> list[str]:
@@ -40,6 +52,6 @@ def is_known(name: str) -> bool:
 def declared(name: str) -> Declaration:
     """The declaration of a known data set, or of one of a known family."""
     if name in ADDED:
-        return ADDED[name][1]
+        return ADDED[name].declaration
     family, category = family_of(name) or (name, None)
     return read_declaration(FOLDER / f"{family}.yaml", category)

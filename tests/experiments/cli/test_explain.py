@@ -62,6 +62,21 @@ def test_a_preset_of_a_plug_in_is_its_fields(tmp_path: Path) -> None:
     assert explain("my_preset")[:3] == ["preset: my_preset", "  encoder:", "    dim: 8"]
 
 
+def test_a_data_set_of_a_plug_in_is_its_fields(tmp_path: Path) -> None:
+    plugin = tmp_path / "mine.py"
+    plugin.write_text(
+        "DATASETS = {'mine': {'file': 'a.txt', 'examples': 'windows', 'max_length': 9}}\n"
+    )
+    load_plugins([str(plugin)])
+    assert explain("mine")[:2] == ["data set: mine", "  file: a.txt"]
+
+
+def test_a_data_set_of_a_family_is_the_familys_file() -> None:
+    text = "\n".join(explain("amazon-2014-Beauty"))
+    assert "data set: amazon-2014-Beauty" in text
+    assert "experiments/datasets/amazon-2014-CATEGORY.yaml" in text
+
+
 def test_an_unknown_one_is_told_with_the_nearest() -> None:
     with pytest.raises(UsageError, match=r"unknown 'train.clipnorm' \(did you mean 'train.clip_n"):
         explain("train.clipnorm")
