@@ -60,7 +60,7 @@ def print_expected(config: Config) -> None:
 
     if config.dataset not in known():
         return
-    key = workload(config.dataset, config.model, config.examples)
+    key = workload(config.dataset, config.model, config.examples, vars(config.encoder))
     if similar := timings(RESULTS, {}).get(key):
         seconds, epochs = similar[0], min(similar[1], config.epochs)
         told = f"{epochs:.0f} epochs of {seconds:.1f} s, as in the committed results"

@@ -6,7 +6,7 @@ import json
 import math
 import re
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeGuard
 
@@ -138,9 +138,9 @@ def current_axes(values: dict[str, Any]) -> dict[str, Any]:
     return dict(current(key, value) for key, value in (values.get("axes") or {}).items())
 
 
-def workload(dataset: Any, model: Any, examples: Any) -> str:
-    """Names the trainings whose time tells of each other's."""
-    return f"{dataset} {model} {examples}"
+def workload(dataset: Any, model: Any, examples: Any, encoder: Mapping[str, Any]) -> str:
+    """Names the trainings whose time tells of each other's.  encoder: its fields."""
+    return f"{dataset} {model} {examples} {encoder.get('dim')} {encoder.get('layers')}"
 
 
 def is_number(value: Any) -> TypeGuard[float]:

@@ -7,7 +7,6 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 import torch
 
@@ -19,7 +18,7 @@ from experiments.study.plan import Trial
 from experiments.training.device_name import is_cpu
 
 Seconds = dict[str, tuple[float, float]]
-"""By data set, model and examples: seconds an epoch, epochs of a training."""
+"""By `workload`: seconds an epoch, epochs of a training."""
 
 
 def timings(results: Path, own: dict[str, Values]) -> Seconds:
@@ -51,27 +50,30 @@ def medians(lines: Iterable[Values]) -> Seconds:
         if line.get("status") != "finished" or is_cpu(str(line.get("device"))) != on_cpu:
             continue
         if is_number(epochs) and is_number(seconds):
-            key = workload(line.get("dataset"), line.get("model"), examples_of(line))
-            by_key[key].append((seconds / max(epochs, 1), max(epochs, 1)))
+            by_key[workload_of(line)].append((seconds / max(epochs, 1), max(epochs, 1)))
     return {
         key: (median(seconds for seconds, _ in times), median(epochs for _, epochs in times))
         for key, times in by_key.items()
     }
 
 
-def examples_of(line: Values) -> Any:
-    """Under the name that the field has now; None where the line does not tell."""
+def workload_of(line: Values) -> str:
+    """By the names that fields have now; None for a field that the line does not tell."""
     config = line.get("config")
     try:
-        return current_tree(config if isinstance(config, dict) else {}).get("examples")
-    except UsageError:  # it has both names
-        return None
+        tree = current_tree(config if isinstance(config, dict) else {})
+    except UsageError:  # it has both names of a field
+        tree = {}
+    encoder = tree.get("encoder")
+    fields = encoder if isinstance(encoder, dict) else {}
+    return workload(line.get("dataset"), line.get("model"), tree.get("examples"), fields)
 
 
 def estimate(trial: Trial, known: Seconds) -> float | None:
     """Seconds; None where no similar run is known.
 
-    Similar: same data set, model and examples.  As many epochs as these had, within the limit.
+    Similar: same data set, model, examples, width and layers.  As many epochs as these had, within
+    the limit.
     """
     if trial.similar not in known:
         return None

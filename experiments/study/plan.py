@@ -133,7 +133,7 @@ def trial_of(variant: Variant, dataset: str, seed: int, config: Config, spec: Da
         load(spec, config.ties, config.split)  # these data may have no times
         SPLIT.add(read)
     name = identity(sha256, data, features_sha256(config, spec))
-    similar = workload(dataset, variant.model, config.examples)
+    similar = workload(dataset, variant.model, config.examples, vars(config.encoder))
     return Trial(name, dataset, seed, variant, sha256, data, similar, config.epochs)
 
 
