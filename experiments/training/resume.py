@@ -71,6 +71,7 @@ def restore(run: Run, optimizer: Optimizer | None, folder: RunFolder) -> None:
             f"{folder.state}: the run is of {state.get('processes')} processes, this is "
             f"{run.shard.count}; their dropout differs"
         )
+    check_complete(folder.state, state["model"], run)
     put_weights(folder.state, run.model, state["model"])
     optimizer.load_state_dict(state["optimizer"])
     if run.average is not None:
@@ -78,6 +79,19 @@ def restore(run: Run, optimizer: Optimizer | None, folder: RunFolder) -> None:
     run.progress = Progress(**state["progress"])
     folder.keep_history(run.progress.epoch, state["history_sha256"])
     restore_weights(run, folder)
+
+
+def check_complete(path: Path, state: dict[str, Any], run: Run) -> None:
+    """UsageError for the state of an older version, which lacks what this one trains with.
+
+    Its weights may be evaluated all the same: a queue's rows (KeyQueue) are read in training only.
+    """
+    missing = [name for name in run.model.state_dict() if name not in state]
+    if missing:
+        raise UsageError(
+            f"{path}: is of an older version and has no {missing[0]}, which training needs now; "
+            "start again in another folder"
+        )
 
 
 def restore_weights(run: Run, folder: RunFolder) -> None:

@@ -15,6 +15,12 @@ def agree(labels: Tensor, others: Tensor) -> Tensor:
     return (labels[:, None, :] == others[None, :, :]).any(dim=2)
 
 
+def is_row(rows: Tensor, others: Tensor) -> Tensor:
+    """[B, C] bool: the very same row, which agrees in both numbers; rows [B, 2], others [C, 2]."""
+    equal = [one[:, None] == other for one, other in zip(rows.T, others.T, strict=True)]
+    return torch.logical_and(*equal)
+
+
 def in_batch(
     rows: int,
     same: Tensor | None,

@@ -54,9 +54,9 @@ class ContrastFields(Task):
     tau_plus: float = 0.1
     """Of debiased: the probability that a negative is a positive, in [0, 1)."""
     negatives: Negatives = "in_batch"
-    """in_batch: all other rows.  queue: those and the views of earlier batches, without gradient
-    (after MoCo, arXiv:1911.05722).  random: whole histories of training users drawn
-    uniformly (longer than most prefixes), and no other row.  other_cluster: rows whose
+    """in_batch: all other rows.  queue: those and the views of other rows in earlier batches,
+    without gradient (after MoCo, arXiv:1911.05722).  random: whole histories of training users
+    drawn uniformly (longer than most prefixes), and no other row.  other_cluster: rows whose
     users' histories are in other clusters.  same_cluster: only rows of the same cluster, which are
     harder."""
     queue_size: int = 1024

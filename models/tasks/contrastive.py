@@ -13,12 +13,12 @@ from augment import Sequences, TrainHistories
 from models.losses.contrast import binary_nce, debiased, decoupled, multi_positive
 from models.losses.counted_mean import counted_mean
 from models.losses.info_nce import contrast_logits, info_nce, partner_index, similarities
-from models.losses.negatives import agree, hardest, importance, in_batch, plain_weight
+from models.losses.negatives import agree, hardest, importance, in_batch, is_row, plain_weight
 from models.losses.representation import alignment, uniformity
 from models.snapshot import Snapshot
 from models.tasks.contrast_fields import ContrastFields
 from models.tasks.head import projection_head
-from models.tasks.queue import KeyQueue
+from models.tasks.queue import KeyQueue, rows_of
 from models.tasks.step import (
     Batch,
     EncodingRequest,
@@ -40,8 +40,8 @@ class ExtraNegatives:
     vectors: [K, d]
     present: [K] bool; False where a place is still empty.
     same:    [B, K] bool; pairs that agree in what `false_negatives` names.
-    own:     [B, K] bool; a row and a view of its own user: no negative, and a positive only where
-             `same` makes it one.
+    own:     [B, K] bool; a row and an earlier key of its own, or a drawn view of its own user: no
+             negative, and a positive only where `same` makes it one.
     labels:  [K, n]; what `same` compares.
     """
 
@@ -146,7 +146,7 @@ class ContrastiveTask(ContrastFields):
         if self.queue is not None:
             theirs, present = self.queue.labels, self.queue.filled()
             same = agree(labels, theirs)
-            own = torch.zeros_like(same)
+            own = is_row(rows_of(batch), self.queue.rows)
             return ExtraNegatives(self.queue.keys, present, same, own, theirs)
         if self.negatives != "random":
             return None
@@ -237,7 +237,9 @@ class ContrastiveTask(ContrastFields):
         if self.queue is not None and self.training:
             labels = self.labels(step.batch.targets, step.batch.users)
             keys = [view_b] if self.momentum is not None else [view_a, view_b]
-            self.queue.push(torch.cat(keys), labels.repeat(len(keys), 1))
+            rows = rows_of(step.batch)
+            many = (len(keys), 1)
+            self.queue.push(torch.cat(keys), labels.repeat(many), rows.repeat(many))
         return TaskLoss(value)
 
     def projected(self, encoded: Mapping[str, Tensor], name: str) -> Tensor:

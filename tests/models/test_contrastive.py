@@ -108,6 +108,8 @@ def reference(
                     positives.append(logit)
             elif task.negatives == "random" and user == labels[i][1]:
                 continue  # one's own view is no negative, and no positive that was asked for
+            elif j >= 2 * batch and (target, user) == labels[i]:
+                continue  # nor is one's own earlier key
             elif (
                 (task.negatives == "random" and j >= 2 * batch)
                 or (task.negatives == "other_cluster" and not together)
@@ -197,6 +199,26 @@ def test_the_queue_holds_the_latest_views(
         key_labels = (key_labels + labels)[-size:]
 
 
+def test_a_row_is_never_compared_with_its_own_earlier_key() -> None:
+    """Whatever it looks like; other rows of its user, and of its target, are negatives."""
+    task = task_of(negatives="queue", queue_size=6)
+    batch = Batch(
+        counting([2, 3, 2]),
+        targets=torch.tensor([5, 5, 6]),
+        users=torch.tensor([3, 3, 8]),
+        target_at=torch.tensor([20, 24, 40]),
+    )
+    a, b, earlier = drawn(3, 0), drawn(3, 1), drawn(3, 2)
+    loss_of(task, [earlier, earlier], batch)
+    keys = earlier.repeat(2, 1)
+    own = torch.arange(3).repeat(2)
+    logits = torch.cat([a, b]) @ torch.cat([a, b, keys]).T
+    logits.fill_diagonal_(float("-inf"))
+    logits[:, 6:][own[:, None] == own] = float("-inf")
+    expected = F.cross_entropy(logits, torch.arange(6).roll(3))
+    torch.testing.assert_close(loss_of(task, [a, b], batch).value, expected)
+
+
 # What goes on from step to step ------------------------------------------------------------------
 
 
@@ -239,6 +261,16 @@ def test_a_queue_is_saved_with_the_model(false_negatives: tuple[str, ...], tmp_p
         one.losses(BATCH, generator(1))
     for name, value in first.state_dict().items():
         assert torch.equal(value, second.state_dict()[name]), name
+
+
+def test_weights_of_before_the_queue_knew_rows_are_loaded() -> None:
+    task, other = (task_of(negatives="queue", queue_size=8) for _ in range(2))
+    loss_of(task, [drawn(4), drawn(4)], BATCH)
+    state = {name: value for name, value in task.state_dict().items() if name != "queue.rows"}
+    other.load_state_dict(state)
+    assert task.queue is not None
+    assert other.queue is not None
+    assert torch.equal(other.queue.keys, task.queue.keys)
 
 
 def test_users_are_drawn_uniformly_with_their_latest_items() -> None:

@@ -17,7 +17,7 @@ from experiments.cli.main import main
 from experiments.errors import UsageError
 from experiments.recbole.config import recbole_config
 from experiments.storage.atomic import write_json
-from experiments.storage.checkpoint import load_state
+from experiments.storage.checkpoint import load_state, save_state
 from experiments.storage.hashing import content_sha256, file_sha256
 from tests.experiments.small_data import (
     SMALL,
@@ -308,3 +308,15 @@ def test_a_cache_in_the_data_folder_is_not_read_by_a_hosted_model(tmp_path: Path
     fields = ("--model=recbole:SASRec", "--epochs=1", "--encoder.max_length=8")
     train(tmp_path / "data", tmp_path / "run", *fields, "--track.mode=disabled")
     assert not (tmp_path / "mark").exists()
+
+
+def test_a_state_whose_queue_knows_no_rows_is_not_trained_on(tmp_path: Path, capsys) -> None:
+    write_text(tmp_path / "data", "planted", planted())
+    run = tmp_path / "run"
+    train(tmp_path / "data", run, "--model=moco", "--epochs=3", *SMALL)
+    state = load_state(run / "state.pt")
+    del state["model"]["tasks.0.queue.rows"]
+    save_state(run / "state.pt", state)
+    ended = ends("raise", run, capsys)
+    assert_refused(ended)
+    assert "state.pt: is of an older version and has no tasks.0.queue.rows" in ended[2]
