@@ -104,7 +104,7 @@ def train_epoch(
             losses = model.losses(batch, rng, diagnose)
         bar.tell(losses)
         if not norms and len(losses.parts) == model.objectives() > 1:  # once an epoch
-            norms = gradient_norms(losses.parts, model, run.shard)
+            norms = gradient_norms(losses.parts, optimizer.parameters, run.shard)
         if look:
             check_finite("loss", losses.metrics["train/loss"], place)
         epochs_passed = progress.epoch - 1 + number / len(run.batches)

@@ -155,21 +155,21 @@ def clip(parameters: Sequence[Tensor], longest: float) -> Tensor:
 
 
 def gradient_norms(
-    parts: dict[str, Tensor], model: nn.Module, shard: Shard = ALONE
+    parts: dict[str, Tensor], weights: Sequence[Tensor], shard: Shard = ALONE
 ) -> dict[str, Tensor]:
     """Norm of each weighted loss's gradient: is the contrast a nudge or the main force?
 
+    weights: those that the losses move, `Optimizer.parameters`.
     In float64, as `clip` takes it: squares of float32 overflow.
     """
-    weights = [p for p in model.parameters() if p.requires_grad]
     norms = {}
     for name, loss in parts.items():
         grads = torch.autograd.grad(loss, weights, retain_graph=True, allow_unused=True)
         whole = [shard.sum(values(grad)) for grad in grads if grad is not None]
         key = "train" if name == "next_item" else f"contrast/{name}"
-        norms[f"{key}/gradient_norm"] = torch.linalg.vector_norm(
-            torch.stack([torch.linalg.vector_norm(grad, dtype=torch.float64) for grad in whole])
-        )
+        lengths = [torch.linalg.vector_norm(grad, dtype=torch.float64) for grad in whole]
+        none = loss.new_zeros((), dtype=torch.float64)
+        norms[f"{key}/gradient_norm"] = torch.linalg.vector_norm(torch.stack(lengths or [none]))
     return norms
 
 

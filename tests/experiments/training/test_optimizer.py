@@ -228,5 +228,5 @@ def test_a_gradient_too_long_for_float32_has_a_finite_norm() -> None:
     """Its square is beyond float32: a line of results holds finite numbers only."""
     layer = torch.nn.Linear(2, 1, bias=False)
     loss = (layer(torch.full((1, 2), 1e15)) * 1e15).sum()
-    norms = gradient_norms({"next_item": loss}, layer)
+    norms = gradient_norms({"next_item": loss}, [layer.weight])
     assert float(norms["train/gradient_norm"]) == pytest.approx(2**0.5 * 1e30, rel=1e-6)
