@@ -42,6 +42,7 @@ from models.tasks.task import (
     check_groups,
     check_shared_views,
     refuse_equal_names,
+    refuse_to_push_twice,
     second_parameters,
 )
 
@@ -102,6 +103,7 @@ class Host(nn.Module):
         self.tasks = nn.ModuleList(copy.deepcopy(task) for task in contrast if task.weight > 0.0)
         refuse_equal_names(self.contrastive_tasks())
         check_shared_views(self.contrastive_tasks())
+        refuse_to_push_twice(self.contrastive_tasks())
         self.process_rng = Generator(device=device)  # negatives of one of several processes
         self.train_split = train
         self.next_item.fit(train)

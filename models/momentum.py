@@ -15,9 +15,9 @@ from models.feature_input import FeatureInput
 class MomentumCopy(nn.Module):
     """What encodes a history, averaged over the steps of training: theta_k of MoCo.
 
-    He et al. 2020 (arXiv:1911.05722, equation 2): before every step but the first,
-    theta_k <- momentum * theta_k + (1 - momentum) * theta_q.  It starts as a copy, has no gradient,
-    and is saved with the model.
+    He et al. 2020 (arXiv:1911.05722, equation 2): once a batch, before its first step,
+    theta_k <- momentum * theta_k + (1 - momentum) * theta_q.  A task that trains again on a batch
+    meets the same keys again.  It starts as a copy, has no gradient, and is saved with the model.
     """
 
     def __init__(

@@ -155,7 +155,10 @@ class Task(ConfiguredModule):
         raise NotImplementedError
 
     def trains_again(self) -> bool:
-        """Whether the other weights take one more step on the batch, after the second step."""
+        """Whether the other weights take one more step on the batch, after the second step.
+
+        It descends the losses of all tasks, on the same views and the same moving averages.
+        """
         return False
 
 
@@ -216,6 +219,18 @@ def check_shared_views(tasks: Sequence[Task]) -> None:
                     "histories; name a task that contrasts two"
                 )
             check_poolings(other, {pooling_of(task), pooling_of(known[other])})
+
+
+def refuse_to_push_twice(tasks: Sequence[Task]) -> None:
+    """ValueError for a queue beside a task that trains again: the repeat takes every task's loss
+    once more, on the same views, and a loss feeds its queue."""
+    again = [task.name for task in tasks if task.trains_again()]
+    fed = [task.name for task in tasks if getattr(task, "negatives", None) == "queue"]
+    if again and fed:
+        raise ValueError(
+            f"contrast: {again[0]} trains again on every batch, which would push the keys of "
+            f"{fed[0]} into its queue twice; set train_again: false, or negatives: in_batch"
+        )
 
 
 def pooling_of(task: Task) -> str | None:
