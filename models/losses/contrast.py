@@ -47,7 +47,7 @@ def debiased(
 
     tau_plus: probability that a negative is of the anchor's own class, in [0, 1).
     """
-    count = weight.isfinite().sum(dim=1).clamp(min=1).to(logits.dtype).log()  # [A]
+    count = is_negative(weight).sum(dim=1).clamp(min=1).to(logits.dtype).log()  # [A]
     same = mean_positive(logits, positive)
     every = negative_log_sum(logits, weight) - count
     floor = logits.new_ones(()) * (-1 / temperature)
@@ -67,7 +67,7 @@ def binary_nce(logits: Tensor, positive: Tensor, weight: Tensor) -> Tensor:
     2 ln 2 when all logits are 0.
     """
     negatives = (weight.exp() * F.softplus(logits)).sum(dim=1)  # [A]
-    negatives = negatives / weight.isfinite().sum(dim=1).clamp(min=1)
+    negatives = negatives / is_negative(weight).sum(dim=1).clamp(min=1)
     return mean_of(mean_positive(F.softplus(-logits), positive) + negatives, weight)
 
 
@@ -78,12 +78,18 @@ def mean_positive(values: Tensor, positive: Tensor) -> Tensor:
     return weighted.sum(dim=1) / positive.sum(dim=1)
 
 
+def is_negative(weight: Tensor) -> Tensor:
+    """[A, C] bool: where a column counts; so it does where its weight overflowed, which must show
+    in the loss and not look like an anchor without negatives."""
+    return weight != float("-inf")
+
+
 def negative_log_sum(logits: Tensor, weight: Tensor) -> Tensor:
     """[A]: log sum_N w exp(s); any finite number for an anchor without negatives."""
-    none = ~weight.isfinite().any(dim=1, keepdim=True)
+    none = ~is_negative(weight).any(dim=1, keepdim=True)
     return (logits + weight).masked_fill(none, 0.0).logsumexp(dim=1)
 
 
 def mean_of(losses: Tensor, weight: Tensor) -> Tensor:
     """The mean over the anchors [A] that have a negative."""
-    return counted_mean(losses, weight.isfinite().any(dim=1))
+    return counted_mean(losses, is_negative(weight).any(dim=1))

@@ -37,7 +37,8 @@ def info_nce(
     partner = partner_index(len(view_a), logits.device)
     if same is None:
         return F.cross_entropy(logits, partner)
-    compared = logits.isfinite().sum(dim=1) > 1  # [2B]: with more than the partner
+    masked = not_compared(len(view_a), same, logits.device)
+    compared = (~masked).sum(dim=1) > 1  # [2B]: with more than the partner
     losses = F.cross_entropy(logits, partner, reduction="none")
     return counted_mean(losses, compared)
 
@@ -55,11 +56,18 @@ def contrast_logits(
     """
     views = torch.cat([view_a, view_b])  # [2B, d]
     logits = similarities(views, views, similarity) / temperature  # [2B, 2B]
-    masked = torch.eye(len(views), dtype=torch.bool, device=views.device)
-    if same is not None:
-        others = same & ~masked[: len(same), : len(same)]  # a row's partner stays
-        masked = masked | others.repeat(2, 2)
-    return logits.masked_fill(masked, float("-inf"))
+    return logits.masked_fill(not_compared(len(view_a), same, views.device), float("-inf"))
+
+
+def not_compared(rows: int, same: Tensor | None, device: torch.device) -> Tensor:
+    """[2B, 2B] bool: a view with itself, and the pairs of rows in `same` [B, B].
+
+    A row's partner stays.
+    """
+    itself = torch.eye(2 * rows, dtype=torch.bool, device=device)
+    if same is None:
+        return itself
+    return itself | (same & ~itself[:rows, :rows]).repeat(2, 2)
 
 
 def similarities(anchors: Tensor, columns: Tensor, similarity: Similarity) -> Tensor:

@@ -10,7 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.losses.info_nce import info_nce, partner_index, similarities
+from models.losses.counted_mean import counted_mean
+from models.losses.info_nce import info_nce, not_compared, partner_index, similarities
 from models.ranges import check_not_negative
 from models.tasks.augmented_views import AugmentedViews
 from models.tasks.contrast_fields import OF_TWO_VIEWS
@@ -59,7 +60,7 @@ class LearnedViews(AugmentedViews):
             )
         if self.train_again and self.negatives == "queue":
             raise ValueError(
-                "train_again would contrast each row with its own keys in the queue; use "
+                "train_again would push the keys of every row into the queue twice; use "
                 "negatives: in_batch"
             )
         if any(width < 1 for width in self.hidden):
@@ -101,7 +102,7 @@ class LearnedViews(AugmentedViews):
             if self.regularisation:
                 views = torch.cat([one, other])  # [2B, d]
                 logits = similarities(views, views, self.similarity)
-                total = total + self.regularisation * spread(logits / temperature)
+                total = total + self.regularisation * spread(logits / temperature, same)
         return total
 
 
@@ -114,22 +115,26 @@ def augmenter(width: int, hidden: tuple[int, ...]) -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
-def spread(logits: Tensor) -> Tensor:
+def spread(logits: Tensor, same: Tensor | None = None) -> Tensor:
     """How far positives and negatives lie apart: MCLRec's contrastive regularisation.
 
     logits: [2B, 2B], similarities of both views to each other.  Of each anchor, low is the lesser
     of its positive and its greatest negative, high the greater; the mean of positive - low over
     anchors, plus the mean of high - negative over all pairs of an anchor and a negative.
-    0 for a single row, which has no negative.
+    same:   [B, B] bool; rows that are no negatives of each other, as in `info_nce`.
+    An anchor without a negative, such as those of a single row, has no part; 0 when none has one.
     """
     rows = len(logits)
     if rows < 4:
         return logits.sum() * 0.0
     partner = partner_index(rows // 2, logits.device)
     positive = logits.gather(1, partner[:, None])  # [2B, 1]
-    none = torch.eye(rows, dtype=torch.bool, device=logits.device)
-    none = none | none.roll(rows // 2, dims=1)  # itself and the positive
+    none = not_compared(rows // 2, same, logits.device)
+    none = none.scatter(1, partner[:, None], True)  # nor the positive
     hardest = logits.masked_fill(none, float("-inf")).amax(dim=1, keepdim=True)
     low, high = positive.minimum(hardest), positive.maximum(hardest)
-    below = (high - logits).clamp(min=0.0).masked_fill(none, 0.0).sum() / (rows * (rows - 2))
-    return (positive - low).clamp(min=0.0).mean() + below
+    above, below = (positive - low).clamp(min=0.0), (high - logits).clamp(min=0.0)
+    if same is None:
+        return above.mean() + below.masked_fill(none, 0.0).sum() / (rows * (rows - 2))
+    compared = ~none.all(dim=1, keepdim=True)  # [2B, 1]
+    return counted_mean(above, compared) + counted_mean(below, ~none)

@@ -269,3 +269,10 @@ def test_rows_agree_when_any_label_does_and_never_without_labels() -> None:
     labels = torch.tensor([[1, 5], [1, 6], [2, 6]])
     assert agree(labels, labels).int().tolist() == [[1, 1, 0], [1, 1, 1], [0, 1, 1]]
     assert not agree(labels[:, :0], labels[:, :0]).any()
+
+
+@pytest.mark.parametrize("objective", [multi_positive, decoupled, binary_nce])
+def test_weights_that_overflow_are_no_anchors_without_negatives(objective: Objective) -> None:
+    logits, positive = torch.full((2, 3), 1e38), torch.eye(2, 3).bool()
+    weight = importance(logits, plain_weight(~positive), 10.0)
+    assert not objective(logits, positive, weight).isfinite()

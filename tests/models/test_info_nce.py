@@ -222,6 +222,13 @@ def test_a_row_without_negatives_drops_out_of_the_mean(similarity: Similarity) -
 # Numerics ------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("labels", [None, [0, 0, 1]])
+def test_an_overflow_is_no_solved_contrast(labels: list[int] | None) -> None:
+    a, b = (torch.full((3, 2), 1e20) for _ in range(2))
+    same = None if labels is None else same_rows(labels)
+    assert not info_nce(a, b, 1.0, same=same).isfinite()
+
+
 @both_similarities
 @pytest.mark.parametrize("labels", [None, [0, 0, 1, 2]])
 def test_the_gradient_is_the_derivative(similarity: Similarity, labels: list[int] | None) -> None:

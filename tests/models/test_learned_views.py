@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 import torch
@@ -11,10 +12,20 @@ from torch import Tensor
 from experiments.config.train_config import TrainConfig
 from experiments.errors import UsageError
 from experiments.training.loop import take_second_step
-from experiments.training.optimizer import Optimizer
+from experiments.training.optimizer import Optimizer, gradient_norms
 from models.recbole_plug import SASRec
 from models.shard import ALONE
-from models.tasks import Batch, LearnedViews, ParameterGroup, Sizes, Step, Task, TaskLoss
+from models.tasks import (
+    AugmentedViews,
+    Batch,
+    LearnedViews,
+    ParameterGroup,
+    Sizes,
+    Step,
+    Task,
+    TaskLoss,
+)
+from models.tasks.learned_views import spread
 from tests.histories import counting, generator
 from tests.models.tiny import build_model, cyclic_histories, encoder_config
 
@@ -131,7 +142,7 @@ def test_a_task_written_for_the_first_contract_is_told_what_changed() -> None:
         ({"view_weight": 0.0, "meta_weight": 0.0}, "^view_weight and meta_weight are 0"),
         ({"meta_weight": -1.0}, "^meta_weight must be at least 0"),
         ({"hidden": (0,)}, "^hidden must be widths of at least 1"),
-        ({"train_again": True, "negatives": "queue"}, "^train_again would contrast each row"),
+        ({"train_again": True, "negatives": "queue"}, "^train_again would push the keys"),
         ({"momentum": 0.9}, "^momentum: 0.9 makes b a key"),
         ({"view_weight": 0.0, "hard_k": 3}, "^hard_k: 3 is read by the contrast of a and b"),
     ],
@@ -170,3 +181,39 @@ def test_a_second_step_that_only_the_model_could_descend_is_one_line() -> None:
     losses = model.losses(BATCH, generator(0))
     with pytest.raises(UsageError, match=r"^contrast: second_step depends on none of its weights"):
         take_second_step(model, optimizer, losses, BATCH, generator(0))
+
+
+def test_rows_that_are_no_negatives_have_no_part_in_the_meta_contrast() -> None:
+    """Not in its regularisation either: with no other row left, nothing is."""
+    rows = replace(BATCH, users=torch.tensor([3, 3, 3, 3]))
+    views = {name: torch.randn(4, 8, generator=generator(seed)) for seed, name in enumerate("ab")}
+    task = model_with(false_negatives=("user",)).contrastive_tasks()[0]
+    assert task.second_step(views, Step(rows, generator(0))).item() == 0.0
+    assert task.second_step(views, Step(BATCH, generator(0))).item() > 0.0
+
+
+def test_the_regularisation_of_masked_rows_is_that_of_the_others_alone() -> None:
+    a, b = (torch.randn(3, 4, generator=generator(seed)) for seed in range(2))
+    same = torch.tensor([[1, 1, 1], [1, 1, 0], [1, 0, 1]]).bool()  # row 0 has no negative
+    every, others = torch.cat([a, b]), torch.cat([a[1:], b[1:]])
+    found = spread(every @ every.T, same)
+    torch.testing.assert_close(found, spread(others @ others.T))
+
+
+def test_a_queue_beside_a_task_that_trains_again_is_refused() -> None:
+    """The repeat would push the same keys once more."""
+    tasks = [LearnedViews("it", train_again=True), AugmentedViews("fed", negatives="queue")]
+    with pytest.raises(ValueError, match=r"^contrast: it trains again .* keys of fed .* twice"):
+        build_model(encoder_config("gru"), tasks, TRAIN)
+
+
+def test_gradient_norms_are_of_the_weights_that_the_losses_move() -> None:
+    """The augmenters stand still in the first step."""
+    model = model_with(view_weight=0.0)
+    optimizer = Optimizer(model, TrainConfig())
+    losses = model.losses(BATCH, generator(0))
+    found = gradient_norms(losses.parts, optimizer.parameters)["contrast/it/gradient_norm"]
+    losses.parts["it"].backward()
+    moved = [p.grad for n, p in model.named_parameters() if "augmenters" not in n]
+    lengths = torch.stack([grad.double().norm() for grad in moved if grad is not None])
+    torch.testing.assert_close(found, lengths.norm())
