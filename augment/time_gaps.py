@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from augment.insert import insert_before, inserted_at_most
@@ -135,13 +136,21 @@ def gaps_before(seqs: Sequences) -> Tensor:
 
     Errors: ValueError where the data have no times.
     """
-    if seqs.times is None:
-        raise ValueError("operators that read time gaps need data with times, and these have none")
-    times = seqs.times.double()
-    gaps = (times - times.roll(1, dims=1)).masked_fill(~seqs.real(), 0.0)
-    gaps[:, 0] = 0.0
+    gaps = times_before(seqs)
     gaps = gaps / gaps.amax(dim=1, keepdim=True).clamp(min=1.0)
     gaps[:, 0] = -1.0
+    return gaps
+
+
+def times_before(seqs: Sequences) -> Tensor:
+    """[B, L] float64: the time from the item before; 0 for the first item and at padding.
+
+    Errors: ValueError where the data have no times.
+    """
+    if seqs.times is None:
+        raise ValueError("operators that read time gaps need data with times, and these have none")
+    gaps = (seqs.times - seqs.times.roll(1, dims=1)).double().masked_fill(~seqs.real(), 0.0)
+    gaps[:, 0] = 0.0
     return gaps
 
 
@@ -164,18 +173,31 @@ def by_gap(seqs: Sequences, count: Tensor, widest: bool, rng: Generator) -> Tens
 def most_regular(seqs: Sequences, size: Tensor, rng: Generator) -> Tensor:
     """[B]: where the window of `size` [B] items starts whose gaps have the least variance.
 
-    Windows with a variance within 1e-9 of the squared widest gap are equal.
+    Windows whose variances differ by less than 1e-12 of the least are equal.
     """
-    gaps = gaps_before(seqs)
-    gaps[:, 0] = 0.0
-    sums = torch.nn.functional.pad(torch.stack([gaps, gaps.square()]).cumsum(dim=2), (1, 0))
-    start = positions(seqs)  # [1, L]; a window's first gap is before its second item
-    stop = (start + size[:, None]).clamp(max=seqs.width)  # [B, L]
-    first = (start + 1).expand_as(stop).minimum(stop)
-    inside = sums.gather(2, stop.expand(2, -1, -1)) - sums.gather(2, first.expand(2, -1, -1))
-    mean, square = inside / (size[:, None] - 1).clamp(min=1)
-    variance: Tensor = (square - mean.square()).clamp(min=0.0)  # [B, L]
+    variance = window_variances(seqs, size)
     ties = torch.rand(variance.shape, dtype=torch.float64, generator=rng, device=variance.device)
-    keys = (variance * 1e9).round() + 0.5 * ties
-    last = seqs.lengths - size  # [B]
-    return keys.masked_fill(start > last[:, None], float("inf")).argmin(dim=1)
+    fits = positions(seqs) <= (seqs.lengths - size)[:, None]  # [B, L]
+    variance = variance.masked_fill(~fits, float("inf"))
+    least = variance.amin(dim=1, keepdim=True)
+    return ties.masked_fill(variance > least * (1.0 + 1e-12), float("inf")).argmin(dim=1)
+
+
+def window_variances(seqs: Sequences, size: Tensor) -> Tensor:
+    """[B, L] float64: n^3 times the variance of the n = size - 1 gaps in the window of `size` [B]
+    items from each place on; 0 for windows of fewer gaps than two.
+
+    It adds squares of n * gap - (the sum of the gaps), which is exact for times that are whole
+    numbers, as all are: a far gap elsewhere in the history costs a window no digit.
+    """
+    gaps = times_before(seqs)
+    count = (size - 1).clamp(min=0)[:, None, None]  # [B, 1, 1]
+    # The most is asked for on a CPU only: a GPU would have to be waited for.
+    most = max(1, int(count.max())) if gaps.device.type == "cpu" else seqs.width
+    # A window's first gap is before its second item.
+    windows = F.pad(gaps[:, 1:], (0, most)).unfold(1, most, 1)  # [B, L, most]
+    inside = torch.arange(most, device=gaps.device) < count
+    windows = windows.masked_fill(~inside, 0.0)
+    apart = count * windows - windows.sum(dim=2, keepdim=True)
+    variance: Tensor = apart.masked_fill(~inside, 0.0).square().sum(dim=2)
+    return variance

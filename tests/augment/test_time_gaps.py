@@ -73,6 +73,22 @@ def variance(times: list[int]) -> float:
     return float(gaps.var(correction=0)) if len(gaps) else 0.0
 
 
+def test_a_long_break_elsewhere_blurs_no_window() -> None:
+    """Times in seconds; the break is a year."""
+    times = torch.tensor([0, 10, 10, 10, 365 * 24 * 3600, 10, 900, 10]).cumsum(0).tolist()
+    history = at([1, 2, 3, 4, 5, 6, 7, 8], times)
+    assert {tuple(after(TimeCrop(keep=0.5), history, seed)) for seed in range(40)} == {(1, 2, 3, 4)}
+
+
+def test_windows_of_the_same_variance_are_equal_whatever_their_mean_gap() -> None:
+    times = torch.tensor([0, 1, 1, 2, 10**7, 10**6, 10**6, 10**6 + 1]).cumsum(0).tolist()
+    history = at([1, 2, 3, 4, 5, 6, 7, 8], times)
+    assert {tuple(after(TimeCrop(keep=0.5), history, seed)) for seed in range(40)} == {
+        (1, 2, 3, 4),
+        (5, 6, 7, 8),
+    }
+
+
 def test_equal_gaps_leave_the_choice_to_the_generator() -> None:
     even = at([1, 2, 3, 4], [0, 5, 10, 15])
     assert {tuple(after(TimeCrop(keep=0.5), even, seed)) for seed in range(40)} == {
