@@ -29,7 +29,7 @@ class Parser(argparse.ArgumentParser):
 def add_moved(made: Parser) -> None:
     """For commands that read a run: where its data and its plug-ins are, and where to compute."""
     made.add_argument("--data-dir", type=path, metavar="DIR", help="where the data is now")
-    made.add_argument("--device", help="cpu, cuda, cuda:N or mps [as it was trained]")
+    made.add_argument("--device", help="cpu, cuda or cuda:N [as it was trained]")
     add_plugin(made)
 
 

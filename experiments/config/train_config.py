@@ -51,7 +51,7 @@ class TrainConfig:
     """Let a step update only the item embeddings it has read: for large catalogues, with a loss
     that samples.  Adam's moments of the other rows stand still."""
     device: str = "auto"
-    """auto (an NVIDIA GPU when there is one, else the CPU), cpu, cuda, cuda:N or mps."""
+    """auto (an NVIDIA GPU when there is one, else the CPU), cpu, cuda or cuda:N."""
     ema: float | None = None
     """Decay of an exponential moving average of the weights over the steps, such as 0.999; the
     average is validated, kept and tested in place of the weights.  Every step then costs a pass

@@ -238,7 +238,7 @@ def load_run(
     """A trained run from its folder, with its best weights.
 
     data_dir: where the data is now, if it was moved.  plugins: FILE.py or module names that the
-    run was trained with.  device: cpu, cuda, mps ..., if not what train.device says.
+    run was trained with.  device: cpu, cuda or cuda:N, if not what train.device says.
     Errors: UsageError for a folder without a model, and where configuration, data or weights are
     not those that the run was trained with.
     """

@@ -90,21 +90,24 @@ def versions() -> dict[str, str]:
 
 def choose_device(name: str) -> torch.device:
     """auto is an NVIDIA GPU when there is one, the process's own under torchrun, else the CPU;
-    UsageError for a device that is not there."""
+    UsageError for a device that is not there, or that has no float64."""
     if name == "auto" and not torch.cuda.is_available():
         return torch.device("cpu")
     if name in ("auto", "cuda") and torch.cuda.is_available():
         own = int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count()
         return torch.device("cuda", own)
-    known = "auto, cpu, cuda, cuda:N or mps"
+    known = "auto, cpu, cuda or cuda:N"
     try:
         device = torch.device(name)
     except RuntimeError:
         raise UsageError(f"train.device: {name!r} is not {known}") from None
-    if device.type not in ("cpu", "cuda", "mps"):
+    if device.type == "mps":
+        raise UsageError(
+            f"train.device: {name!r} is of no use: Apple GPUs have no float64, in which views are "
+            "drawn and users ranked; set train.device: cpu"
+        )
+    if device.type not in ("cpu", "cuda"):
         raise UsageError(f"train.device: {name!r} is not {known}")
-    if device.type == "mps" and not torch.backends.mps.is_available():
-        raise UsageError("train.device: 'mps' is not there: this torch sees no Apple GPU")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise UsageError(
             f"train.device: {name!r} is not there; {torch.cuda.device_count()} GPUs are"
