@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from torch import Generator, Tensor
 from augment import Sequences, TrainHistories
 from augment.correlation import counted_neighbours
 from models.augmented_input import AugmentConfig
+from models.encoders import EncoderConfig
 from models.host import Host
 from models.tasks import Batch
 
@@ -40,7 +41,8 @@ class SASRec(Host, SequentialRecommender):  # type: ignore[misc]  # RecBole is n
              (EncoderConfig), `next_item` (NextItemLoss), `contrast` (a sequence of Task) and,
              where the input is to be augmented, `augment` (AugmentConfig); where neighbours
              of items are kept, `count_neighbours` (CountNeighbours); where the encoder reads
-             item features, `item_features` (GivenFeatures).
+             item features, `item_features` (GivenFeatures).  A MAX_ITEM_LIST_LENGTH below the
+             encoder's max_length takes its place in all parts of the model; ValueError above it.
     dataset: a RecBole SequentialDataset of the training split, or a Catalogue.
     """
 
@@ -51,7 +53,7 @@ class SASRec(Host, SequentialRecommender):  # type: ignore[misc]  # RecBole is n
         counts, reads = "count_neighbours" in config, "item_features" in config
         Host.__init__(
             self,
-            config["encoder"],
+            reading(config["encoder"], config["MAX_ITEM_LIST_LENGTH"]),
             config["next_item"],
             config["contrast"],
             config["augment"] if "augment" in config else AugmentConfig(),
@@ -60,7 +62,6 @@ class SASRec(Host, SequentialRecommender):  # type: ignore[misc]  # RecBole is n
             config["count_neighbours"] if counts else counted_neighbours,
             config["item_features"] if reads else None,  # RecBole's Config has no `get`
         )
-        self.max_length = config["MAX_ITEM_LIST_LENGTH"]  # RecBole may be told to read fewer
         self.rng = Generator(device=config["device"]).manual_seed(config["seed"])
         self.epoch = 0  # of RecBole's Trainer
         self.in_epoch = False
@@ -108,6 +109,19 @@ class SASRec(Host, SequentialRecommender):  # type: ignore[misc]  # RecBole is n
 
     def full_sort_predict(self, interaction: Any) -> Tensor:
         return self.scores(self.histories(interaction))
+
+
+def reading(encoder: EncoderConfig, length: int) -> EncoderConfig:
+    """The encoder for RecBole's lists of at most `length` items, which may be fewer than its own.
+
+    Errors: ValueError where they are more than it reads.
+    """
+    if length > encoder.max_length:
+        raise ValueError(
+            f"MAX_ITEM_LIST_LENGTH is {length}, and the encoder reads {encoder.max_length} items: "
+            "set its max_length to that, too"
+        )
+    return encoder if length == encoder.max_length else replace(encoder, max_length=length)
 
 
 def train_histories(dataset: Any) -> TrainHistories:

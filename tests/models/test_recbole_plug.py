@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from models.encoders import ENCODERS
-from models.tasks import AugmentedViews, Batch
+from models.tasks import AugmentedViews, Batch, SameTarget, SameUser
 from tests.histories import generator, padded
-from tests.models.tiny import build_model, cyclic_histories, encoder_config
+from tests.models.tiny import (
+    build_model,
+    cyclic_histories,
+    encoder_config,
+    random_batch,
+    training_rows,
+)
 
 TRAIN = cyclic_histories(users=30, num_items=12, longest=14)
 
@@ -31,6 +39,27 @@ def test_recbole_s_methods_agree_with_ours(kind: str) -> None:
     )
     ours = model.losses(Batch(histories, targets, interaction["user_id"]), generator(0)).total
     torch.testing.assert_close(model.calculate_loss(interaction), ours)
+
+
+@pytest.mark.parametrize("kind", ENCODERS)
+def test_a_model_told_to_read_fewer_items_is_one_that_reads_fewer(kind: str) -> None:
+    """Encoder, heads and views alike: its weights and its loss are those of a shorter encoder."""
+    tasks = [SameUser("it", pooling="concat", head="linear"), SameTarget("that")]
+    short = replace(encoder_config(kind), max_length=4)
+    told = build_model(encoder_config(kind), tasks, TRAIN, read=4).eval()
+    model = build_model(short, tasks, TRAIN).eval()
+    ours, theirs = model.state_dict(), told.state_dict()
+    assert {name: value.shape for name, value in theirs.items()} == {
+        name: value.shape for name, value in ours.items()
+    }
+    batch = random_batch(TRAIN, training_rows(TRAIN, "prefixes", 4), 8, 0)
+    losses = [one.losses(batch, generator(0)).total for one in (model, told)]
+    assert losses[0] == losses[1]
+
+
+def test_a_model_told_to_read_more_items_than_its_encoder_does_says_so() -> None:
+    with pytest.raises(ValueError, match=r"^MAX_ITEM_LIST_LENGTH is 11, and the encoder reads 10"):
+        build_model(encoder_config("gru"), [], TRAIN, read=11)
 
 
 def test_every_epoch_of_recbole_s_trainer_is_one() -> None:

@@ -57,12 +57,14 @@ def build_model(
     seed: int = 0,
     next_item: NextItemLoss | None = None,
     augment: AugmentConfig | None = None,
+    read: int | None = None,
 ) -> SASRec:
+    """read: how many items RecBole is told to read, where it is not what the encoder does."""
     torch.manual_seed(seed)
     contrast = [given_features(task, train.num_items) for task in contrast]
     fields = {
         **RECBOLE_FIELDS,
-        "MAX_ITEM_LIST_LENGTH": encoder.max_length,
+        "MAX_ITEM_LIST_LENGTH": read or encoder.max_length,
         "device": CPU,
         "seed": seed,
         "encoder": encoder,
