@@ -20,7 +20,7 @@ from experiments.report.pairs import gain_of, ndcg
 from experiments.report.pipe_table import pipe_table
 from experiments.report.published import source_link
 from experiments.report.sheet import SHOWN
-from experiments.report.statistics import RESAMPLES, bootstrap, holm, resamples
+from experiments.report.statistics import LEAST_SEEDS, RESAMPLES, bootstrap, holm, resamples
 from experiments.report.studies import Report
 
 NAME = "checkpoints"
@@ -31,9 +31,9 @@ OURS = ("best whole", "best without attributes", "best", "sasrec")
 MAIN = "beauty"
 BY_USERS = (
     "By users only: theirs is one training each, so a difference may be that of another seed. Ours "
-    f"is the mean over its seeds; p: paired bootstrap over users ({RESAMPLES:,} resamples) of "
-    f"NDCG@10, seen items excluded, corrected by Holm within the table; * p < {LEVEL}; "
-    f"none is below {2 / (RESAMPLES + 1):.4f} times the number of tests. "
+    f"is the mean over its seeds; p: paired bootstrap over users ({RESAMPLES:,} resamples or "
+    f"more) of NDCG@10, seen items excluded, corrected by Holm within the table; * p < {LEVEL}, "
+    f"with {LEAST_SEEDS} seeds or more of ours. "
     "official: what the source gives, by its own rule (here: seen items at score 0); the other "
     "columns are of its weights."
 )
@@ -45,10 +45,11 @@ class Difference:
 
     mean: float
     p: float
+    seeds: int
 
     @property
     def text(self) -> str:
-        star = "*" if self.p < LEVEL else ""
+        star = "*" if self.p < LEVEL and self.seeds >= LEAST_SEEDS else ""
         return f"{signed(self.mean)}{star} (p {p_text(self.p)})"
 
 
@@ -105,7 +106,8 @@ def table(dataset: str, checkpoints: list[Checkpoint], of_us: tuple[str, list[Gr
     columns += [f"{group.variant} minus it, by users" for group in groups]
     rows = []
     for checkpoint in checkpoints:
-        differences = [tested[checkpoint.name, group.variant].text for group in groups]
+        found = [tested.get((checkpoint.name, group.variant)) for group in groups]
+        differences = ["" if one is None else one.text for one in found]
         texts = [official(checkpoint), *(hr_ndcg(checkpoint, r) for r in (SCORE0, *RULES))]
         rows.append([named(checkpoint), *(escaped(t, MARKDOWN) for t in (*texts, *differences))])
     for group in groups:
@@ -143,8 +145,12 @@ def hr_ndcg(checkpoint: Checkpoint, rule: str) -> str:
 def compared(
     checkpoints: list[Checkpoint], groups: list[Group]
 ) -> dict[tuple[str, str], Difference]:
-    """By checkpoint and variant.  UsageError where they are not of the same users."""
+    """By checkpoint and variant; none of a checkpoint that was not ranked without seen items.
+
+    Errors: UsageError where they are not of the same users.
+    """
     gains: dict[str, FloatArray] = {}
+    seeds = {group.variant: len(group.lines) for group in groups}
     parts: dict[tuple[str, str], FloatArray] = {}
     for group in groups:
         mine = np.mean([ndcg(line, gains) for line in group.lines], axis=0)  # [U]
@@ -154,22 +160,25 @@ def compared(
                     f"{FILE}: {checkpoint.name!r} read other data as {checkpoint.dataset} than "
                     f"{group.lines[0].study} (data_sha256 differs)"
                 )
-            parts[checkpoint.name, group.variant] = mine - own_gain(checkpoint)
+            if (theirs := own_gain(checkpoint)) is not None:
+                parts[checkpoint.name, group.variant] = mine - theirs
     if not parts:
         return {}
     count = resamples(len(parts))
     p = holm(bootstrap(np.stack([*parts.values()]), count, np.random.default_rng(SEED)))
     return {
-        key: Difference(float(np.mean(values)), float(of_key))
+        key: Difference(float(np.mean(values)), float(of_key), seeds[key[1]])
         for (key, values), of_key in zip(parts.items(), p, strict=True)
     }
 
 
-def own_gain(checkpoint: Checkpoint) -> FloatArray:
-    """[U] NDCG@10, which has to agree with the line's metric."""
+def own_gain(checkpoint: Checkpoint) -> FloatArray | None:
+    """[U] NDCG@10, which has to agree with the line's metric; None where the line has neither."""
     ranks = checkpoint.ranks("excluded")
     of_user = None if ranks is None else gain_of(ranks)
     metric = checkpoint.number("excluded", "ndcg@10")
+    if of_user is None and metric is None:
+        return None
     if of_user is None or metric is None or abs(float(of_user.mean()) - metric) > 1e-6:
         raise UsageError(
             f"{FILE}: {checkpoint.name!r} on {checkpoint.dataset}: hits/excluded and "

@@ -15,10 +15,13 @@ from experiments.report.pairs import paired, same_loss, user_differences
 from experiments.report.statistics import (
     LEAST_SEEDS,
     bootstrap,
+    detectable_over_seeds,
+    detectable_over_users,
     effect_size,
     holm,
     interval,
     resamples,
+    standard_error,
 )
 
 LEVEL = 0.01
@@ -32,6 +35,8 @@ class Comparison:
     interval: 95 %, over seeds; effect: Cohen's d_z, None without spread; p: over users, corrected
     by Holm within the table.  All three are None where there are too few seeds to test.
     loss: both have the same next-item loss.
+    detectable: the smallest true difference that would be called significant in about 80 % of all
+    repetitions: the larger of what seeds and what users can show.  None where no difference would.
     """
 
     baseline: str
@@ -42,6 +47,7 @@ class Comparison:
     effect: float | None
     p: float | None
     loss: bool
+    detectable: float | None
 
     @property
     def exploratory(self) -> bool:
@@ -139,33 +145,54 @@ def compare(variants: list[Group]) -> dict[str, Comparison]:
         if base is not None and base is not group and paired(group, base):
             pairs.append((group, base))
     tested = [pair for pair in pairs if len(paired(*pair)) >= LEAST_SEEDS]
-    p = dict(zip([group.variant for group, _ in tested], p_values(tested), strict=True))
-    return {group.variant: comparison(group, base, p.get(group.variant)) for group, base in pairs}
+    over_users = dict(zip([group.variant for group, _ in tested], by_users(tested), strict=True))
+    return {
+        group.variant: comparison(group, base, over_users.get(group.variant))
+        for group, base in pairs
+    }
 
 
-def p_values(pairs: list[tuple[Group, Group]]) -> list[float]:
-    """Of the paired bootstrap over users, corrected by Holm."""
+@dataclass(frozen=True)
+class ByUsers:
+    """p: of the paired bootstrap, corrected by Holm.  detectable: what p < LEVEL can show."""
+
+    p: float
+    detectable: float
+
+
+def by_users(pairs: list[tuple[Group, Group]]) -> list[ByUsers]:
+    """What users say of each comparison."""
     if not pairs:
         return []
     gains: dict[str, FloatArray] = {}
     differences = np.stack([user_differences(*pair, gains) for pair in pairs])  # [C, U]
     p = holm(bootstrap(differences, resamples(len(pairs)), np.random.default_rng(SEED)))
-    return [float(value) for value in p]
+    return [
+        ByUsers(float(value), detectable_over_users(standard_error(row), len(pairs), LEVEL))
+        for value, row in zip(p, differences, strict=True)
+    ]
 
 
-def comparison(group: Group, base: Group, p: float | None) -> Comparison:
-    """p: None where it was not tested."""
+def comparison(group: Group, base: Group, over_users: ByUsers | None) -> Comparison:
+    """over_users: None where nothing was tested."""
     pairs = paired(group, base)
     ours, theirs = (np.array([pair[side].values[TEST_NDCG10] for pair in pairs]) for side in (0, 1))
-    mean = float(np.mean(ours - theirs))
-    before = float(np.mean(theirs))
+    gained = ours - theirs
+    mean, before = float(np.mean(gained)), float(np.mean(theirs))
+    effect = None if over_users is None else effect_size(gained)
+    loss = all(same_loss(*pair) for pair in pairs)
+    smallest = None
+    if over_users is not None and effect is not None and loss:
+        over_seeds = detectable_over_seeds(standard_error(gained), len(pairs))
+        smallest = max(over_seeds, over_users.detectable)
     return Comparison(
         baseline=base.variant,
         seeds=tuple(line.seed for line, _ in pairs),
         difference=mean,
         relative=mean / before if before > 0.0 else None,
-        interval=None if p is None else interval(ours - theirs),
-        effect=None if p is None else effect_size(ours - theirs),
-        p=p,
-        loss=all(same_loss(*pair) for pair in pairs),
+        interval=None if over_users is None else interval(gained),
+        effect=effect,
+        p=None if over_users is None else over_users.p,
+        loss=loss,
+        detectable=smallest,
     )

@@ -23,7 +23,7 @@ LATEX = {
     "±": r"$\pm$", "<": r"$<$", ">": r"$>$", **{mark: f"\\{mark}" for mark in "&%$#_{}"},
 }  # fmt: skip
 COMPARED = ("baseline", "pairs", "difference", "relative", "low", "high", "d_z", "p_holm",
-            "same_loss", "significant")  # fmt: skip
+            "detectable", "same_loss", "significant")  # fmt: skip
 
 
 def escaped(text: str, marks: dict[str, str]) -> str:
@@ -127,7 +127,8 @@ def cells_of(comparison: Comparison | None) -> list[object]:
     if comparison is None:
         return [""] * len(COMPARED)
     low, high = comparison.interval or (None, None)
-    parts = (comparison.difference, comparison.relative, low, high, comparison.effect, comparison.p)
+    tested = (comparison.effect, comparison.p, comparison.detectable)
+    parts = (comparison.difference, comparison.relative, low, high, *tested)
     start: list[object] = [comparison.baseline, len(comparison.seeds)]
     return [*start, *map(blank, parts), comparison.loss, comparison.significant]
 

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from experiments.metric_names import TEST_NDCG10, VALID_NDCG10
+from experiments.metric_names import VALID_NDCG10
 from experiments.record.line import Line
 from experiments.report.aggregate import tally
 from experiments.report.compare import LEVEL, Table
 from experiments.report.numbers import number_text
-from experiments.report.statistics import LEAST_SEEDS, POWER, RESAMPLES, smallest_detectable
+from experiments.report.statistics import LEAST_SEEDS, POWER, RESAMPLES
 
 ERRORS = 5  # different errors that are listed
 CAPTION = (
     "Mean ± standard deviation over seeds; bold: the best mean of a column.",
     "difference: test NDCG@10, seen items excluded, minus the baseline's of the same seed; "
     "95 % interval: Student's t over paired seeds; d_z: mean over standard deviation of the paired "
-    f"differences; p: paired bootstrap over users ({RESAMPLES:,} resamples) of NDCG@10 averaged "
-    "over seeds, corrected by Holm within the table.",
+    f"differences; p: paired bootstrap over users ({RESAMPLES:,} resamples or more) of NDCG@10 "
+    "averaged over seeds, corrected by Holm within the table.",
     f"* significant: at least {LEAST_SEEDS} paired seeds, the interval excludes 0 (it is of one "
     "row alone, not corrected for their number), "
     f"p < {LEVEL:.2f}, and variant and baseline have the same next-item loss.",
@@ -25,12 +25,12 @@ CAPTION = (
 """What a table that stands alone has to say."""
 METHOD = (
     *CAPTION,
-    "smallest detectable difference: the true difference that the interval would show in about "
-    f"{100 * POWER:.0f} % of all repetitions, (t.975 + t.8) s sqrt(2 / n) with t of n - 1 degrees "
-    "of freedom, n paired seeds, and s the baseline's standard deviation over seeds, taken for the "
-    "variant's as well (minimum detectable effect: Bloom, Evaluation Review 19(5), 1995). It takes "
-    "the two trainings of a seed to be independent: where a row's interval is narrower, they are "
-    "not, and the interval counts.",
+    "smallest detectable difference (of a row: detectable): the true difference that would be "
+    f"called significant in about {100 * POWER:.0f} % of all repetitions. It is the larger of two: "
+    "what the interval shows, (t.975 + t.8) times the standard error over the n paired seeds, t of "
+    "n - 1 degrees of freedom; and what p shows, (z + z.8) times the standard error over users, z "
+    f"the normal quantile of p = {LEVEL} divided by the tests of the table, as Holm asks of the "
+    "smallest p (minimum detectable effect: Bloom, Evaluation Review 19(5), 1995).",
     "other loss: variant and baseline do not learn with the same next-item loss, so no difference "
     "is called significant.",
     "views unchanged: the share of augmented views that equal their input; logs and result lines "
@@ -58,24 +58,25 @@ def origin_notes(table: Table) -> list[str]:
 
 
 def detectable(table: Table) -> list[str]:
-    """The smallest difference from each baseline that the table could have shown."""
+    """The smallest difference from each baseline that its rows could have shown."""
     said = []
     for base in table.baselines:
         compared = [
             comparison
             for comparison in table.comparisons.values()
-            if comparison.baseline == base.variant
+            if comparison.baseline == base.variant and comparison.loss
         ]
-        mean = base.mean(TEST_NDCG10)
-        if not compared or mean is None:
+        if not compared:
             continue
-        counts = sorted({len(found.seeds) for found in compared if not found.exploratory})
-        if not counts or mean.sd is None:
-            said.append(f"none from {base.variant}, with fewer than {LEAST_SEEDS} paired seeds")
-            continue
-        for seeds in counts:
-            smallest = number_text(smallest_detectable(mean.sd, seeds))
-            said.append(f"{smallest} from {base.variant} ({seeds} seeds)")
+        tested = [one for one in compared if one.detectable is not None]
+        if not tested:
+            few = all(one.exploratory for one in compared)
+            why = f"fewer than {LEAST_SEEDS} paired" if few else "no spread over the"
+            said.append(f"none from {base.variant}, with {why} seeds")
+        for seeds in sorted({len(one.seeds) for one in tested}):
+            found = {number_text(one.detectable) for one in tested if len(one.seeds) == seeds}
+            sizes = " to ".join(sorted({min(found), max(found)}))
+            said.append(f"{sizes} from {base.variant} ({seeds} seeds)")
     return [f"Smallest detectable difference: {'; '.join(said)}."] if said else []
 
 

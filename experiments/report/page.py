@@ -19,6 +19,7 @@ FIRST = (
     "difference",
     "95 % interval",
     "p (Holm)",
+    "detectable",
     "HR@10",
     "relative",
     "d_z",

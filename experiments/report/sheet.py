@@ -23,7 +23,7 @@ SHOWN = {
 """Test metrics of a table; seen items are excluded where nothing is said."""
 UNCHANGED = "views unchanged"
 """Share of the views of all tasks that are equal to their input, where variants differ in it."""
-COMPARED = ("difference", "relative", "95 % interval", "d_z", "p (Holm)")
+COMPARED = ("difference", "relative", "95 % interval", "d_z", "p (Holm)", "detectable")
 IDENTITY = re.compile(r"best/contrast/[^/]+/identity_rate")
 BRIEF = (
     "variant", "seeds", "HR@10", "NDCG@10", "training s", UNCHANGED, "difference", "95 % interval",
@@ -129,11 +129,13 @@ def compared(comparison: Comparison | None) -> tuple[Cell, ...]:
     difference = Cell(signed(comparison.difference), significant=comparison.significant)
     other = "" if comparison.loss else " (other loss)"
     if comparison.interval is None or comparison.p is None:
-        return (difference, Cell(relative), Cell(f"exploratory{other}"), Cell(""), Cell(""))
+        blank = [Cell("")] * (len(COMPARED) - 3)
+        return (difference, Cell(relative), Cell(f"exploratory{other}"), *blank)
     low_high = " to ".join(map(signed, comparison.interval))
     effect = "" if comparison.effect is None else f"{comparison.effect:+.2f}"
     p = f"{p_text(comparison.p)}{other}"
-    return (difference, Cell(relative), Cell(low_high), Cell(effect), Cell(p))
+    smallest = "" if comparison.detectable is None else number_text(comparison.detectable)
+    return (difference, Cell(relative), Cell(low_high), Cell(effect), Cell(p), Cell(smallest))
 
 
 def foreign(published: Published, extra: int) -> tuple[Cell, ...]:

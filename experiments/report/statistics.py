@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from functools import lru_cache
+from statistics import NormalDist
 
 import numpy as np
 from numpy.random import Generator
@@ -27,8 +28,7 @@ def interval(values: FloatArray) -> tuple[float, float] | None:
     """The 95 % interval of Student's t for the mean of `values`; None for fewer than two."""
     if len(values) < 2:
         return None
-    error = float(np.std(values, ddof=1)) / math.sqrt(len(values))
-    half = quantile(len(values) - 1) * error
+    half = quantile(len(values) - 1) * standard_error(values)
     mean = float(np.mean(values))
     return mean - half, mean + half
 
@@ -41,15 +41,28 @@ def quantile(degrees: int, share: float = 0.975) -> float:
     return float(t.ppf(share, degrees))
 
 
-def smallest_detectable(spread: float, seeds: int) -> float:
+def standard_error(values: FloatArray) -> float:
+    """Of the mean of `values`, two or more."""
+    return float(np.std(values, ddof=1)) / math.sqrt(len(values))
+
+
+def detectable_over_seeds(error: float, seeds: int) -> float:
     """The smallest true difference that the t-interval over `seeds` seeds shows, 4 times in 5.
 
-    (t_.975 + t_.8) s sqrt(2 / n), t of n - 1 degrees: the minimum detectable effect of Bloom
-    (Evaluation Review 19(5), 1995).  spread: s, the standard deviation of the baseline over seeds,
-    taken for the variant's as well, the two of a seed uncorrelated.  seeds: n, at least 2.
+    (t_.975 + t_.8) e, t of n - 1 degrees, e the standard error of the paired differences: the
+    minimum detectable effect of Bloom (Evaluation Review 19(5), 1995).  seeds: n, at least 2.
     """
-    quantiles = quantile(seeds - 1) + quantile(seeds - 1, POWER)
-    return quantiles * spread * math.sqrt(2.0 / seeds)
+    return (quantile(seeds - 1) + quantile(seeds - 1, POWER)) * error
+
+
+def detectable_over_users(error: float, tests: int, level: float) -> float:
+    """The smallest true difference with p < `level` over users after Holm, 4 times in 5.
+
+    (z_(1 - level / 2m) + z_.8) e, e the standard error of the users' differences; of m tests the
+    smallest p is multiplied by m.
+    """
+    normal = NormalDist()
+    return (normal.inv_cdf(1.0 - level / (2 * tests)) + normal.inv_cdf(POWER)) * error
 
 
 def effect_size(differences: FloatArray) -> float | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from experiments.report.compare import Table
 from experiments.report.findings import commands, findings
 from experiments.report.formats import MARKDOWN, bullets, escaped, markdown
+from experiments.report.notes import origin_notes
 from experiments.report.published import Published
 from experiments.report.searches import search_sheet
 from experiments.report.sheet import sheet
@@ -23,6 +24,9 @@ def study_page(study: str, tables: list[Table], others: list[Published]) -> str:
     for table in tables:
         if table.groups:
             parts += [markdown(sheet(table, others)), bullets(findings(table))]
+        else:
+            parts += [f"**{escaped(table.dataset, MARKDOWN)}**: no trial has ended with a test."]
+            parts += [escaped(note, MARKDOWN) for note in origin_notes(table)]
         if table.searched or table.pruned:
             parts.append(markdown(search_sheet(table)))
     runs = dict.fromkeys(command for table in tables for command in commands(table))

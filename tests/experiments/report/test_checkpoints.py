@@ -35,9 +35,15 @@ def theirs(name: str, ranks: np.ndarray, **more: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def results(tmp_path: Path) -> Path:
-    ours = [finished("beauty", "best whole", s, ranks_of(0.5, s), study="recipes") for s in (0, 1)]
-    (tmp_path / "recipes.jsonl").write_text("".join(json.dumps(line) + "\n" for line in ours))
-    return tmp_path
+    return with_seeds(tmp_path, 3)
+
+
+def with_seeds(results: Path, seeds: int) -> Path:
+    """A record of ours with so many seeds."""
+    ours = [finished("beauty", "best whole", seed, ranks_of(0.5, seed), study="recipes")
+            for seed in range(seeds)]  # fmt: skip
+    (results / "recipes.jsonl").write_text("".join(json.dumps(line) + "\n" for line in ours))
+    return results
 
 
 def test_a_weaker_checkpoint_is_beaten_and_an_equal_one_is_not(results: Path) -> None:
@@ -51,6 +57,28 @@ def test_a_weaker_checkpoint_is_beaten_and_an_equal_one_is_not(results: Path) ->
     assert ".5000/.2500" in rows["weak"]
     assert "By users only: theirs is one training each" in text
     assert text in str(page(Report(study_files(results)), results))
+
+
+def test_of_two_seeds_no_difference_has_a_star(tmp_path: Path) -> None:
+    add_checkpoint(tmp_path / "checkpoints.jsonl", theirs("weak", ranks_of(3.0, 7)))
+    text = block(Report(study_files(with_seeds(tmp_path, 2))), tmp_path)
+    assert "(p " in text
+    assert "\\* (p" not in text
+
+
+def test_a_checkpoint_ranked_under_one_rule_alone_stands_without_a_test(results: Path) -> None:
+    path, ranks = results / "checkpoints.jsonl", ranks_of(3.0, 7)
+    add_checkpoint(path, theirs("weak", ranks))
+    about = json.loads(path.read_text())
+    kept = ("checkpoint", "dataset", "data_sha256", "users", "source", "commit", "note", "official")
+    alone = {key: about[key] for key in kept} | {"checkpoint": "alone"}
+    metrics = {"ranked": {"hr@10": 0.2, "ndcg@10": 0.1}}
+    add_checkpoint(path, checkpoint_line(alone, metrics, {"ranked": ranks}))
+    text = block(Report(study_files(results)), results)
+    rows = {row.split(" (")[0].strip("| "): row for row in text.splitlines() if "abc" in row}
+    assert "\\* (p" in rows["weak"]
+    assert ".2000/.1000" in rows["alone"]
+    assert "(p " not in rows["alone"]
 
 
 def test_a_checkpoint_on_other_data_is_refused(results: Path) -> None:

@@ -23,7 +23,7 @@ from experiments.report.notes import notes, origin_notes
 from experiments.report.numbers import number_text
 from experiments.report.pairs import ndcg, same_loss
 from experiments.report.sheet import sheet
-from experiments.report.statistics import smallest_detectable
+from experiments.report.study_page import study_page
 from models.baselines import BASELINES
 from tests.experiments.report.made_record import Values, finished, made_study, write_record
 
@@ -195,15 +195,40 @@ def test_a_wide_interval_is_not_significant_however_small_p_is() -> None:
     assert not found.significant
 
 
-def test_the_smallest_detectable_difference_comes_from_the_baseline_s_spread() -> None:
-    """Hit rates of .1, .2 and .3 have a standard deviation of .1."""
-    ranks = [np.where(np.arange(100) < hits, 1.0, 50.0) for hits in (10, 20, 30)]
-    bases = [finished("d", "sasrec", seed, ranks[seed], baseline=None) for seed in range(3)]
-    ours = [finished("d", "ours", seed, ranks[seed]) for seed in range(3)]
-    smallest = (stats.t.ppf(0.975, 2) + stats.t.ppf(0.8, 2)) * 0.1 * np.sqrt(2 / 3)
-    table = tables(lines_of([*bases, *ours]))[0]
+def of_hits(variant: str, hits: tuple[int, ...], users: int = 100) -> list[dict[str, Any]]:
+    """A line a seed, whose first users are hits at rank 1 and the others misses."""
+    baseline = None if variant == "sasrec" else "sasrec"
+    ranks = [np.where(np.arange(users) < count, 1.0, 50.0) for count in hits]
+    return [finished("d", variant, seed, row, baseline=baseline) for seed, row in enumerate(ranks)]
+
+
+def test_what_spread_seeds_can_show_comes_from_their_differences() -> None:
+    """Differences of .1, .2 and .3 have a standard deviation of .1."""
+    record = [*of_hits("sasrec", (10, 10, 10)), *of_hits("ours", (20, 30, 40))]
+    smallest = (stats.t.ppf(0.975, 2) + stats.t.ppf(0.8, 2)) * 0.1 / np.sqrt(3)
+    table = tables(lines_of(record))[0]
+    assert table.comparisons["ours"].detectable == pytest.approx(smallest)
     told = f"Smallest detectable difference: {smallest:.4f}".replace("0.", ".", 1)
     assert notes(table) == [f"{told} from sasrec (3 seeds)."]
+
+
+def test_what_seeds_of_hardly_any_spread_can_show_is_what_users_can() -> None:
+    """Over seeds 1, 1 and 2 of 100 users gain, so the interval is narrow; users differ by more."""
+    record = [*of_hits("sasrec", (10, 10, 10)), *of_hits("ours", (11, 11, 12))]
+    gained = np.zeros(100)
+    gained[10:12] = 1.0, 1.0 / 3.0
+    error = np.std(gained, ddof=1) / 10.0
+    smallest = (stats.norm.ppf(0.995) + stats.norm.ppf(0.8)) * error
+    found = tables(lines_of(record))[0].comparisons["ours"]
+    assert found.detectable == pytest.approx(smallest)
+
+
+def test_nothing_is_detectable_where_nothing_would_be_called_significant() -> None:
+    """Of another loss, of seeds that repeat each other, of too few of them."""
+    repeated = [*of_hits("sasrec", (10, 10, 10)), *of_hits("ours", (20, 20, 20))]
+    two = [*of_hits("sasrec", (10, 12)), *of_hits("ours", (20, 30))]
+    assert tables(lines_of(repeated))[0].comparisons["ours"].detectable is None
+    assert tables(lines_of(two))[0].comparisons["ours"].detectable is None
 
 
 def test_a_baseline_of_two_seeds_can_show_no_difference() -> None:
@@ -217,15 +242,20 @@ def test_the_smallest_detectable_difference_is_told_for_each_number_of_seeds() -
     record = made_study(("beauty",), seeds=5)
     record = [one for one in record if one["variant"] != BETTER or one["seed"] < 3]
     (first, *_) = notes(beauty(record))
-    base = beauty(record).group("sasrec")
-    assert base is not None
-    spread = base.tested_mean(TEST_NDCG10).sd
-    assert spread is not None
-    told = "; ".join(
-        f"{number_text(smallest_detectable(spread, seeds))} from sasrec ({seeds} seeds)"
-        for seeds in (3, 5)
-    )
-    assert first == f"Smallest detectable difference: {told}."
+    found = beauty(record).comparisons.values()
+    told = []
+    for seeds in (3, 5):
+        sizes = [one.detectable for one in found if len(one.seeds) == seeds]
+        texts = sorted({number_text(size) for size in sizes if size is not None})
+        ends = " to ".join(dict.fromkeys([texts[0], texts[-1]]))
+        told.append(f"{ends} from sasrec ({seeds} seeds)")
+    assert first == f"Smallest detectable difference: {'; '.join(told)}."
+
+
+def test_the_page_of_a_study_whose_trials_all_failed_says_why() -> None:
+    line = {**with_variant("cl4srec temperature=0.5"), "status": "failed", "error": "out of memory"}
+    page = study_page("temperature", tables(lines_of([line])), [])
+    assert "out of memory (1)" in page
 
 
 def test_seeds_that_repeat_each_other_to_the_last_digit_show_nothing() -> None:

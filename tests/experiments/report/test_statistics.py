@@ -12,12 +12,13 @@ from scipy import stats
 
 from experiments.report.statistics import (
     bootstrap,
+    detectable_over_seeds,
+    detectable_over_users,
     effect_size,
     holm,
     interval,
     resampled,
     resamples,
-    smallest_detectable,
 )
 
 
@@ -62,21 +63,38 @@ def test_the_effect_size_is_t_over_the_root_of_n() -> None:
 @pytest.mark.parametrize(
     ("seeds", "expected"),
     [
-        (3, (4.302653 + 1.060660) * 0.01 * math.sqrt(2 / 3)),  # t of 2 degrees, from a table
-        (5, (2.776445 + 0.940965) * 0.01 * math.sqrt(2 / 5)),
+        (3, (4.302653 + 1.060660) * 0.01),  # t of 2 degrees, from a table
+        (5, (2.776445 + 0.940965) * 0.01),
     ],
 )
-def test_the_smallest_detectable_difference_has_a_closed_form(seeds: int, expected: float) -> None:
-    assert smallest_detectable(0.01, seeds) == pytest.approx(expected, rel=1e-5)
+def test_what_seeds_can_show_has_a_closed_form(seeds: int, expected: float) -> None:
+    assert detectable_over_seeds(0.01, seeds) == pytest.approx(expected, rel=1e-5)
 
 
-def test_of_differences_of_that_size_about_four_in_five_are_shown() -> None:
-    """Normal seeds of both sides, of one spread; the interval excludes 0 as often as meant."""
+def test_what_users_can_show_has_a_closed_form() -> None:
+    """Normal quantiles of .995 and .9995, from a table; of ten tests each is held to a tenth."""
+    assert detectable_over_users(0.01, 1, 0.01) == pytest.approx(0.0257583 + 0.0084162, rel=1e-5)
+    assert detectable_over_users(0.01, 10, 0.01) == pytest.approx(0.0329053 + 0.0084162, rel=1e-5)
+
+
+def test_of_differences_that_seeds_can_show_about_four_in_five_are_shown() -> None:
+    """Normal differences whose spread is known; the interval excludes 0 as often as meant."""
     rng, seeds, repetitions = np.random.default_rng(0), 5, 3000
-    ours, theirs = rng.normal(size=(2, repetitions, seeds))
-    found = [interval(row) for row in ours - theirs + smallest_detectable(1.0, seeds)]
+    shift = detectable_over_seeds(1.0 / math.sqrt(seeds), seeds)
+    found = [interval(row) for row in rng.normal(shift, size=(repetitions, seeds))]
     shown = np.mean([low_high is not None and low_high[0] > 0.0 for low_high in found])
     assert shown == pytest.approx(0.8, abs=0.05)
+
+
+def test_of_differences_that_users_can_show_about_four_in_five_are_significant() -> None:
+    """Three comparisons, two of them of nothing: the third needs a p of a third of the level."""
+    rng, users, repetitions = np.random.default_rng(0), 200, 200
+    shift = detectable_over_users(1.0 / math.sqrt(users), 3, 0.01)
+    shown = 0
+    for _ in range(repetitions):
+        rows = rng.normal([[shift], [0.0], [0.0]], size=(3, users))
+        shown += holm(bootstrap(rows, 2000, rng))[0] < 0.01
+    assert shown / repetitions == pytest.approx(0.8, abs=0.08)
 
 
 def differences(shift: float, users: int = 500, zeros: float = 0.5) -> np.ndarray:
