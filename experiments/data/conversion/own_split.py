@@ -33,7 +33,8 @@ class Part(NamedTuple):
 def parts_of(source: Source) -> list[Part] | None:
     """The three files of which a source is one: X.train.csv, X.valid.csv, X.test.csv.
 
-    None for a file that has no such name. Errors: UsageError when one of the three is missing.
+    None for a file that has no such name. Errors: UsageError when one of the three is missing, or
+    may be one of several files.
     """
     found = re.fullmatch(r"(.+\.)(train|valid|test)(\.\w+)", source.name)
     if found is None:
@@ -41,7 +42,7 @@ def parts_of(source: Source) -> list[Part] | None:
     parts = []
     for part in PARTS:
         name = f"{found[1]}{part}{found[3]}"
-        there = source.beside(name)
+        there = source if part == found[2] else source.beside(name)
         if there is None:
             raise UsageError(
                 f"{source} is one of three files of a split, and {name} is not beside it; "

@@ -48,6 +48,11 @@ class Source:
     def suffix(self) -> str:
         return PurePosixPath(self.name).suffix
 
+    @property
+    def packing(self) -> str:
+        """The end of the name that says how it is packed: .gz of ratings.csv.gz; "" of others."""
+        return PurePosixPath(self.member or self.path.name).name.removeprefix(self.name)
+
     @contextmanager
     def opened(self) -> Iterator[BinaryIO]:
         """The unpacked bytes.
@@ -71,12 +76,20 @@ class Source:
                 raise
 
     def beside(self, name: str) -> Source | None:
-        """Another file of the same folder or archive, packed or not."""
+        """Another file of the same folder, on disk or in an archive: packed or not, and where it
+        is there in several packings, in that of this file.
+
+        Errors: UsageError where it is there in several packings, of which none is this file's.
+        """
+        found = [source for source in self._in_same_folder() if source.name == name]
+        found = [source for source in found if source.packing == self.packing] or found
+        return _only(found, f"beside {self}", "keep one of them there") if found else None
+
+    def _in_same_folder(self) -> list[Source]:
         if self.member is None:
-            return next(_in_folder(self.path.parent, [name]), None)
+            return _in_folder(self.path.parent, "*")
         folder = PurePosixPath(self.member).parent
-        here = [m for m in members(self.path) if PurePosixPath(m).parent == folder]
-        return next(_in_archive(self.path, here, [name]), None)
+        return [s for s in _in_archive(self.path) if PurePosixPath(str(s.member)).parent == folder]
 
 
 def unpacked(source: Source, file: BinaryIO) -> BinaryIO:
@@ -102,26 +115,25 @@ def find_source(path: Path, patterns: Sequence[str], needs: str) -> Source:
     path:     a file; an archive or a folder with one of the files in it, at most a folder deeper.
     patterns: names that the file may have, in order of preference; * stands for any text.
     needs:    what is read and where to get it, for messages.
-    Errors: UsageError when there is none, or more than one to choose from.
+    Errors: UsageError when there is none, or more than one of the first of these names that any
+    has.
     """
     if path.is_dir():
         if not patterns:
             raise UsageError(f"{path} is a folder; name a file in it")
-        if found := next(_in_folder(path, patterns), None):
-            return found
+        if found := _matching([*_in_folder(path, "*"), *_in_folder(path, "*/*")], patterns):
+            return _only(found, f"in {path}", "name the one that is meant")
         raise UsageError(f"{path} has none of {', '.join(patterns)} in it{needs}")
     if not os.path.exists(path):
         raise UsageError(f"{path}: there is no such file{needs}")
     with opened(path) as file:
         if file.read(len(ZIP)) != ZIP:
             return Source(path)
-    names = members(path)
-    if found := next(_in_archive(path, names, patterns), None):
-        return found
-    if len(names) == 1:
-        return Source(path, names[0])
-    held = ", ".join(names[:10])
-    raise UsageError(f"{path} holds {len(names)} files ({held}); unpack it and name one{needs}")
+    held = _in_archive(path)
+    if found := _matching(held, patterns) or (held if len(held) == 1 else []):
+        return _only(found, f"in {path}", "unpack it and name the one that is meant")
+    names = ", ".join(str(source.member) for source in held[:10])
+    raise UsageError(f"{path} holds {len(held)} files ({names}); unpack it and name one{needs}")
 
 
 def members(path: Path) -> list[str]:
@@ -133,15 +145,24 @@ def members(path: Path) -> list[str]:
         raise UsageError(f"{path} is cut short or damaged ({error}); get it again") from None
 
 
-def _in_folder(folder: Path, patterns: Sequence[str]) -> Iterator[Source]:
-    files = [*sorted(folder.glob("*")), *sorted(folder.glob("*/*"))]
-    files = [file for file in files if file.is_file()]
-    for pattern in patterns:
-        yield from (Source(f) for f in files if fnmatchcase(unpacked_name(f.name), pattern))
+def _in_folder(folder: Path, pattern: str) -> list[Source]:
+    return [Source(file) for file in sorted(folder.glob(pattern)) if file.is_file()]
 
 
-def _in_archive(path: Path, names: Sequence[str], patterns: Sequence[str]) -> Iterator[Source]:
-    for pattern in patterns:
-        for name in names:
-            if fnmatchcase(unpacked_name(PurePosixPath(name).name), pattern):
-                yield Source(path, name)
+def _in_archive(path: Path) -> list[Source]:
+    return [Source(path, name) for name in members(path)]
+
+
+def _matching(sources: list[Source], patterns: Sequence[str]) -> list[Source]:
+    """Those whose names fit the first of the patterns that any fits."""
+    of_each = ([s for s in sources if fnmatchcase(s.name, pattern)] for pattern in patterns)
+    return next((found for found in of_each if found), [])
+
+
+def _only(found: list[Source], where: str, remedy: str) -> Source:
+    """Errors: UsageError that names them where there are several."""
+    if len(found) > 1:
+        names = ", ".join(str(source.member or source.path) for source in found[:10])
+        more = ", ..." if len(found) > 10 else ""
+        raise UsageError(f"{where}: {len(found)} files to choose from ({names}{more}); {remedy}")
+    return found[0]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +43,40 @@ def test_the_three_files_of_a_split_stay_three(tmp_path: Path) -> None:
     (tmp_path / "Toys.valid.csv").unlink()
     with pytest.raises(UsageError, match=r"Toys.valid.csv is not beside it"):
         convert("amazon-2023-Toys", source, tmp_path / "x")
+
+
+def test_a_file_of_another_folder_is_no_part_of_the_split(tmp_path: Path) -> None:
+    source = three(tmp_path, "1,a,5,1", "1,b,5,2", "1,c,5,3")
+    (tmp_path / "old").mkdir()
+    (tmp_path / "Toys.valid.csv").rename(tmp_path / "old" / "Toys.valid.csv")
+    with pytest.raises(UsageError, match=r"Toys.valid.csv is not beside it"):
+        convert("amazon-2023-Toys", source, tmp_path / "data")
+
+
+@pytest.mark.parametrize("named", ["Toys.train.csv", "Toys.train.csv.gz"])
+def test_the_file_that_is_named_is_read_and_others_packed_as_it_is(
+    named: str, tmp_path: Path
+) -> None:
+    three(tmp_path, "1,a,5,1", "1,b,5,2", "1,c,5,3")
+    for plain in list(tmp_path.glob("*.csv")):
+        text = plain.read_text().replace("1,", "packed,")
+        plain.with_name(f"{plain.name}.gz").write_bytes(gzip.compress(text.encode()))
+    lines = convert("amazon-2023-Toys", tmp_path / named, tmp_path / "data")
+    read = [line.split(": ")[0] for line in lines if line.startswith("read ")]
+    parts = [named.replace("train", part) for part in ("train", "valid", "test")]
+    assert read == [f"read {tmp_path / part}" for part in parts]
+
+
+def test_a_part_in_several_packings_of_which_none_is_that_of_the_source_is_refused(
+    tmp_path: Path,
+) -> None:
+    source = three(tmp_path, "1,a,5,1", "1,b,5,2", "1,c,5,3")
+    valid = (tmp_path / "Toys.valid.csv").read_bytes()
+    (tmp_path / "Toys.valid.csv").unlink()
+    (tmp_path / "Toys.valid.csv.gz").write_bytes(gzip.compress(valid))
+    (tmp_path / "Toys.valid.csv.bz2").write_bytes(bz2.compress(valid))
+    with pytest.raises(UsageError, match=r"Toys.valid.csv.bz2, .*Toys.valid.csv.gz"):
+        convert("amazon-2023-Toys", source, tmp_path / "data")
 
 
 @pytest.mark.parametrize(

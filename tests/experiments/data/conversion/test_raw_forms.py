@@ -238,6 +238,27 @@ def test_a_file_in_an_archive_or_folder_is_found(tmp_path: Path) -> None:
     assert locate("ml-25m", tmp_path / "foldered").interactions == 3
 
 
+@pytest.mark.parametrize("kind", ["folder", "archive"])
+def test_several_files_that_may_be_meant_are_refused_with_their_names(
+    tmp_path: Path, kind: str
+) -> None:
+    names = ["ml-20m/ratings.csv", "ml-25m/ratings.csv"]
+    rows = "userId,movieId,rating,timestamp\n1,2,3,4\n1,3,3,5\n1,4,3,6\n"
+    if kind == "archive":
+        with zipfile.ZipFile(tmp_path / "dl", "w") as archive:
+            for name in names:
+                archive.writestr(name, rows)
+    else:
+        for name in names:
+            (tmp_path / "dl" / name).parent.mkdir(parents=True)
+            (tmp_path / "dl" / name).write_text(rows)
+    with pytest.raises(UsageError) as error:
+        convert("ml-25m", tmp_path / "dl", tmp_path / "data")
+    assert len(str(error.value).splitlines()) == 1
+    assert all(name in str(error.value) for name in names)
+    assert not (tmp_path / "data").exists()
+
+
 @pytest.mark.parametrize(
     ("times", "options", "expected", "said"),
     [
