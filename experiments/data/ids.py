@@ -10,10 +10,16 @@ from numpy.typing import NDArray
 
 from experiments.data.histories import IntArray
 
+MISSING = ("", "NA", "N/A", "<NA>", "null", "NULL", "NaN", "nan", "None", "\\N")
 LONGEST = 256  # characters; one endless id would widen the whole array of ids
 
 _INTEGER = re.compile(r"-?[0-9]{1,18}")
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")  # what breaks a table or steers a terminal
+
+
+def is_missing(name: str) -> bool:
+    """Whether a field stands for a missing value, with or without blanks around it."""
+    return name.strip() in MISSING
 
 
 def id_order(ids: NDArray[np.str_]) -> IntArray:

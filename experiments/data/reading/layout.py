@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from experiments.data.ids import shown
+from experiments.data.ids import is_missing, shown
 from experiments.data.reading.recipe import Column, Recipe
 from experiments.data.reading.source import Source
 from experiments.errors import UsageError, did_you_mean
@@ -15,6 +15,7 @@ from experiments.errors import UsageError, did_you_mean
 _SEPARATORS = {".inter": "\t", ".item": "\t", ".tsv": "\t", ".csv": ","}
 CANDIDATES = ("::", "\t", ",", ";", "|")
 LONGEST_HEADER = 1 << 16  # bytes
+LOOKED_AT = 100  # lines that tell whether the first of them is a header
 
 
 class NoColumn(UsageError):
@@ -95,14 +96,15 @@ def read_layout(path: Path) -> Layout:
 def layout_of(source: Source, recipe: Recipe, lines: list[str] | None = None) -> Layout:
     """The layout that a recipe says, or else the extension and the first lines of a table tell.
 
-    lines: the first two, where they were read already.
+    lines: the first of them, where they were read already.
 
     `.inter`, `.item` and `.tsv` are separated by tabs, `.csv` by commas; where the first line
     has none of these, and for other extensions, the most frequent of :: tab , ; | is taken.
     Quotes are plain characters in `.inter` and `.item`, and between tabs. Errors: UsageError for
-    a file that is empty or not text, and for a separator that never occurs.
+    a file that is empty or not text, for a separator that never occurs, and for a first line that
+    may be a header or an interaction.
     """
-    lines = lines or first_lines(source, 2)
+    lines = lines or first_lines(source, LOOKED_AT)
     atomic = source.suffix in (".inter", ".item") or recipe.format == "inter"
     separator = recipe.separator or _separator(source, lines[0], atomic)
     if recipe.separator and separator not in lines[0]:
@@ -117,7 +119,9 @@ def layout_of(source: Source, recipe: Recipe, lines: list[str] | None = None) ->
     first = _fields(source, lines[0], separator, quoted)
     header = recipe.header
     if header is None:
-        header = _names_columns(recipe, first, lines[1:], separator, quoted)
+        rows = csv.reader(lines[1:], delimiter=separator) if quoted else None
+        below = list(rows or (line.split(separator) for line in lines[1:]))
+        header = _names_columns(source, recipe, first, below)
     if header:
         names = [name.split(":")[0] if atomic else name for name in first]
     else:
@@ -144,20 +148,45 @@ def _fields(source: Source, line: str, separator: str, quoted: bool) -> list[str
 
 
 def _names_columns(
-    recipe: Recipe, first: list[str], below: list[str], separator: str, quoted: bool
+    source: Source, recipe: Recipe, first: list[str], below: list[list[str]]
 ) -> bool:
-    """Whether the first line is a header: it is, unless the recipe's columns are numbers and the
-    first line looks like the next."""
+    """Whether the first line is a header, where the recipe does not say.
+
+    It is where any column is told by its name. Where all are told by number, a header has no time
+    in the column of times, and without such a column it has a word over a column of numbers.
+    Errors: UsageError where that line also has a number, or a user or item that comes again.
+    """
     columns = (recipe.user, recipe.item, recipe.time)
     if not all(isinstance(column, int) or column is None for column in columns):
         return True
-    below_fields = [field for line in below for field in line.split(separator)]
-    if quoted:
-        below_fields = next(csv.reader(below, delimiter=separator), [])
-    return any(
-        _is_number(under) and not _is_number(over)
-        for over, under in zip(first, below_fields, strict=False)
+    if isinstance(recipe.time, int):
+        time = first[recipe.time] if recipe.time < len(first) else ""
+        return not is_missing(time) and not any(map(str.isdigit, time))
+    named = any(
+        not is_missing(word) and not _is_number(word) and _are_numbers(_column(below, place))
+        for place, word in enumerate(first)
     )
+    again = any(
+        first[place] in _column(below, place)
+        for place in (recipe.user, recipe.item)
+        if isinstance(place, int) and place < len(first)
+    )
+    if named and (again or any(map(_is_number, first))):
+        raise UsageError(
+            f"{source} line 1: {', '.join(map(shown, first[:12]))} may be the names of the columns "
+            "or an interaction; say which with --header yes or --header no"
+        )
+    return named
+
+
+def _column(rows: list[list[str]], place: int) -> list[str]:
+    return [row[place] for row in rows if place < len(row)]
+
+
+def _are_numbers(texts: list[str]) -> bool:
+    """Whether those that are not missing are numbers, and there are some."""
+    there = [text for text in texts if not is_missing(text)]
+    return bool(there) and all(map(_is_number, there))
 
 
 def _is_number(text: str) -> bool:

@@ -8,15 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from experiments.data.ids import shown, unusable
+from experiments.data.ids import is_missing, shown, unusable
 from experiments.data.interactions import BoolArray
 from experiments.errors import UsageError
-
-MISSING = ("", "NA", "N/A", "<NA>", "null", "NULL", "NaN", "nan", "None", "\\N")
-
-
-def is_missing(name: str) -> bool:
-    return name in MISSING or not name.strip()
 
 
 def no_id(names: Iterable[str]) -> tuple[str, str] | None:

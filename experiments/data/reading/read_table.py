@@ -11,13 +11,13 @@ import numpy as np
 import pandas as pd
 
 from experiments.data.histories import IntArray
-from experiments.data.ids import id_order, shown, unusable
+from experiments.data.ids import id_order, is_missing, shown, unusable
 from experiments.data.interactions import BoolArray, Interactions, StrArray, TimeArray
 from experiments.data.reading.csv_rows import TableRows
 from experiments.data.reading.item_lists import PastItems, unrolled
 from experiments.data.reading.json_rows import RecordRows
 from experiments.data.reading.layout import Columns, layout_of
-from experiments.data.reading.missing import MISSING, MissingIds, missing_rows
+from experiments.data.reading.missing import MissingIds, missing_rows
 from experiments.data.reading.parquet_rows import ParquetRows
 from experiments.data.reading.recipe import Column, Recipe
 from experiments.data.reading.row_filters import RowFilters, distinct
@@ -239,7 +239,7 @@ class _Ids:
 
         Errors: UsageError for an id that cannot be one.
         """
-        if wrong := unusable(name for name in self.known if name not in MISSING and name.strip()):
+        if wrong := unusable(name for name in self.known if not is_missing(name)):
             name, problem = wrong
             raise UsageError(f"{where}: the id {shown(name)} {problem}")
         ids = np.array(list(self.known))  # [n]

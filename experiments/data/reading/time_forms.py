@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from experiments.data.ids import shown
+from experiments.data.ids import is_missing, shown
 from experiments.data.interactions import BoolArray, TimeArray
-from experiments.data.reading.missing import is_missing
 from experiments.errors import UsageError
 
 NANOSECONDS = 1_000_000_000

@@ -12,7 +12,7 @@ import pandas as pd
 
 from experiments.data.ids import CONTROL
 from experiments.data.reading.json_rows import RecordRows, record_form
-from experiments.data.reading.layout import Layout, layout_of, read_layout
+from experiments.data.reading.layout import LOOKED_AT, Layout, layout_of, read_layout
 from experiments.data.reading.recipe import Recipe, Titles
 from experiments.data.reading.scan import check_bytes
 from experiments.data.reading.source import Source
@@ -84,7 +84,7 @@ def _titles_of_table(file: Source, titles: Titles) -> dict[str, str]:
     lines = [line for line in text.splitlines() if line.strip()]
     if not lines:
         return {}
-    layout = layout_of(file, recipe, lines[:2])
+    layout = layout_of(file, recipe, lines[:LOOKED_AT])
     at = layout.positions(file, {"item": titles.item, "title": titles.title})
     check_bytes(file, layout.separator if layout.quoted else None)
     if layout.quoted:

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from experiments.data import known
 from experiments.data.catalogue import load, locate
 from experiments.data.conversion.convert import convert
+from experiments.data.ids import MISSING
 from experiments.data.reading.layout import Columns
-from experiments.data.reading.missing import MISSING
 from experiments.errors import UsageError
 from tests.experiments.small_data import read
 

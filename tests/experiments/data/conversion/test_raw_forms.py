@@ -193,6 +193,31 @@ def test_a_file_is_read_as_it_is_told_or_looks(
     assert histories(put(tmp_path, content, name), **options) == BOTH
 
 
+@pytest.mark.parametrize(
+    ("content", "time", "items"),
+    [
+        ("A1,000100039X,5.0,1369699200\nA1,01,5.0,1369699201\nA1,02,1.0,1369699202\n", 3, "X12"),
+        ("user,item,stars,2019\nA1,01,5,2\nA1,02,5,3\nA1,03,5,4\n", None, None),
+        ("user,item,2019,when\nA1,01,5,2\nA1,02,5,3\nA1,03,5,4\n", 3, "123"),
+        ("user,item,day\nA1,01,2001-01-01\nA1,02,2001-01-02\nA1,03,2001-01-03\n", 2, "123"),
+        ("A1,000100039X\nA1,01\nA1,02\n", None, None),
+        ("A1,000100039X\nA1,01\nA1,0X\n", None, "X1X"),
+        ("A1,B01\nA1,01\nA1,B02\nA1,03\n", None, "1123"),
+        ("user,item\n1,01\n1,02\n1,03\n", None, "123"),
+    ],
+)
+def test_the_first_line_is_lost_to_no_header_and_an_unclear_one_is_refused(
+    tmp_path: Path, content: str, time: int | None, items: str | None
+) -> None:
+    path, options = put(tmp_path, content), {"user": 0, "item": 1, "time": time}
+    if items is None:
+        assert "line 1" in (line := refused(path, **options))
+        assert "--header" in line
+    else:
+        (found,) = histories(path, **options).values()
+        assert "".join(item[-1] for item in found) == items
+
+
 @pytest.mark.parametrize("packing", PACKED)
 def test_a_packed_file_is_read_as_it_is_and_refused_where_it_is_cut(
     tmp_path: Path, packing: str

@@ -9,9 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from experiments.data.conversion.filters import to_core
+from experiments.data.ids import MISSING
 from experiments.data.reading import csv_rows as module
 from experiments.data.reading.layout import Columns
-from experiments.data.reading.missing import MISSING
 from experiments.data.reading.read import read_interactions
 from experiments.errors import UsageError
 from tests.experiments.small_data import read
