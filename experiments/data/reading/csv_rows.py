@@ -26,7 +26,7 @@ class TableRows:
     """Rows of some columns of a table; a row knows its line.
 
     at: role -> place of its column. Texts are categorical and read as they are written: nothing
-    stands for a missing value.
+    stands for a missing value. Blanks around a text are left out, but in RecBole's files.
     """
 
     def __init__(self, source: Source, layout: Layout, at: Mapping[str, int]) -> None:
@@ -63,7 +63,10 @@ class TableRows:
                 for chunk in reader:
                     self._check_width(chunk[beyond])
                     if len(chunk):
-                        yield pd.DataFrame({role: chunk[place] for role, place in self.at.items()})
+                        rows = {role: chunk[place] for role, place in self.at.items()}
+                        if not self.layout.exact:
+                            rows = {role: _without_blanks(column) for role, column in rows.items()}
+                        yield pd.DataFrame(rows)
 
     def place(self, row: int) -> str:
         """Where a row is, for messages."""
@@ -95,6 +98,19 @@ class TableRows:
                 f"{self.source}, {self.place(row)}: has more fields than the "
                 f"{len(self.layout.names)} of the first line; the next is {more}"
             )
+
+
+def _without_blanks(column: pd.Series[Any]) -> pd.Series[Any]:
+    """[rows] the same texts without blanks around them; a column of anything else as it is."""
+    if not isinstance(column.dtype, pd.CategoricalDtype):
+        return column
+    names = column.cat.categories
+    bare = names.str.strip(" ")
+    if bare.equals(names):
+        return column
+    numbers, texts = pd.factorize(bare)
+    of_rows = pd.Categorical.from_codes(numbers[column.cat.codes.to_numpy()], texts)
+    return pd.Series(of_rows, index=column.index)
 
 
 class _Prepared(io.RawIOBase):

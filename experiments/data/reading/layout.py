@@ -48,6 +48,7 @@ class Layout:
     names: list[str]
     header: bool = True
     spanning: bool = False  # whether a quoted field may go on over lines and separators
+    exact: bool = False  # whether blanks around a field belong to it, as in RecBole's files
 
     def position(self, where: object, column: Column, role: str) -> int:
         """The place of a column.
@@ -127,7 +128,7 @@ def layout_of(source: Source, recipe: Recipe, lines: list[str] | None = None) ->
     else:
         names = [str(number) for number in range(len(first))]
     spanning = recipe.quotes is True
-    return Layout(separator, quoted, [name.strip() for name in names], header, spanning)
+    return Layout(separator, quoted, [name.strip() for name in names], header, spanning, atomic)
 
 
 def _separator(source: Source, line: str, atomic: bool) -> str:

@@ -92,7 +92,7 @@ def _titles_of_table(file: Source, titles: Titles) -> dict[str, str]:
     else:
         rows = (line.split(layout.separator) for line in lines)  # type: ignore[assignment]
     whole = [row for row in rows if len(row) > max(at.values())]
-    return clean((row[at["item"]], row[at["title"]]) for row in whole[layout.header :])
+    return clean((row[at["item"]].strip(" "), row[at["title"]]) for row in whole[layout.header :])
 
 
 def clean(titles: Iterable[tuple[str, str]]) -> dict[str, str]:

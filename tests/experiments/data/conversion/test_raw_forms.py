@@ -107,6 +107,20 @@ def test_a_missing_id_is_no_id_and_dropped_only_where_asked(
     assert "rows with ids and times: 2 users, 3 items, 6 interactions left" in lines
 
 
+def test_blanks_around_the_fields_of_a_table_are_no_part_of_an_id(tmp_path: Path) -> None:
+    rows = (TABLE + DAY.replace("u,b", "u ,b")).replace(",", ", ") + "v , NA, 4\n"
+    assert "line 8" in refused(put(tmp_path, rows))
+    assert histories(put(tmp_path, rows), drop_missing=True) == BOTH
+
+
+def test_blanks_around_the_ids_of_recboles_files_stay(tmp_path: Path) -> None:
+    header = "user_id:token\titem_id:token\ttimestamp:float\n"
+    path = put(tmp_path, header + "u\ta\t1\nu\t a\t2\nu\tb\t3\n", "x.inter")
+    assert histories(path) == {"u": ["a", " a", "b"]}
+    other = put(tmp_path / "other", header + "u\ta\t1\nu\t NA\t2\n", "x.inter")
+    assert "line 3: 1 row has no id" in refused(other)
+
+
 @pytest.mark.parametrize(("form", "rows"), [("pairs", "u a\nu NA\n"), ("lists", "u a b\nNA a b\n")])
 def test_a_missing_id_is_no_id_in_a_text_of_ids(tmp_path: Path, form: str, rows: str) -> None:
     line = refused(put(tmp_path, rows, "x.txt"), format=form)

@@ -159,7 +159,7 @@ def test_whole_times_stay_exact(tmp_path):
         ),
         (
             "who,what,when\nu,a,1\nu,  ,2\n",
-            "column 'what', line 3: 1 row has no id, the first '  '",
+            "column 'what', line 3: 1 row has no id, the first ''",
         ),
         ("who,what,when\nu,a,1\nNA,b,2\nNA,c,3\n", "line 3: 2 rows have no id, the first 'NA'"),
         (f"who,what,when\nu,{'i' * 300},1\n", "has 300 characters; an id has at most 256"),
