@@ -16,7 +16,7 @@ from experiments.data.declaration import read_declaration
 from experiments.data.known import FOLDER, declared, families, known
 from experiments.data.reading.parquet_rows import INSTALL
 from experiments.errors import UsageError
-from tests.experiments.data.conversion.raw_files import CASES, RawCase
+from tests.experiments.data.conversion.raw_files import CASES, REVIEW, RawCase, rows
 from tests.experiments.small_data import FAST
 
 
@@ -65,6 +65,27 @@ def trained(case: RawCase, folder: Path) -> dict[str, Any]:
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_a_model_trains_on_it_as_on_the_data_set(case: RawCase, tmp_path: Path) -> None:
     assert trained(case, tmp_path)["examples"] == declared(case.name).examples
+
+
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [
+        ("amazon-2014-Beauty", "reviews_Beauty_5.json"),
+        ("amazon-2014-beauty", "reviews_Beauty.json"),
+        ("amazon-2018-All_Beauty", "All_Beauty_5.json"),
+        ("amazon-2018-beauty", "All_Beauty.json"),
+    ],
+)
+def test_reviews_are_filtered_to_the_5_core_whatever_the_file_is_called(
+    name: str, file: str, tmp_path: Path
+) -> None:
+    core = [f"u{user} i{item} {978300000 + item}" for user in range(5) for item in range(5)]
+    (tmp_path / file).write_text(rows(REVIEW, *core))
+    whole = convert(name, tmp_path / file, tmp_path / "whole")
+    (tmp_path / file).write_text(rows(REVIEW, *core, "rare i1 978300009", "u1 rare 978300009"))
+    lines = convert(name, tmp_path / file, tmp_path / "more")
+    for found in (whole, lines):
+        assert "kept: 5 users, 5 items, 25 interactions" in found
 
 
 def test_every_recipe_has_a_case() -> None:
