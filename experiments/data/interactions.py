@@ -81,9 +81,9 @@ class Interactions:
     def with_ties_shuffled(self) -> Interactions:
         """Draw the order of each user's interactions at the same time, always the same one.
 
-        Errors: UsageError when the file holds no times.
+        Errors: UsageError when the file holds no times, as in `whole_times`.
         """
-        if self.times is None:
+        if self.times is None or self.whole_times() is None:
             raise UsageError(
                 f"ties: {self.source} has no times, only an order, so nothing in it is known to "
                 "be at the same time; leave ties at file"

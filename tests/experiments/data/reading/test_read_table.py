@@ -54,7 +54,7 @@ def test_rows_are_sorted_by_time_and_ties_keep_the_order_of_the_file(tmp_path):
 
 @given(
     rows=st.lists(
-        st.tuples(st.integers(1, 3), st.integers(1, 9), st.integers(1, 3)), min_size=1, max_size=40
+        st.tuples(st.integers(1, 3), st.integers(1, 9), st.integers(2, 4)), min_size=1, max_size=40
     )
 )
 @one_file
@@ -303,4 +303,7 @@ def test_dates_become_seconds_since_1970(tmp_path):
 def test_places_in_a_history_are_no_times(tmp_path):
     """What `data` writes where a file has an order and no times."""
     rows = "".join(f"{u}\ti{place}\t1\t{place}\n" for u in "uv" for place in (1, 2, 3))
-    assert read(table(tmp_path, ATOMIC + rows), "x").times is None
+    path = table(tmp_path, ATOMIC + rows)
+    assert read(path, "x").times is None
+    with pytest.raises(UsageError, match="has no times"):
+        read(path, "x", ties="shuffled")
