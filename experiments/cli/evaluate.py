@@ -94,6 +94,13 @@ def of_another_model(arguments: argparse.Namespace) -> tuple[dict[str, dict[str,
     if arguments.data_dir is not None:
         fields.append(("data_dir", str(arguments.data_dir.absolute())))
     config, spec = resolve(None, [*fields, *arguments.overrides])
+    tree = config_tree(config)
+    leave_one_out = isinstance(config.split, LeaveOneOut)
+    if arguments.publish and not (leave_one_out and config.ties == "file"):
+        raise UsageError(
+            "--publish: the table of committed checkpoints is of leave-one-out and ties: file, "
+            f"not of split.kind: {tree['split']['kind']} and ties: {config.ties}"
+        )
     histories = load(spec, config.ties, config.split)
     options = EvaluationOptions(
         config.evaluate.cutoffs, config.evaluate.score0, config.evaluate.beyond
@@ -114,10 +121,10 @@ def of_another_model(arguments: argparse.Namespace) -> tuple[dict[str, dict[str,
         "note": arguments.note or "",
         "official": official,
     }
-    if not isinstance(config.split, LeaveOneOut):
-        if arguments.publish:
-            raise UsageError("--publish: the table of committed checkpoints is of leave-one-out")
-        about["split"] = config_tree(config)["split"]
+    if not leave_one_out:
+        about["split"] = tree["split"]
+    if config.ties != "file":
+        about["ties"] = config.ties
     if arguments.split == "valid":
         return metrics, "of validation: not kept, since results are of test"
     to = RESULTS / FILE if arguments.publish else arguments.to or OTHERS

@@ -9,15 +9,26 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 
 from experiments.cli.main import main
+from experiments.data.conversion.convert import convert
 from experiments.errors import UsageError
 from experiments.evaluation.other_models import read_ranks, read_vectors
 from experiments.record.checkpoints import read_checkpoints
-from tests.experiments.small_data import FAST, histories_of, planted, read_json, train, write_text
+from tests.experiments.small_data import (
+    FAST,
+    histories_of,
+    planted,
+    read_json,
+    train,
+    write_inter,
+    write_text,
+)
 
 USERS = [[1, 2, 3, 4], [2, 3, 1], [4, 4, 2]]
 HISTORIES = histories_of(USERS, 6)
+PUBLISHED = ["--ranks", "a", "--dataset", "ml-100k", "--name", "n", "--source", "s/m", "--publish"]
 
 
 def saved(path: Path, **arrays: Any) -> Path:
@@ -185,6 +196,24 @@ def test_a_line_keeps_source_official_figures_and_every_users_rank(
     assert to.read_text() == before
 
 
+def test_ranks_of_targets_in_another_order_of_ties_say_so_and_are_not_published(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_inter(tmp_path / "raw.inter", [f"{u}\t{i}\t7\n" for u in "uv" for i in range(4)])
+    convert("days", tmp_path / "raw.inter", tmp_path)
+    declared = tmp_path / "days" / "days.yaml"
+    declaration = yaml.safe_load(declared.read_text()) | {"defaults": {"ties": "shuffled"}}
+    declared.write_text(yaml.safe_dump(declaration))
+    ranks, to = saved(tmp_path / "r.npz", excluded=[1.0, 2]), tmp_path / "r.jsonl"
+    where = ["--dataset", "days", "--data-dir", str(tmp_path)]
+    command = ["evaluate", *where, "--ranks", str(ranks), "--name", "n", "--source", "s/m"]
+    assert main([*command, "--publish"]) == 2
+    assert "ties: shuffled" in capsys.readouterr().err
+    assert main([*command, "--to", str(to)]) == 0
+    (line,) = read_checkpoints(to)
+    assert line.values["ties"] == "shuffled"
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
@@ -199,6 +228,7 @@ def test_a_line_keeps_source_official_figures_and_every_users_rank(
         ),
         (["--ranks", "a", "--dataset", "d", "--name", "n", "--publish"], "needs its --source"),
         (["--ranks", "a", "--dataset", "d", "--name", "n", "--beyond"], "ranks of test targets"),
+        ([*PUBLISHED, "--split.kind=temporal"], "--publish: "),
         (["run", "--split.kind=temporal"], "--split.kind: a run is ranked under the split that"),
         (["run", "--name", "n"], "--name: is for another model's result"),
         (
