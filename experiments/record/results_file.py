@@ -30,8 +30,10 @@ def is_study(path: Path) -> bool:
     """Do its lines name a study?  A first line that cannot be read is reported when it is read."""
     with path.open("rb") as file:
         first = file.readline()
+    if not first:
+        return False
     try:
-        value = json.loads(first) if first.strip() else None
+        value = json.loads(first)
     except (ValueError, RecursionError):
         return True
     return isinstance(value, dict) and "study" in value

@@ -8,7 +8,7 @@ import os
 import pytest
 
 from experiments.errors import UsageError
-from experiments.record.results_file import ResultsFile
+from experiments.record.results_file import ResultsFile, read_lines, study_files
 
 
 @pytest.fixture
@@ -95,6 +95,15 @@ def test_a_line_that_is_none_of_a_record_is_told_with_its_number(text, record):
         file.write(f"{text}\n")
     with pytest.raises(UsageError, match=rf"^{record.path}, line 2: "):
         ResultsFile(record.path).lines()
+
+
+def test_a_blank_first_line_is_reported_and_hides_no_study(tmp_path):
+    path = tmp_path / "s.jsonl"
+    path.write_text("\n" + json.dumps(line("a")) + "\n")
+    (tmp_path / "empty.jsonl").touch()
+    assert study_files(tmp_path) == {"s": path}
+    with pytest.raises(UsageError, match=r"s.jsonl:1: "):
+        read_lines(path)
 
 
 def test_processes_that_write_at_once_neither_mix_nor_repeat_lines(record):
