@@ -125,7 +125,8 @@ class _Prepared(io.RawIOBase):
         separator = PLAIN_SEPARATOR if self.long else layout.separator.encode()
         start = file.read(LONGEST_HEADER + 1).removeprefix(b"\xef\xbb\xbf")
         if layout.header:
-            end = re.search(rb"(?<=[^\r\n])(\r\n?|\n)", start)
+            start = start.lstrip()  # blank lines, as `first_lines` skips them
+            end = re.search(rb"\r\n?|\n", start)
             start = start[end.end() :] if end else b""
         header = separator * len(layout.names) + b"\n"
         self.ready = header + self._translated(start, last=not start)

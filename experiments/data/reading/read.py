@@ -41,7 +41,8 @@ def ordered(interactions: Interactions, ties: Ties) -> Interactions:
 def has_header(source: Source) -> bool:
     """Whether the first line names the columns user_id and item_id."""
     with source.opened() as file:
-        line = file.read(LOOK).replace(b"\r", b"\n").lstrip(b"\xef\xbb\xbf\n").split(b"\n", 1)[0]
+        head = file.read(LOOK).removeprefix(b"\xef\xbb\xbf").lstrip()
+        line = head.replace(b"\r", b"\n").split(b"\n", 1)[0]
     for separator in CANDIDATES:
         names = {name.split(b":")[0].strip(b' "') for name in line.split(separator.encode())}
         if {b"user_id", b"item_id"} <= names:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
-from typing import BinaryIO
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
@@ -12,6 +14,10 @@ from experiments.data.reading.source import Source
 from experiments.errors import UsageError
 from experiments.storage.files import checked_chunks
 
+if TYPE_CHECKING:
+    from _csv import Reader
+
+LONGEST_FIELD = 1 << 24  # characters of a text in a table; csv takes 131,072 unless told
 QUOTE, NEWLINE, RETURN = b'"', b"\n", b"\r"
 
 
@@ -43,7 +49,7 @@ def _open_at_a_line_end(chunk: bytes, odd: int) -> tuple[bool, int]:
 def _check_quotes(source: Source, separator: str) -> None:
     """Read record by record, as a CSV reader does, and look at the fields that span lines."""
     with source.opened() as file:
-        reader = csv.reader(text_lines(file), delimiter=separator, strict=False)
+        reader = records(text_lines(file), separator)
         last = 0
         try:
             for record in reader:
@@ -56,13 +62,19 @@ def _check_quotes(source: Source, separator: str) -> None:
                     )
         except csv.Error:
             raise UsageError(
-                f"{source} line {last + 1}: a quote opens there and does not close; if it is "
-                "only a character, use --quotes no"
+                f"{source} line {last + 1}: a field there has more than {LONGEST_FIELD:,} "
+                "characters; if a quote that opens it is only a character, use --quotes no"
             ) from None
 
 
 def _swallows(field: str, separator: str) -> bool:
     return separator in field and ("\n" in field or "\r" in field)
+
+
+def records(lines: Iterable[str], separator: str) -> Reader:
+    """A CSV reader of lines.  Errors: csv.Error for a field of more than LONGEST_FIELD."""
+    csv.field_size_limit(LONGEST_FIELD)
+    return csv.reader(lines, delimiter=separator)
 
 
 def text_lines(file: BinaryIO) -> io.TextIOWrapper:
@@ -71,15 +83,26 @@ def text_lines(file: BinaryIO) -> io.TextIOWrapper:
 
 
 def line_of_row(source: Source, row: int, separator: str | None, header: bool) -> int:
-    """The line of a file, from 1, that a row from 0 begins on; blank lines are no rows."""
+    """The line of a file, from 1, that a row from 0 ends on; blank lines are no rows.
+
+    separator: of a table whose quotes count, None where they do not.
+    """
     with source.opened() as file:
-        lines = text_lines(file)
+        blank, lines = _from_the_first_filled(text_lines(file))
         if separator is None:
             filled = (number for number, line in enumerate(lines, 1) if line.strip("\r\n"))
         else:
-            reader = csv.reader(lines, delimiter=separator)
+            reader = records(lines, separator)
             filled = (reader.line_num for record in reader if record)
         for place, number in enumerate(filled):
             if place == row + header:
-                return number
+                return blank + number
     return row + 1 + header
+
+
+def _from_the_first_filled(lines: Iterator[str]) -> tuple[int, Iterator[str]]:
+    """How many lines of blanks there are at the start, and the lines after them."""
+    for blank, line in enumerate(lines):
+        if line.strip():
+            return blank, chain([line], lines)
+    return 0, iter(())

@@ -14,7 +14,7 @@ from experiments.data.ids import CONTROL
 from experiments.data.reading.json_rows import RecordRows, record_form
 from experiments.data.reading.layout import LOOKED_AT, Layout, layout_of, read_layout
 from experiments.data.reading.recipe import Recipe, Titles
-from experiments.data.reading.scan import check_bytes
+from experiments.data.reading.scan import check_bytes, records
 from experiments.data.reading.source import Source
 from experiments.errors import UsageError
 from experiments.storage.files import checked_chunks, opened
@@ -88,10 +88,13 @@ def _titles_of_table(file: Source, titles: Titles) -> dict[str, str]:
     at = layout.positions(file, {"item": titles.item, "title": titles.title})
     check_bytes(file, layout.separator if layout.quoted else None)
     if layout.quoted:
-        rows = csv.reader(io.StringIO(text, newline=""), delimiter=layout.separator)
+        rows = records(io.StringIO(text, newline=""), layout.separator)
     else:
         rows = (line.split(layout.separator) for line in lines)  # type: ignore[assignment]
-    whole = [row for row in rows if len(row) > max(at.values())]
+    try:
+        whole = [row for row in rows if len(row) > max(at.values())]
+    except csv.Error as error:
+        raise UsageError(f"{file} is not a well-formed table of items: {error}") from None
     return clean((row[at["item"]].strip(" "), row[at["title"]]) for row in whole[layout.header :])
 
 

@@ -143,6 +143,29 @@ def test_a_missing_time_is_no_time(tmp_path: Path) -> None:
     assert histories(path, drop_missing=True) == BOTH
 
 
+def test_a_long_text_beside_ids_and_titles_is_read(tmp_path: Path) -> None:
+    text = '"' + "long, " * 25_000 + '"'
+    rows = TABLE.replace("\n", f",text\nu,a,1,{text}\nu,b,2,x\nu,c,3,y\n")
+    assert "line 5: 1 row has no id" in refused(put(tmp_path, rows + "u,,4,z\n"))
+    assert histories(put(tmp_path, rows)) == {"u": ["a", "b", "c"]}
+    (tmp_path / "ml").mkdir()
+    ratings = "userId,movieId,rating,timestamp\n1,2,3,4\n1,3,3,5\n1,4,3,6\n"
+    put(tmp_path / "ml", f"movieId,genres,title\n2,{text},Heat\n", "movies.csv")
+    convert("ml-25m", put(tmp_path / "ml", ratings, "ratings.csv"), tmp_path / "data")
+    assert load(locate("ml-25m", tmp_path / "data")).titles == {"2": "Heat"}
+
+
+@pytest.mark.parametrize("start", [" \n", "\t\r\n\r\n  \r\n", "\ufeff\n \n"])
+@pytest.mark.parametrize("time", ["timestamp", None])
+def test_lines_of_blanks_before_the_header_are_no_header(
+    start: str, time: str | None, tmp_path: Path
+) -> None:
+    assert histories(put(tmp_path, start + TABLE + DAY), time=time) == BOTH
+    line = 5 + start.count("\n")
+    missing = put(tmp_path / "other", start + TABLE + "u,a,1\nu,b,2\nu,c,3\nu,,4\n")
+    assert f"line {line}: 1 row has no id" in refused(missing, time=time)
+
+
 def test_equal_times_are_counted_and_said_to_follow_the_item_id(tmp_path: Path) -> None:
     path = put(tmp_path, TABLE + "u,3,5\nu,10,5\nu,20,5\nv,1,1\nv,2,2\nv,3,3\n")
     lines = told(path)
