@@ -17,7 +17,13 @@ from experiments.data.declaration import Declaration
 from experiments.data.interactions import Interactions
 from experiments.data.reading.recipe import Recipe, plain_recipe
 from experiments.data.reading.source import Source
-from experiments.data.splits.split_files import PARTS, assembled, check_apart, read_split_files
+from experiments.data.splits.split_files import (
+    PARTS,
+    assembled,
+    check_apart,
+    numbered_together,
+    read_split_files,
+)
 from experiments.errors import UsageError
 from experiments.storage.hashing import file_sha256
 from experiments.storage.new_files import Writer, copy_of, write_new
@@ -118,8 +124,8 @@ def _together(parts: list[Part], read: list[Interactions]) -> Interactions:
         )
     together = assembled(
         parts[0].source.path,
-        np.concatenate([found.user_ids[found.users] for found in read]),
-        np.concatenate([found.item_ids[found.items] for found in read]),
+        numbered_together([(found.user_ids, found.users) for found in read]),
+        numbered_together([(found.item_ids, found.items) for found in read]),
         np.repeat([PARTS[part.part] for part in parts], [len(found.items) for found in read]),
         np.concatenate([found.times for found in read]) if not timeless else None,
     )

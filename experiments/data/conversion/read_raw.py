@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from experiments.data.ids import in_id_order
 from experiments.data.interactions import Interactions
 from experiments.data.known import declared, families, known
 from experiments.data.reading.json_rows import record_form
@@ -93,7 +94,7 @@ def _of_lists(source: Source) -> Interactions:
     """RecBole's rows of a list and the item after it: whole histories, without times."""
     file = {"train": source.path}
     users, items, parts = of_lists(file, {"train": read_layout(source.path)})
-    together = assembled(source.path, users, items, parts, None)
+    together = assembled(source.path, in_id_order(users), in_id_order(items), parts, None)
     return replace(together, parts=None, sha256=file_sha256(source.path))
 
 
