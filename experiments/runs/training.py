@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from experiments.config.init_from import with_weights
 from experiments.config.plugin import load_plugins
 from experiments.config.resolve import as_path, resolve
-from experiments.config.run_config import Config
+from experiments.config.run_config import Config, config_from_tree, config_tree
 from experiments.data.catalogue import locate
 from experiments.runs.trained import AnyPath, TrainedRun, load_run
 from experiments.storage.run_folder import RunFolder, default_folder
@@ -43,7 +44,8 @@ def train(
     if isinstance(config, Config):
         if fields:
             raise TypeError("a whole Config takes no fields beside it: use dataclasses.replace")
-        whole, spec = config, locate(config.dataset, as_path(config.data_dir))
+        whole = config_from_tree(with_weights(config_tree(config), []))
+        spec = locate(whole.dataset, as_path(whole.data_dir))
     elif isinstance(config, (str, os.PathLike)):
         whole, spec = resolve(Path(config), list(override_pairs(fields)))
     else:

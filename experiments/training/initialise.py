@@ -24,21 +24,26 @@ OF_ITEMS = ("item_embedding.", "feature_input.")
 def initialise(run: Run) -> list[str]:
     """Put the weights that `init_from` names into the model; their names.  None: nothing is done.
 
-    Errors: UsageError where they are not those of the configuration, are of other items or
-    another split of the data, or of other sizes, of which the first is named.
+    Errors: UsageError where they are not those of the configuration or it has no hash of them,
+    are of other items or another split of the data, or of other sizes, of which the first is named.
     """
     config = run.config.init_from
-    if config.sha256 is None:
+    if config.run is None and config.sha256 is None:
         return []
     if config.run is None:
         raise UsageError(f"init_from.run: name the run whose weights have sha256 {config.sha256}")
+    if config.sha256 is None:
+        raise UsageError(
+            f"init_from.sha256: is missing for {config.run}; `experiments.train` fills it in"
+        )
     folder = existing_run(Path(config.run))
     if not folder.weights.is_file() or file_sha256(folder.weights) != config.sha256:
         raise UsageError(
             f"init_from.run: {folder.weights} is not there or has changed "
             f"(sha256 {config.sha256[:12]}... is expected)"
         )
-    assert isinstance(run.model, SASRec)
+    if not isinstance(run.model, SASRec):
+        raise UsageError(f"init_from.run: {run.config.model} does not start from weights")
     state = run.model.state_dict()
     names = chosen(config, list(state))
     check_origin(run, folder, names)

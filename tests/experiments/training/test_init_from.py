@@ -11,9 +11,11 @@ import torch
 from safetensors.torch import load_file
 
 from experiments.cli.main import main
+from experiments.config.init_from import InitFromConfig
 from experiments.config.resolve import resolve
 from experiments.config.run_config import config_sha256
 from experiments.errors import UsageError
+from experiments.runs.training import train as train_config
 from experiments.training.initialise import initialise
 from experiments.training.run import Run, prepare
 from tests.experiments.small_data import planted, read_json, train, write_text
@@ -138,6 +140,29 @@ def test_what_does_not_fit_is_one_line_and_writes_nothing(
     assert told in error
     assert error.count("\n") == 1
     assert not (out / "config.yaml").exists()
+
+
+def test_a_whole_config_made_in_python_starts_from_the_run_that_it_names(
+    data: Path, first: Path
+) -> None:
+    """As on the command line, to the same configuration and metrics."""
+    typed = data / "typed"
+    train(data, typed, "--model=sasrec", f"--init_from.run={first}", *SMALL)
+    plain = [field for field in fields(data, first) if field[0] != "init_from.run"]
+    config = resolve(None, [*plain, ("epochs", 1), ("track.mode", "disabled")])[0]
+    config = replace(config, init_from=InitFromConfig(run=str(first)))
+    run = train_config(config, out=data / "python", verbose=False)
+    assert run.config.init_from.sha256 is not None
+    there = read_json(typed / "result.json")
+    assert run.result["config_sha256"] == there["config_sha256"]
+    assert run.metrics == there["metrics"]
+
+
+def test_a_run_without_the_hash_of_its_weights_is_refused(data: Path, first: Path) -> None:
+    run = prepared(data, first)
+    unknown = replace(run, config=replace(run.config, init_from=InitFromConfig(run=str(first))))
+    with pytest.raises(UsageError, match=r"init_from\.sha256"):
+        initialise(unknown)
 
 
 def test_weights_that_may_know_test_items_of_another_order_of_ties_are_refused(
