@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +54,12 @@ def parts(value: Any) -> Iterator[Any]:
         yield value
         for field in dataclasses.fields(value):
             yield from parts(getattr(value, field.name))
+
+
+def not_loaded(sha256s: Mapping[str, str]) -> list[str]:
+    """Those of some plug-ins, {file name: sha256}, that are not loaded in that version."""
+    loaded = {plugin.sha256 for plugin in LOADED.values()}
+    return [name for name, sha256 in sha256s.items() if sha256 not in loaded]
 
 
 def check_plugins(folder: RunFolder, unchanged: bool) -> None:

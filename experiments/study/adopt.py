@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from experiments.config.loaded_plugins import not_loaded
 from experiments.config.run_config import config_from_tree, config_sha256, config_tree, science
 from experiments.errors import UsageError
 from experiments.record.line import Values
@@ -61,7 +62,8 @@ def reuse_trials(
 ) -> int:
     """Add planned trials that other studies have finished; returns how many.
 
-    others: their results.  Such a line says in `of` which study trained it.
+    others: their results.  Such a line says in `of` which study trained it.  Those of a plug-in
+    are of the version that is loaded.
     """
     missing = {trial.id: trial for trial in trials if trial.id not in results.lines()}
     finished = finished_elsewhere(missing, others)
@@ -77,7 +79,8 @@ def finished_elsewhere(trials: Iterable[str], others: Iterable[Path]) -> dict[st
     finished = {}
     for path in others if missing else ():
         for line in ResultsFile(path).lines().values():
-            new = today(line) if line["status"] == "finished" else None
+            own = line["status"] == "finished" and not not_loaded(line.get("plugins", {}))
+            new = today(line) if own else None
             if new is not None and new["trial"] in missing:
                 missing.remove(new["trial"])
                 finished[new["trial"]] = {"of": line["study"], **new}

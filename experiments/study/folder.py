@@ -10,8 +10,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from experiments.config.loaded_plugins import LOADED
+from experiments.config.loaded_plugins import not_loaded
 from experiments.errors import UsageError
+from experiments.record.from_run import plugins
+from experiments.record.line import Values
 from experiments.record.results_file import RESULTS, ResultsFile
 from experiments.storage.atomic import write_json, writing
 from experiments.storage.files import REPOSITORY
@@ -94,13 +96,20 @@ class StudyFolder:
                 )
 
     def _check_plugins(self, trials: list[Trial]) -> None:
-        """The results of a plug-in are those of the code that is loaded, or a row mixes two."""
-        lines, loaded = self.results.lines(), {plugin.sha256 for plugin in LOADED.values()}
-        of_plugins = [lines[trial.id].get("plugins", {}) for trial in trials if trial.id in lines]
-        stale = [name for of in of_plugins for name, sha256 in of.items() if sha256 not in loaded]
+        """The results of a plug-in are those of the code that is loaded, or a row mixes two; so
+        are the epochs of a trial that was begun."""
+        lines = self.results.lines()
+        ran: list[tuple[Path, Values]] = [
+            (self.results.path, lines[trial.id])
+            if trial.id in lines
+            else (self.run(trial.id).path, plugins(self.run(trial.id)))
+            for trial in trials
+        ]
+        stale = [(place, name) for place, of in ran for name in not_loaded(of.get("plugins", {}))]
         if stale:
+            place, name = stale[0]
             raise UsageError(
-                f"{self.results.path}: {len(stale)} trials ran another version of {stale[0]}; "
+                f"{place}: {len(stale)} trials ran another version of {name}; "
                 "load that one, or begin anew with another --out DIR"
             )
 

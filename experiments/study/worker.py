@@ -10,6 +10,7 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
+from experiments.config.loaded_plugins import check_plugins
 from experiments.config.run_config import Config, config_sha256
 from experiments.data.catalogue import DatasetSpec, data_sha256
 from experiments.errors import RunFailed, UsageError
@@ -19,6 +20,7 @@ from experiments.record.line import Values
 from experiments.record.results_file import RESULTS
 from experiments.storage.atomic import FULL_OR_FAILING, NotWritable, cannot_write, writing
 from experiments.storage.lock import Busy
+from experiments.storage.run_folder import RunFolder
 from experiments.study.estimate import Seconds, time_left, timings
 from experiments.study.folder import StudyFolder
 from experiments.study.lease import Lease
@@ -153,6 +155,8 @@ class Worker:
         run = self.folder.run(trial.id)
         if any(search.has_ended(trial) for search in self.searches):
             raise Pruned
+        if run.config.exists():
+            check_version(run)
         train(config, spec, run, resume=run.config.exists(), watch=watch)
         from experiments.report import run_curves  # loads matplotlib
 
@@ -183,6 +187,14 @@ class Worker:
             except Exception:
                 traceback.print_exc()
                 raise
+
+
+def check_version(run: RunFolder) -> None:
+    """RunFailed where a trial that was begun is of another version of a plug-in than this one."""
+    try:
+        check_plugins(run, unchanged=True)
+    except UsageError as error:
+        raise RunFailed(f"on this machine: {error}") from None
 
 
 @cache

@@ -63,6 +63,7 @@ def train_prepared(
         folder.write_config(run.tree)
     else:
         folder.claim(tree)
+    if not started:  # also where a kill came before a first start could
         folder.write_plugins(used_by(config))
     announce(run, folder.path)
     if names:

@@ -12,6 +12,7 @@ from experiments.config.plugin import load_plugin, load_plugins
 from experiments.config.presets import presets
 from experiments.config.resolve import resolve
 from experiments.errors import UsageError
+from experiments.storage.run_folder import RunFolder
 from models.encoders import ENCODERS
 from models.losses.next_item import NEXT_ITEM_LOSSES
 from tests.experiments.small_data import planted, write_text
@@ -147,6 +148,24 @@ def test_another_version_is_told_and_goes_on_no_training(
     resume = ["train", "--resume", "--out", str(run), "--epochs", "2", "--plugin", str(plugin)]
     assert main(resume) == 2
     assert "this one is another version" in capsys.readouterr().err
+
+
+def test_a_run_that_is_killed_before_it_notes_its_plug_in_notes_it_when_it_goes_on(
+    plugin: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_text(tmp_path, "mine", planted())
+    out = tmp_path / "run"
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RunFolder, "write_plugins", killed)
+        assert main(train_arguments(plugin, tmp_path, out)) == 130
+    assert (out / "config.yaml").exists()
+    assert main(["train", "--resume", "--out", str(out), "--plugin", str(plugin)]) == 0
+    (kept,) = json.loads((out / "plugins.json").read_text())
+    assert kept["path"] == str(plugin)
 
 
 def test_a_run_that_needs_no_plug_in_remembers_none(plugin: Path, tmp_path: Path) -> None:

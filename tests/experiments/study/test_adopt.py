@@ -93,6 +93,16 @@ def test_only_finished_lines_of_planned_trials_are_borrowed(tmp_path):
     assert [*second.results.lines()] == [other["trial"]]
 
 
+def test_a_line_of_another_version_of_a_plug_in_is_not_borrowed(tmp_path):
+    _, first = begun(tmp_path, TWO)
+    a_worker(first).work()
+    one, other = first.results.lines().values()
+    recorded(first.results.path, [{**one, "plugins": {"mine.py": "0" * 64}}, other])
+    study, second = another(tmp_path, "second")
+    assert reuse_trials(second.results, study, second.trials(), [first.results.path]) == 1
+    assert [*second.results.lines()] == [other["trial"]]
+
+
 def test_a_search_has_all_its_lines_brought_up_to_date(tmp_path):
     """What it has suggested is known from them alone, so none of them is planned."""
     _, place = begun(tmp_path, TWO)

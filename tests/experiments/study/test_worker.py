@@ -22,6 +22,7 @@ from experiments.study.plan import plan
 from experiments.study.spec import read_study
 from experiments.study.worker import DEATHS, Worker
 from experiments.tracking.config import TrackConfig
+from experiments.training.train import train
 from tests.experiments.small_data import planted, write_text
 
 UNTRACKED = TrackConfig(mode="disabled")
@@ -347,6 +348,34 @@ def test_a_study_is_not_continued_with_another_version_of_a_plug_in(tmp_path):
     place.results.replace(old)
     study = read_study(file)
     with pytest.raises(UsageError, match=r"2 trials ran another version of mine\.py"):
+        place.open(study, plan(study, tmp_path))
+
+
+def stopped_in_epoch_2(config, spec, folder, resume, watch):
+    def until(record):
+        watch(record)
+        if record["epoch"] == 2:
+            raise KeyboardInterrupt
+        return True
+
+    return train(config, spec, folder, resume=resume, watch=until)
+
+
+def test_a_trial_that_was_begun_goes_on_with_no_other_version_of_its_plug_in(tmp_path, monkeypatch):
+    """Neither by the next start of the study nor by a worker that joins it."""
+    file, place = begun(tmp_path, TWO)
+    with monkeypatch.context() as patch:
+        patch.setattr(working, "train", stopped_in_epoch_2)
+        with pytest.raises(KeyboardInterrupt):
+            a_worker(place).work()
+    run = place.run(place.trials()[0].id)
+    assert len(run.read_history()) == 1
+    run.write_plugins([{"name": "mine.py", "path": "mine.py", "sha256": "0" * 64}])
+    with pytest.raises(RunFailed, match=r"was trained with --plugin mine\.py"):
+        a_worker(place).work()
+    assert place.results.lines() == {}
+    study = read_study(file)
+    with pytest.raises(UsageError, match=r"1 trials ran another version of mine\.py"):
         place.open(study, plan(study, tmp_path))
 
 
