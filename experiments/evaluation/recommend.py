@@ -14,8 +14,8 @@ from augment import TrainHistories
 from augment.examples import histories_at
 from experiments.data.histories import Histories, IntArray
 from experiments.errors import UsageError, unknown
-from experiments.evaluation.rank_counts import Pairs, check_finite
-from experiments.evaluation.scores import Layout, Scorer, Whole, score_blocks
+from experiments.evaluation.rank_counts import Pairs
+from experiments.evaluation.scores import Layout, Scorer, score_blocks
 from experiments.evaluation.top_items import top_items
 from models.host import Host
 
@@ -93,8 +93,6 @@ def best_items(
         for part in score_blocks(model, batch, layout, lists.num_items):
             here = users[start : start + layout.rows]
             start += layout.rows
-            if isinstance(part, Whole):
-                check_finite(part.scores)
             out = pairs_of(lists, here, device) if seen == "drop" else NOTHING
             top = top_items(part, out, count, ("excluded",))["excluded"]
             found.items[here] = top.items.cpu().numpy()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from experiments.evaluation.rank_counts import Pairs
+from experiments.evaluation.rank_counts import Pairs, check_finite
 from experiments.evaluation.scores import Block
 from experiments.metric_names import SCORE0
 
@@ -35,9 +35,11 @@ def top_items(block: Block, seen: Pairs, count: int, rules: tuple[str, ...]) -> 
     """The `count` items of highest score of each user, under each rule.
 
     Which of several items with the same score come first is not decided by the data.
+    Raises FloatingPointError when a score is not finite: one that is no number would come first.
     """
     best: dict[str, TopItems] = {}
     for first, scores in block.tiles():
+        check_finite(scores)
         width = scores.shape[1]
         _, inside = seen.within(first, width)
         for rule in rules:

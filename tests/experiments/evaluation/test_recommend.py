@@ -19,7 +19,7 @@ from experiments.errors import UsageError
 from experiments.evaluation import scores
 from experiments.evaluation.history_file import read_histories
 from experiments.evaluation.recommend import best_items, lists_of
-from models.encoders import HSTUConfig
+from models.encoders import GRUConfig, HSTUConfig
 from tests.experiments.small_data import FAST, planted, train, write_text
 from tests.models.tiny import build_model, cyclic_histories
 
@@ -53,6 +53,18 @@ def test_the_best_items_are_those_of_a_full_sort(seen, count, users, monkeypatch
         expected = [item for item in np.argsort(-value) + 1 if item not in out][:count]
         assert [item for item in best.items[row].tolist() if item] == expected
         assert best.scores[row, : len(expected)] == pytest.approx(value[np.array(expected) - 1])
+
+
+@pytest.mark.parametrize("block", [1, 10_000])
+def test_a_score_that_is_no_number_is_not_recommended_but_told(block, monkeypatch) -> None:
+    """In a catalogue that is cut into blocks of items, too."""
+    monkeypatch.setattr(scores, "LEAST_USERS", 4)
+    model = build_model(GRUConfig(8, 1, 0.5, 5, hidden=8), [], lists_of(LISTS, 20)).eval()
+    assert best_items(model, lists_of(LISTS, 20), 3, 4, CPU, block=block).items.min() > 0
+    with torch.no_grad():
+        model.item_embedding.weight[17] = torch.nan
+    with pytest.raises(FloatingPointError, match="not finite"):
+        best_items(model, lists_of([[1, 2, 3]], 20), 3, 4, CPU, block=block)
 
 
 @pytest.mark.parametrize(("count", "seen", "told"), [(0, "drop", "-k"), (1, "dropp", "did you")])
