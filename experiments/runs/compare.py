@@ -21,7 +21,7 @@ from experiments.metric_names import SELECTION
 from experiments.record.hits import FloatArray
 from experiments.report.numbers import number_text, p_text, signed
 from experiments.report.pairs import gain_of
-from experiments.report.statistics import RESAMPLES, ROUNDING, resampled
+from experiments.report.statistics import RESAMPLES, ROUNDING, holm, resampled
 from experiments.storage.run_folder import RunFolder, existing_run
 from experiments.training.integrity import existing_ranks, existing_result
 
@@ -35,8 +35,9 @@ TASK = re.compile(r"(contrast\.\d+)\.")
 class Difference:
     """NDCG@10 of one run minus that of the first, over test users; seen items are excluded.
 
-    low, high: the 95 % interval of the mean under resampling of users.  p: two-sided; how often
-    the sum changes its sign.
+    low, high: the 95 % interval of the mean under resampling of users, for this run alone.  p:
+    two-sided; how often the sum changes its sign.  p_holm: p after Holm's correction for all runs
+    that are compared with the first; p where there is one.
     """
 
     run: str
@@ -44,6 +45,7 @@ class Difference:
     low: float
     high: float
     p: float
+    p_holm: float
 
 
 @dataclass(frozen=True)
@@ -178,7 +180,10 @@ def table(rows: dict[str, list[Any]], runs: Sequence[Compared]) -> pd.DataFrame:
 
 
 def differences(runs: Sequence[Compared]) -> list[Difference]:
-    """Each run against the first, user by user, by a paired bootstrap; none without test ranks."""
+    """Each run against the first, user by user, by a paired bootstrap; none without test ranks.
+
+    Several runs are several tests: p_holm allows for it.
+    """
     if not all("test" in run.result["metrics"] for run in runs):
         return []
     first = runs[0].gains
@@ -186,8 +191,12 @@ def differences(runs: Sequence[Compared]) -> list[Difference]:
     for run in runs[1:]:
         if not run.gains.index.equals(first.index):
             raise UsageError(f"{run.folder.path}: its test users are not those of {runs[0].name}")
-        found.append(Difference(run.name, *paired_bootstrap((run.gains - first).to_numpy())))
-    return found
+        found.append(paired_bootstrap((run.gains - first).to_numpy()))
+    corrected = holm(np.array([p for *_, p in found]))
+    return [
+        Difference(run.name, *one, float(p))
+        for run, one, p in zip(runs[1:], found, corrected, strict=True)
+    ]
 
 
 def paired_bootstrap(of_user: FloatArray) -> tuple[float, float, float, float]:
@@ -218,7 +227,11 @@ def as_lines(runs: Sequence[Compared]) -> list[str]:
         ]
     for one in tested:
         interval = f"[{signed(one.low)}, {signed(one.high)}]"
-        lines.append(f"  {one.run}  {signed(one.mean)}  95 % {interval}  p {p_text(one.p)}")
+        lines.append(f"  {one.run}  {signed(one.mean)}  95 % {interval}  p {p_text(one.p_holm)}")
+    if len(tested) > 1:
+        lines.append(
+            f"p: after Holm's correction for {len(tested)} comparisons; each interval is of its own"
+        )
     if tested:
         lines.append("this compares trained models; methods need several seeds: `run.py study`")
     return lines

@@ -77,6 +77,20 @@ def test_the_difference_is_that_of_the_metrics_and_its_interval_is_around_it(run
     assert difference.p < 0.05
 
 
+def test_p_of_several_runs_is_corrected_for_their_number(
+    runs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    alone = differences(opened([runs / "short", runs / "long"]))[0]
+    assert alone.p_holm == alone.p
+    names = ["short", "long", "contrast"]
+    both = differences(opened([runs / name for name in names]))
+    assert both[0].p == alone.p
+    assert max(one.p_holm for one in both) >= max(one.p for one in both)
+    assert min(one.p_holm for one in both) == min(1.0, 2 * min(one.p for one in both))
+    assert main(["compare", *(str(runs / name) for name in names)]) == 0
+    assert "Holm's correction for 2 comparisons" in capsys.readouterr().out
+
+
 def test_a_studys_trial_is_called_by_its_model(runs: Path, tmp_path: Path) -> None:
     trial = shutil.copytree(runs / "contrast", tmp_path / "0123456789abcdef")
     names = [run.name for run in opened([runs / "short", trial])]
