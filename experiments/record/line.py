@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, TypeGuard
 
 from experiments.aliases import current
+from experiments.config.overrides import with_overrides
 from experiments.data.splits.kinds import split_words
 from experiments.errors import UsageError
 from experiments.metric_names import SELECTION, TEST_NDCG10, VALID_NDCG10
@@ -64,12 +65,29 @@ class Line:
         Trials of different places have other test items and are not compared: "beauty",
         "beauty (temporal, last)", "ml-100k (ties shuffled)".
         """
-        told = {**self.axes, **(self.values.get("config") or {})}  # a failure has no config
-        own = {key[6:]: value for key, value in told.items() if key.startswith("split.")}
+        told = {**self.targets_asked, **(self.values.get("config") or {})}
         ties = told.get("ties", "file")
-        words = [split_words(told.get("split", own)), "" if ties == "file" else f"ties {ties}"]
+        words = [split_words(told.get("split")), "" if ties == "file" else f"ties {ties}"]
         both = ", ".join(filter(None, words))
         return f"{self.dataset} ({both})" if both else self.dataset
+
+    @property
+    def targets_asked(self) -> dict[str, Any]:
+        """The split and the order of ties, as far as the study sets them for the trial: one that
+        failed has no configuration."""
+        fields = {**({} if self.values.get("config") else self.fields_set), **self.axes}
+        own = [(key, fields[key]) for key in fields if key.split(".")[0] in ("split", "ties")]
+        return with_overrides({}, own)
+
+    @property
+    def fields_set(self) -> dict[str, Any]:
+        """The dotted fields of its command line; none where that is no command line."""
+        try:
+            words = shlex.split(str(self.values.get("command", "")))
+        except ValueError:
+            return {}
+        pairs = [word.removeprefix("--").partition("=") for word in words if "=" in word]
+        return {key: plain(text, key) for key, _, text in pairs}
 
     @property
     def targets(self) -> int:

@@ -390,6 +390,24 @@ def test_splits_have_a_table_each_and_no_trial_is_compared_across_them() -> None
         assert table.comparisons[BETTER].significant
 
 
+@pytest.mark.parametrize(
+    ("asked", "where"),
+    [
+        ("--split.kind=temporal --split.target=last", "beauty (temporal, last)"),
+        ('\'--split={"kind": "temporal"}\'', "beauty (temporal, last)"),
+        ("--split=temporal --split.quantile=0.8", "beauty (temporal, last, quantile=0.8)"),
+        ("--ties=shuffled --encoder.dim=8", "beauty (ties shuffled)"),
+        ("--encoder.dim=8", "beauty"),
+    ],
+)
+def test_a_trial_that_failed_stands_where_its_study_has_all_of_its_trials(asked, where) -> None:
+    """A field of the whole study is in its command line and in none of its axes."""
+    lost = next(line for line in made_study(("beauty",)) if line["status"] == "failed")
+    command = f"run.py train --model cl4srec --dataset beauty --seed 7 {asked}"
+    (line,) = lines_of([{**lost, "command": command}])
+    assert line.place == where
+
+
 def test_orders_of_ties_have_a_table_each_as_their_test_items_differ() -> None:
     record = made_study(("beauty",))
     for line in made_study(("beauty",)):
