@@ -14,7 +14,7 @@ def first() -> None:
     from experiments.config.resolve import resolve
     from experiments.evaluation.formatting import Trained, side_by_side
     from experiments.report.run_curves import write_curves
-    from experiments.storage.run_folder import RunFolder, default_folder
+    from experiments.storage.run_folder import default_folder, new_folder
     from experiments.study.asked import asked
     from experiments.study.plan import plan
     from experiments.training.signals import resumable, resume_command
@@ -26,11 +26,11 @@ def first() -> None:
     rows, folders = list[Trained](), list[Path]()
     for trial in trials:
         config, spec = resolve(None, trial.overrides())
-        folder = RunFolder(default_folder(config.dataset, config.model, config.seed))
         print()
-        with resumable(folder.config, resume_command(folder.path, [], 1), speaks=True):
-            result = train(config, spec, folder, resume=False)
-        write_curves(folder)
+        with new_folder(default_folder(config.dataset, config.model, config.seed)) as folder:
+            with resumable(folder.config, resume_command(folder.path, [], 1), speaks=True):
+                result = train(config, spec, folder, resume=False)
+            write_curves(folder)
         rows.append(trained(trial.variant.label, result))
         folders.append(folder.path)
     print(f"\n{side_by_side(rows)}\n")

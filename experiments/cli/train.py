@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,33 +22,39 @@ if TYPE_CHECKING:
 def train(arguments: argparse.Namespace) -> None:
     """Train one model, or continue one, and print its metrics."""
     load_plugins(arguments.plugin)
-    from experiments.config.resolve import resolve
-    from experiments.storage.run_folder import RunFolder, default_folder
-
-    finished = None
     if arguments.resume:
         config, spec, folder, finished = resumed(arguments)
+        if finished is not None:
+            print(f"{folder.path}: was finished before; nothing is trained")
+        else:
+            finished = told_how_to_go_on(config, spec, folder, arguments)
     else:
+        from experiments.config.resolve import resolve
+
         config, spec = resolve(arguments.config, arguments.overrides)
         config = named(config, arguments.name)
-        folder = RunFolder(
-            arguments.out
-            or default_folder(config.dataset, config.model, config.seed, arguments.name)
-        )
-        if leads():
-            folder.check_free()
-            print_expected(config)
-    if finished is not None:
-        print(f"{folder.path}: was finished before; nothing is trained")
-    else:
-        command = resume_command(folder.path, arguments.plugin, processes())
-        with resumable(folder.config, command, leads()):
-            finished = run_training(config, spec, folder, arguments.resume)
+        with folder_of(config, arguments) as folder:
+            if leads():
+                folder.check_free()
+                print_expected(config)
+            finished = told_how_to_go_on(config, spec, folder, arguments)
     if leads():
         from experiments.report import run_curves
 
         run_curves.write_curves(folder)
         report(finished, folder.path, arguments.json)
+
+
+def folder_of(config: Config, arguments: argparse.Namespace) -> AbstractContextManager[RunFolder]:
+    """--out DIR, runs/NAME, or a folder of its own in runs/, which the first process makes."""
+    from experiments.storage.run_folder import RunFolder, default_folder, new_folder
+
+    if arguments.out is not None:
+        return nullcontext(RunFolder(arguments.out))
+    path = default_folder(config.dataset, config.model, config.seed, arguments.name)
+    if arguments.name is not None or not leads():
+        return nullcontext(RunFolder(path))
+    return new_folder(path)
 
 
 def print_expected(config: Config) -> None:
@@ -74,6 +81,15 @@ def named(config: Config, name: str | None) -> Config:
     if name is None or config.track.name is not None:
         return config
     return replace(config, track=replace(config.track, name=name))
+
+
+def told_how_to_go_on(
+    config: Config, spec: DatasetSpec, folder: RunFolder, arguments: argparse.Namespace
+) -> dict[str, Any]:
+    """As `run_training`; where it is stopped, the command that continues it is told."""
+    command = resume_command(folder.path, arguments.plugin, processes())
+    with resumable(folder.config, command, leads()):
+        return run_training(config, spec, folder, arguments.resume)
 
 
 def run_training(

@@ -14,7 +14,7 @@ from experiments.config.resolve import as_path, resolve
 from experiments.config.run_config import Config, config_from_tree, config_tree
 from experiments.data.catalogue import locate
 from experiments.runs.trained import AnyPath, TrainedRun, load_run
-from experiments.storage.run_folder import RunFolder, default_folder
+from experiments.storage.run_folder import RunFolder, default_folder, new_folder
 from experiments.training.distributed import silence
 from experiments.training.train import train as train_in
 
@@ -50,20 +50,21 @@ def train(
         whole, spec = resolve(Path(config), list(override_pairs(fields)))
     else:
         whole, spec = resolve(None, [*override_pairs(config or {}), *override_pairs(fields)])
-    folder = RunFolder(Path(out) if out else default_folder(whole.dataset, whole.model, whole.seed))
-    folder.check_free()
+    default = default_folder(whole.dataset, whole.model, whole.seed)
 
     def watch(record: Record) -> bool:
         if on_epoch is not None:
             on_epoch(dict(record))
         return True
 
-    with contextlib.nullcontext() if verbose else silence():
-        train_in(whole, spec, folder, resume=False, watch=watch)
-    from experiments.report import run_curves  # loads matplotlib
+    with contextlib.nullcontext(RunFolder(Path(out))) if out else new_folder(default) as folder:
+        folder.check_free()
+        with contextlib.nullcontext() if verbose else silence():
+            train_in(whole, spec, folder, resume=False, watch=watch)
+        from experiments.report import run_curves  # loads matplotlib
 
-    run_curves.write_curves(folder)
-    return load_run(folder.path)
+        run_curves.write_curves(folder)
+        return load_run(folder.path)
 
 
 def override_pairs(fields: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

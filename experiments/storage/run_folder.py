@@ -7,7 +7,10 @@ import json
 import os
 import re
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -183,13 +186,28 @@ def default_folder(dataset: str, model: str, seed: int, name: str | None = None)
             raise UsageError(f"--name {name!r}: use a plain name, without folders")
         return REPOSITORY / "runs" / name
     stamp = time.strftime("%Y%m%d-%H%M%S")
-    stem = f"{dataset}-{re.sub('[:/]', '-', model)}-seed{seed}-{stamp}"
-    folder = REPOSITORY / "runs" / stem
-    number = 2
-    while folder.exists():
-        folder = REPOSITORY / "runs" / f"{stem}-{number}"
-        number += 1
-    return folder
+    return REPOSITORY / "runs" / f"{dataset}-{re.sub('[:/]', '-', model)}-seed{seed}-{stamp}"
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[RunFolder]:
+    """Make this folder or, where it is there already, PATH-2, PATH-3, ...
+
+    Of processes that ask at once each gets its own.  A folder that is still empty in the end, as
+    where a run is refused, is removed, and so are those around it that it made.
+    """
+    folder, missing = path, [parent for parent in path.parents if not parent.exists()]
+    for number in count(2):
+        with writing(folder), suppress(FileExistsError):
+            folder.mkdir(parents=True)
+            break
+        folder = path.with_name(f"{path.name}-{number}")
+    try:
+        yield RunFolder(folder)
+    finally:
+        with suppress(OSError):  # it is not empty
+            for made in (folder, *missing):
+                made.rmdir()
 
 
 def existing_run(path: Path) -> RunFolder:
