@@ -27,6 +27,7 @@ from experiments.study.lease import Lease
 from experiments.study.plan import Trial, about, resolved
 from experiments.study.searching import searches_in
 from experiments.tracking.config import TrackConfig, of_trial
+from experiments.training.environment import check_precision, choose_device
 from experiments.training.integrity import finished_result
 from experiments.training.loop import Pruned
 from experiments.training.progress import clock
@@ -38,6 +39,10 @@ DEATHS = 10  # of processes in one and the same epoch of a trial, until it count
 
 class LeaseLost(Exception):
     """Another worker has taken this trial over: leave everything to it."""
+
+
+class NotHere(RunFailed):
+    """This machine lacks what a trial asks for, such as a GPU: another may have it."""
 
 
 class Worker:
@@ -60,14 +65,25 @@ class Worker:
         self.study, self.question = manifest["study"], manifest["question"]
         self.trials = folder.trials()
         self.searches = searches_in(folder, data_dir)
+        self.not_here: dict[str, NotHere] = {}
+        """Why this machine cannot train a trial, by its id."""
 
     def work(self) -> None:
-        """Until every trial has a line in the results; waits for those that other workers have."""
+        """Until every trial has a line in the results; waits for those that other workers have.
+
+        Errors: NotHere where all that is left needs another machine.
+        """
         while not self.done():
             for search in self.searches:
                 search.forget_superseded()
-            took = any(self.take(trial) for trial in self.open_trials())
-            if not took and not any(search.suggest_next() for search in self.searches):
+            left = self.open_trials()
+            possible = [trial for trial in left if trial.id not in self.not_here]
+            if left and not possible:
+                raise self.not_here[left[0].id]
+            if any(self.take(trial) for trial in possible):
+                continue
+            waits = any(trial.id in self.not_here for trial in left)
+            if waits or not any(search.suggest_next() for search in self.searches):
                 time.sleep(POLL)  # others have them all
 
     def done(self) -> bool:
@@ -97,7 +113,11 @@ class Worker:
         with lease:
             if trial.id in self.folder.results.lines():  # it has ended since the look
                 return True
-            line = self.line_of(trial, lease)
+            try:
+                line = self.line_of(trial, lease)
+            except NotHere as reason:
+                self.not_here[trial.id] = reason
+                return False
             if line is not None and self.folder.results.append(line):
                 self.say(f"{summary(line)}  {self.standing()}")
         return line is not None
@@ -172,6 +192,7 @@ class Worker:
             raise RunFailed("this code resolves the trial to another configuration than planned")
         if data_sha256(spec, config.split) != trial.data_sha256:
             raise RunFailed(f"{spec.path}: not the data that the trial was planned on")
+        check_machine(config)
         track = of_trial(self.track, self.study, trial.dataset, trial.variant.label, trial.seed)
         return replace(config, track=track), spec
 
@@ -187,6 +208,14 @@ class Worker:
             except Exception:
                 traceback.print_exc()
                 raise
+
+
+def check_machine(config: Config) -> None:
+    """NotHere where this machine has no such device, or the device no such precision."""
+    try:
+        check_precision(config.train.precision, choose_device(config.train.device))
+    except UsageError as error:
+        raise NotHere(f"on this machine: {error}") from None
 
 
 def check_version(run: RunFolder) -> None:

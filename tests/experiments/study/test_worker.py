@@ -19,6 +19,7 @@ from experiments.study import worker as working
 from experiments.study.command import Where, finish, work
 from experiments.study.folder import StudyFolder, study_folder
 from experiments.study.plan import plan
+from experiments.study.search import plan_searches
 from experiments.study.spec import read_study
 from experiments.study.worker import DEATHS, Worker
 from experiments.tracking.config import TrackConfig
@@ -164,6 +165,44 @@ def test_a_worker_on_a_machine_with_other_data_or_none_ends_and_leaves_the_trial
     with pytest.raises(RunFailed, match="not the data that the trial was planned on"):
         elsewhere.work()
     assert place.results.lines() == {}
+
+
+BAD = TINY + "  epochs: 1\nvariants: {card: {train.device: cuda:9}, any: {}}\n"
+
+
+def test_a_trial_that_asks_for_what_this_machine_lacks_is_left_for_another(tmp_path, monkeypatch):
+    """After all that can be trained here."""
+    monkeypatch.setattr(working, "POLL", 0.0)
+    _, place = begun(tmp_path, BAD.replace("baseline: sasrec\n", ""))
+    with pytest.raises(RunFailed, match=r"on this machine: train\.device: 'cuda:9' is not there"):
+        a_worker(place).work()
+    (line,) = place.results.lines().values()
+    assert (line["variant"], line["status"]) == ("cl4srec any", "finished")
+    left = next(trial for trial in place.trials() if trial.id != line["trial"])
+    assert not place.leases().taken(left.id)
+    assert a_worker(place).setbacks(left) == 0
+
+
+def test_a_search_whose_trial_this_machine_cannot_train_gets_no_more_of_them(tmp_path, monkeypatch):
+    monkeypatch.setattr(working, "POLL", 0.0)
+    search = "search: {trials: 8, ranges: {train.learning_rate: {low: 0.001, high: 0.01}}}\n"
+    text = TINY.replace("baseline: sasrec\n", "").replace("base: cl4srec", "base: sasrec")
+    place = searched(tmp_path, f"{text}  epochs: 1\n  train.device: cuda:9\n{search}")
+    worker = a_worker(place)
+    with pytest.raises(RunFailed, match="on this machine"):
+        worker.work()
+    assert len(worker.planned()) == 1
+    assert place.results.lines() == {}
+
+
+def searched(folder: Path, text: str) -> StudyFolder:
+    """The folder of a study that searches, with a manifest."""
+    write_text(folder, "planted", planted())
+    (folder / "tiny.yaml").write_text(text)
+    study = read_study(folder / "tiny.yaml")
+    place = study_folder(study.name, folder / "out")
+    place.open(study, plan(study, folder), plan_searches(study, folder))
+    return place
 
 
 def test_failed_trials_are_trained_again_when_that_is_asked_for(tmp_path, monkeypatch):
