@@ -7,6 +7,7 @@ from typing import Any
 
 from experiments.cli.arguments import add_data_dir, path
 from experiments.cli.commands import load_plugins
+from experiments.cli.fields import TEXTS
 from experiments.errors import UsageError
 
 STUDY_HELP = """
@@ -63,7 +64,7 @@ def study(arguments: argparse.Namespace) -> None:
     what = asked(arguments.study, set_fields(arguments.set))
     workers = command.check_workers(arguments.workers, arguments.threads)
     if arguments.worker:
-        command.work(what, where)
+        command.work(what, where, arguments.threads)
     elif arguments.dry_run:
         command.dry_run(what, where, workers, arguments.retry_failed)
     elif arguments.again is not None:
@@ -106,7 +107,7 @@ def set_fields(texts: list[str]) -> list[tuple[str, Any]]:
 def worker_words(arguments: argparse.Namespace) -> list[str]:
     """The command line of one worker of a study."""
     own = [(key, value) for key, value in arguments.overrides if not key.startswith("slurm.")]
-    return [*study_words(arguments, own), "--worker"]
+    return [*study_words(arguments, own), "--worker", "--threads", str(arguments.threads)]
 
 
 def continuing(arguments: argparse.Namespace) -> list[str]:
@@ -128,4 +129,5 @@ def study_words(arguments: argparse.Namespace, fields: list[tuple[str, Any]]) ->
     words += [word for text in arguments.set for word in ("--set", text)]
     words += ["--publish"] if arguments.publish else []
     words += [word for name in arguments.plugin for word in ("--plugin", name)]
-    return words + [f"--{key}={as_text(value)}" for key, value in fields]
+    told = [(key, value if key in TEXTS else as_text(value)) for key, value in fields]
+    return words + [f"--{key}={text}" for key, text in told]

@@ -6,7 +6,6 @@ import shlex
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from experiments.errors import RunFailed, UsageError
 from experiments.record.results_file import RESULTS, study_files
@@ -27,10 +26,8 @@ from experiments.study.slurm import SlurmConfig
 from experiments.study.spec import Study
 from experiments.study.sweep import sweep_config
 from experiments.tracking.config import TrackConfig
+from experiments.tracking.loggers import check_installed
 from experiments.training.signals import resumable
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True)
@@ -55,10 +52,15 @@ class Where:
         return study_folder(study, self.out, self.publish)
 
 
-def work(study: Study, where: Where) -> None:
-    """Be one worker of a study that has been planned."""
+def work(study: Study, where: Where, threads: int = 1) -> None:
+    """Be one worker of a study that has been planned, with no more threads than its others have."""
+    import torch
+
     from experiments.study.worker import Worker  # loads RecBole, which a dry run can do without
 
+    check_installed(where.track.also)
+    if torch.get_num_threads() > threads:  # started by hand: a launcher pins its own
+        torch.set_num_threads(threads)
     folder = where.folder(study.name)
     with resumable(folder.manifest, "", speaks=False):  # a trial in hand is given back
         Worker(folder, where.data_dir, where.track, say=print_now).work()
@@ -82,6 +84,7 @@ def run(
 
     worker: the command line of one of them.  continuing: what goes on where this was stopped.
     """
+    check_installed(where.track.also)
     folder = where.folder(study.name)
     trials, searches = whole_plan(study, where.data_dir)
     folder.open(study, trials, searches)
@@ -181,10 +184,13 @@ def finish(study: Study, searches: list[Searching], folder: StudyFolder) -> None
 
 
 def repeat(study: Study, where: Where, trial: str, plugins: list[str], threads: int) -> None:
-    """Train a trial of the results once more; RunFailed where it does not come out the same."""
+    """Train a trial of the results once more; RunFailed where it does not come out the same.
+
+    One that was trained here counts as it was here, not as it is in the committed results.
+    """
     places = [where.folder(study.name).results]
     if where.out is None:  # what the repository claims can be trained again by anybody
-        places.append(study_folder(study.name, publish=True).results)
+        places.insert(0, study_folder(study.name, publish=True).results)
     lines = {trial: line for place in places for trial, line in place.lines().items()}
     options = ["--data-dir", str(where.data_dir)] if where.data_dir else []
     options += [word for name in plugins for word in ("--plugin", name)]

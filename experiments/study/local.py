@@ -36,12 +36,16 @@ def visible(number: int) -> str:
 
 
 class LocalProcess:
-    """A worker on this machine."""
+    """A worker on this machine.
+
+    In a session of its own: what a terminal sends (Ctrl-C, or that it closes) reaches the launcher
+    alone, which ends its workers once.  A second signal would end them at once.
+    """
 
     output = "its line above"
 
     def __init__(self, command: list[str], environment: dict[str, str]) -> None:
-        self._process = subprocess.Popen(program(command), env=environment)
+        self._process = subprocess.Popen(program(command), env=environment, start_new_session=True)
 
     def code(self) -> int | None:
         return self._process.poll()

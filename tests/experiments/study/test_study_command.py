@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import json
+import os
 import shlex
 import signal
 import subprocess
@@ -11,9 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 
-from experiments.cli.main import main
+from experiments.cli.fields import overrides
+from experiments.cli.main import main, parsed
+from experiments.cli.study import continuing, worker_words
 from experiments.storage.files import REPOSITORY
 from experiments.study.folder import study_folder
 from experiments.study.outlook import dropped
@@ -166,12 +171,13 @@ def test_a_study_can_be_handed_to_sweeps(file, capsys):
 
 @pytest.mark.slow
 def test_a_trial_that_fails_makes_the_study_fail_when_all_others_are_done(file, capfd):
-    text = STUDY.replace("baseline: sasrec", "variants: {good: {}, bad: {train.device: cuda:9}}")
+    bad = "bad: {train.learning_rate: 1.0e+30}"
+    text = STUDY.replace("baseline: sasrec", f"variants: {{good: {{}}, {bad}}}")
     file.write_text(text)
     assert main(words(file, "--workers", "1")) == 1
     told = capfd.readouterr()
     assert told.out.count("finished  planted") == told.out.count("failed    planted") == 2
-    assert "2 of 4 trials failed, the first with UsageError: train.device" in told.err
+    assert "2 of 4 trials failed, the first with FloatingPointError" in told.err
     assert "--retry-failed" in told.err
 
 
@@ -214,29 +220,78 @@ def test_a_mistake_on_the_command_line_is_told_before_anything_is_written(more, 
     assert not (file.parent / "out").exists()
 
 
+@pytest.mark.parametrize("more", [[], ["--worker"]])
+def test_a_logger_that_is_not_installed_is_told_in_one_line(more, file, monkeypatch, capsys):
+    monkeypatch.setattr("experiments.tracking.loggers.find_spec", lambda name: None)
+    assert main(words(file, "--track.also=[tensorboard]", *more)) == 2
+    error = capsys.readouterr().err
+    assert "tensorboard is not installed" in error
+    assert error.count("\n") == 1
+    assert not (file.parent / "out").exists()
+
+
 def test_a_worker_needs_a_study_that_has_begun(file, capsys):
     assert main(words(file, "--worker")) == 2
     assert "manifest" in capsys.readouterr().err
 
 
+def read(argv: list[str]) -> argparse.Namespace:
+    """What `run.py` makes of a command line."""
+    arguments, rest = parsed(argv)
+    arguments.overrides = overrides(arguments, rest)
+    return arguments
+
+
+@pytest.mark.parametrize("time", ["12:00:00", "90", "1-00:00:00"])
+def test_the_command_that_continues_a_study_asks_for_the_same_as_the_one_that_began_it(time, file):
+    more = ("--launcher", "slurm", f"--slurm.time={time}", "--slurm.mem_gb=16", "--threads", "2")
+    begun = read(words(file, *more))
+    again = read(shlex.split(shlex.join(continuing(begun))))
+    assert vars(again) == vars(begun)
+    assert ("slurm.time", time) in again.overrides
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_worker_uses_as_many_threads_whoever_starts_it(threads, file, tmp_path, monkeypatch):
+    study, place = read_study(file), study_folder("helps", tmp_path / "out")
+    place.open(study, plan(study, file.parent / "data"))
+    used: list[int] = []
+    monkeypatch.setattr(Worker, "work", lambda worker: used.append(torch.get_num_threads()))
+    begun = read(words(file, "--threads", str(threads)))
+    torch.set_num_threads(3)
+    try:
+        assert main(worker_words(begun)) == 0
+    finally:
+        torch.set_num_threads(1)
+    assert used == [threads]
+
+
 @pytest.mark.slow
-def test_a_study_that_is_interrupted_gives_its_trials_back(file, tmp_path):
-    """The next start has them at once, without waiting for a lease to run out."""
+@pytest.mark.parametrize(
+    ("number", "send"), [(signal.SIGTERM, os.kill), (signal.SIGINT, os.killpg)], ids=str
+)
+def test_a_study_that_is_interrupted_gives_its_trials_back(number, send, file, tmp_path):
+    """The next start has them at once, without waiting for a lease to run out.
+
+    A terminal sends Ctrl-C to the whole group of processes.
+    """
     file.write_text(STUDY.replace("epochs: 2", "epochs: 200").replace("[0, 1]", "[0]"))
     more = ("--workers", "1", "--threads", "2")
     program = [sys.executable, str(REPOSITORY / "run.py"), *words(file, *more)]
-    with default_handler(signal.SIGTERM):
-        begun = subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with default_handler(number):
+        begun = subprocess.Popen(program, start_new_session=True, **pipes)
     trials = tmp_path / "out" / "trials"
     while not list(trials.glob("*/state.pt")):
         assert begun.poll() is None
-    begun.send_signal(signal.SIGTERM)
+    send(begun.pid, number)
     _, error = begun.communicate(timeout=60)
-    assert begun.returncode == 143
+    assert begun.returncode == 128 + number
     again = shlex.join(words(file, *more))
     assert error.splitlines()[-1] == (
-        f"interrupted: SIGTERM; continue with `python run.py {again}`"
+        f"interrupted: {number.name}; continue with `python run.py {again}`"
     )
+    assert "Traceback" not in error
     assert not (tmp_path / "out" / "record.jsonl").exists()
     (lease,) = (tmp_path / "out" / "leases").iterdir()
     assert lease.stat().st_mtime == 0.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -67,3 +68,22 @@ def test_a_study_that_is_published_is_trained_all_the_same(repository: Path, cap
     printed = capsys.readouterr().out
     assert "quick/weight: 12 trials, 0 finished, 12 to do" in printed
     assert "12 of them are in the committed results" in printed
+
+
+def test_a_trial_that_was_trained_here_is_compared_with_that_and_not_with_the_committed_line(
+    file: Path, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another processor has other last digits."""
+    line = {"study": "helps", "trial": "0123", "status": "failed", "variant": "v", "seed": 0}
+    for results in (places.study_folder("helps", publish=own).results for own in (False, True)):
+        device = "there" if results.path.parent == repository / "results" else "here"
+        text = json.dumps({**line, "dataset": "planted", "device": device})
+        results.path.parent.mkdir(parents=True, exist_ok=True)
+        results.path.write_text(f"{text}\n")
+    compared: list[object] = []
+    monkeypatch.setattr(
+        "experiments.study.command.again",
+        lambda lines, *rest: compared.extend(line["device"] for line in lines),
+    )
+    assert main(["study", str(file), "--data-dir", str(file.parent / "data"), "--again"]) == 0
+    assert compared == ["here"]
