@@ -68,13 +68,17 @@ def detectable(table: Table) -> list[str]:
         ]
         if not compared:
             continue
-        tested = [one for one in compared if one.detectable is not None]
+        tested = [
+            (len(one.seeds), number_text(one.detectable))
+            for one in compared
+            if one.detectable is not None
+        ]
         if not tested:
             few = all(one.exploratory for one in compared)
             why = f"fewer than {LEAST_SEEDS} paired" if few else "no spread over the"
             said.append(f"none from {base.variant}, with {why} seeds")
-        for seeds in sorted({len(one.seeds) for one in tested}):
-            found = {number_text(one.detectable) for one in tested if len(one.seeds) == seeds}
+        for seeds in sorted({count for count, _ in tested}):
+            found = {text for count, text in tested if count == seeds}
             sizes = " to ".join(sorted({min(found), max(found)}))
             said.append(f"{sizes} from {base.variant} ({seeds} seeds)")
     return [f"Smallest detectable difference: {'; '.join(said)}."] if said else []
