@@ -23,18 +23,23 @@ from tests.experiments.small_data import (
 )
 
 TASKS = (
-    "[augmented_views, {task: same_target, false_negatives: [user]}, dropout_views, "
-    "{task: learned_views, train_again: true}, {task: subsequence_intents, prototypes: 4}, "
-    "{task: same_user, momentum: 0.9, negatives: queue, queue_size: 64}]"
+    "augmented_views, {task: same_target, false_negatives: [user]}, dropout_views, "
+    "{task: subsequence_intents, prototypes: 4}"
 )
+QUEUE = "learned_views, {task: same_user, momentum: 0.9, negatives: queue, queue_size: 64}"
+AGAIN = "{task: learned_views, train_again: true}, {task: same_user, momentum: 0.9}"
+"""A queue goes with no task that trains again."""
 FIELDS = (
     *(*FAST, "--encoder.dropout=0", "--encoder.attention_dropout=0"),
-    *("--model=sasrec", f"--contrast={TASKS}"),
+    "--model=sasrec",
     *("--train.batch_size=13", "--train.diagnose_every=1", "--epochs=3"),
 )
 RUNS = {
-    "prefixes": (*FIELDS, "--examples=prefixes"),
-    "windows": (*FIELDS, "--examples=windows", "--train.clip_norm=0.05"),
+    "prefixes": (*FIELDS, f"--contrast=[{TASKS}, {QUEUE}]", "--examples=prefixes"),
+    "windows": (
+        *(*FIELDS, f"--contrast=[{TASKS}, {AGAIN}]"),
+        *("--examples=windows", "--train.clip_norm=0.05"),
+    ),
 }
 
 
