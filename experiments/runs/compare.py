@@ -142,17 +142,22 @@ def opened(runs_at: Sequence[str | os.PathLike[str]]) -> list[Compared]:
 def differing_fields(runs: Sequence[Compared]) -> pd.DataFrame:
     """A row for each field that is not the same in all, a column a run; "-" where there is none.
 
-    A task that some run does not have is one row, with its kind.
+    A task that some run does not have is one row, with its kind, and one for each field in which
+    the runs that have it differ.
     """
     tasks = {match[1] for run in runs for name in run.fields if (match := TASK.match(name))}
     rows: dict[str, list[Any]] = {}
     for name in dict.fromkeys(name for run in runs for name in run.fields):
         match = TASK.match(name)
-        task = match[1] if match else None
-        if task and any(f"{task}.task" not in run.fields for run in runs):
-            rows[task] = [run.fields.get(f"{task}.task", ABSENT) for run in runs]
+        values = [run.fields.get(name, run.written.get(name, ABSENT)) for run in runs]
+        kinds = [run.fields.get(f"{match[1]}.task", ABSENT) for run in runs] if match else []
+        if match and ABSENT in kinds:
+            rows[match[1]] = kinds
+            own = [value for value, kind in zip(values, kinds, strict=True) if kind != ABSENT]
+            if name != f"{match[1]}.task" and any(value != own[0] for value in own):
+                rows[name] = values
         elif name != "contrast" or not tasks:
-            rows[name] = [run.fields.get(name, run.written.get(name, ABSENT)) for run in runs]
+            rows[name] = values
     rows = {name: values for name, values in rows.items() if any(v != values[0] for v in values)}
     return table(rows, runs)
 

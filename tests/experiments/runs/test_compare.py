@@ -68,6 +68,16 @@ def test_a_task_that_one_does_not_have_is_one_row(runs: Path) -> None:
     assert list(fields.loc["contrast.0"]) == ["-", "augmented_views"]
 
 
+def test_fields_of_a_task_that_one_does_not_have_are_shown_where_the_others_differ(
+    runs: Path, tmp_path: Path
+) -> None:
+    hotter = ("--model=cl4srec", "--epochs=1", "--seed=1", "--contrast.0.temperature=0.77")
+    train(runs, tmp_path / "hotter", *FAST, *hotter)
+    fields = differing_fields(opened([runs / "short", runs / "contrast", tmp_path / "hotter"]))
+    assert list(fields.index) == ["model", "seed", "contrast.0", "contrast.0.temperature"]
+    assert list(fields.loc["contrast.0.temperature"])[::2] == ["-", 0.77]
+
+
 def test_the_difference_is_that_of_the_metrics_and_its_interval_is_around_it(runs: Path) -> None:
     pair = opened([runs / "short", runs / "long"])
     (difference,) = differences(pair)
