@@ -151,6 +151,7 @@ def compared(
     """
     gains: dict[str, FloatArray] = {}
     seeds = {group.variant: len(group.lines) for group in groups}
+    theirs = {one.name: own_gain(one) for one in checkpoints} if groups else {}
     parts: dict[tuple[str, str], FloatArray] = {}
     for group in groups:
         mine = np.mean([ndcg(line, gains) for line in group.lines], axis=0)  # [U]
@@ -160,8 +161,8 @@ def compared(
                     f"{FILE}: {checkpoint.name!r} read other data as {checkpoint.dataset} than "
                     f"{group.lines[0].study} (data_sha256 differs)"
                 )
-            if (theirs := own_gain(checkpoint)) is not None:
-                parts[checkpoint.name, group.variant] = mine - theirs
+            if (gain := theirs[checkpoint.name]) is not None:
+                parts[checkpoint.name, group.variant] = mine - gain
     if not parts:
         return {}
     count = resamples(len(parts))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from experiments.report.compare import Table
-from experiments.report.findings import commands, findings
+from experiments.report.findings import commands, findings, uncompared
 from experiments.report.formats import MARKDOWN, bullets, escaped, markdown
 from experiments.report.notes import origin_notes
 from experiments.report.published import Published
@@ -25,7 +25,7 @@ def study_page(study: str, tables: list[Table], others: list[Published]) -> str:
         if table.groups:
             parts += [markdown(sheet(table, others)), bullets(findings(table))]
         else:
-            parts += [f"**{escaped(table.dataset, MARKDOWN)}**: no trial has ended with a test."]
+            parts += [f"**{escaped(table.dataset, MARKDOWN)}**: {uncompared(table)}."]
             parts += [escaped(note, MARKDOWN) for note in origin_notes(table)]
         if table.searched or table.pruned:
             parts.append(markdown(search_sheet(table)))

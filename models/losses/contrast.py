@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from models.losses.counted_mean import counted_mean
+from models.losses.negatives import is_negative
 
 
 def multi_positive(logits: Tensor, positive: Tensor, weight: Tensor) -> Tensor:
@@ -76,12 +77,6 @@ def mean_positive(values: Tensor, positive: Tensor) -> Tensor:
     chosen = torch.where(positive > 0, values, 0.0)
     weighted = chosen if positive.dtype == torch.bool else chosen * positive
     return weighted.sum(dim=1) / positive.sum(dim=1)
-
-
-def is_negative(weight: Tensor) -> Tensor:
-    """[A, C] bool: where a column counts; so it does where its weight overflowed, which must show
-    in the loss and not look like an anchor without negatives."""
-    return weight != float("-inf")
 
 
 def negative_log_sum(logits: Tensor, weight: Tensor) -> Tensor:

@@ -37,10 +37,9 @@ def info_nce(
     partner = partner_index(len(view_a), logits.device)
     if same is None:
         return F.cross_entropy(logits, partner)
-    masked = not_compared(len(view_a), same, logits.device)
-    compared = (~masked).sum(dim=1) > 1  # [2B]: with more than the partner
+    has_negative = (~same).fill_diagonal_(False).any(dim=1)  # [B]
     losses = F.cross_entropy(logits, partner, reduction="none")
-    return counted_mean(losses, compared)
+    return counted_mean(losses, has_negative.repeat(2))
 
 
 def contrast_logits(

@@ -50,6 +50,12 @@ def plain_weight(negative: Tensor) -> Tensor:
     return torch.zeros(negative.shape, device=negative.device).masked_fill(~negative, float("-inf"))
 
 
+def is_negative(weight: Tensor) -> Tensor:
+    """[A, C] bool: where a column counts; so it does where its weight overflowed, which must show
+    in the loss and not look like an anchor without negatives."""
+    return weight != float("-inf")
+
+
 def hardest(logits: Tensor, negative: Tensor, count: int) -> Tensor:
     """[A, C] bool: the `count` most similar negatives of each anchor, all where it has fewer."""
     ranked = logits.detach().masked_fill(~negative, float("-inf"))
@@ -64,7 +70,7 @@ def importance(logits: Tensor, weight: Tensor, beta: float) -> Tensor:
     alike, towards infinity only the hardest counts.  As in their code, logits are similarities
     over the temperature and the weights have a gradient.
     """
-    negative = weight.isfinite()
+    negative = is_negative(weight)
     has = negative.any(dim=1, keepdim=True)
     total = (beta * logits).masked_fill(~negative & has, float("-inf")).logsumexp(dim=1)  # [A]
     mean = total - negative.sum(dim=1).clamp(min=1).to(logits.dtype).log()

@@ -17,13 +17,7 @@ from experiments.data.declaration import Declaration
 from experiments.data.interactions import Interactions
 from experiments.data.reading.recipe import Recipe, plain_recipe
 from experiments.data.reading.source import Source
-from experiments.data.splits.split_files import (
-    PARTS,
-    assembled,
-    check_apart,
-    numbered_together,
-    read_split_files,
-)
+from experiments.data.splits.split_files import PARTS, check_apart, joined, read_split_files
 from experiments.errors import UsageError
 from experiments.storage.hashing import file_sha256
 from experiments.storage.new_files import Writer, copy_of, write_new
@@ -122,13 +116,7 @@ def _together(parts: list[Part], read: list[Interactions]) -> Interactions:
         raise UsageError(
             f"{' and '.join(timeless)}: no times, which the other files of the split have"
         )
-    together = assembled(
-        parts[0].source.path,
-        numbered_together([(found.user_ids, found.users) for found in read]),
-        numbered_together([(found.item_ids, found.items) for found in read]),
-        np.repeat([PARTS[part.part] for part in parts], [len(found.items) for found in read]),
-        np.concatenate([found.times for found in read]) if not timeless else None,
-    )
+    together = joined(parts[0].source.path, [part.part for part in parts], read)
     if timeless:
         return replace(together, times=timestamps(together))
     check_apart({part.part: part.source.name for part in parts}, together)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from experiments.data.ids import in_id_order
 from experiments.data.interactions import Interactions
 from experiments.data.known import declared, families, known
 from experiments.data.reading.json_rows import record_form
@@ -93,8 +92,8 @@ def form_of(source: Source, recipe: Recipe) -> str:
 def _of_lists(source: Source) -> Interactions:
     """RecBole's rows of a list and the item after it: whole histories, without times."""
     file = {"train": source.path}
-    users, items, parts = of_lists(file, {"train": read_layout(source.path)})
-    together = assembled(source.path, in_id_order(users), in_id_order(items), parts, None)
+    lists = of_lists(file, {"train": read_layout(source.path)})
+    together = assembled(source.path, *lists, None)
     return replace(together, parts=None, sha256=file_sha256(source.path))
 
 

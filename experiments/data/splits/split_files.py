@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -74,14 +74,11 @@ def read_split_files(path: Path) -> Interactions:
             "three need it, or none"
         )
     if lists:
-        user_names, item_names, parts = of_lists(files, layouts)
-        users, items = in_id_order(user_names), in_id_order(item_names)
-        times = None
+        interactions = assembled(files["train"], *of_lists(files, layouts), None)
     else:
-        users, items, parts, times = of_rows(files, layouts, bool(timed))
+        interactions = joined(files["train"], files, rows_of(files, layouts, bool(timed)))
     title_file = files["train"].with_name(files["train"].name.replace(".train.inter", ".item"))
-    interactions = assembled(files["train"], users, items, parts, times)
-    if times is not None:
+    if interactions.times is not None:
         check_apart({part: file.name for part, file in files.items()}, interactions)
     check_unlike(files)
     return Interactions(
@@ -89,22 +86,29 @@ def read_split_files(path: Path) -> Interactions:
     )
 
 
-def of_rows(
-    files: dict[str, Path], layouts: dict[str, Layout], timed: bool
-) -> tuple[Numbered, Numbered, IntArray, TimeArray | None]:
-    """The numbered users and items of [N] rows, file after file, and their parts and times."""
+def rows_of(files: dict[str, Path], layouts: dict[str, Layout], timed: bool) -> list[Interactions]:
+    """The interactions of each file."""
     from experiments.data.reading.read import read_interactions
 
     read = []
     for part, file in files.items():
         columns = Columns(user=user_column(layouts[part]), time="timestamp" if timed else None)
         read.append(read_interactions(file, columns))
+    return read
+
+
+def joined(source: Path, parts: Iterable[str], read: list[Interactions]) -> Interactions:
+    """The interactions of the files of these parts as `assembled`, with times where all have them.
+
+    source: what they are said to be from.
+    """
     times = [found.times for found in read if found.times is not None]
-    return (
+    return assembled(
+        source,
         numbered_together([(found.user_ids, found.users) for found in read]),
         numbered_together([(found.item_ids, found.items) for found in read]),
-        np.repeat([PARTS[part] for part in files], [len(found.items) for found in read]),
-        np.concatenate(times) if timed else None,
+        np.repeat([PARTS[part] for part in parts], [len(found.items) for found in read]),
+        np.concatenate(times) if len(times) == len(read) else None,
     )
 
 
@@ -114,8 +118,9 @@ def user_column(layout: Layout) -> str:
 
 def of_lists(
     files: dict[str, Path], layouts: dict[str, Layout]
-) -> tuple[StrArray, StrArray, IntArray]:
-    """[N] user and item ids and parts, user after user, from rows of a list and what follows."""
+) -> tuple[Numbered, Numbered, IntArray]:
+    """The numbered users and items of [N] rows, user after user, and their parts, from rows of a
+    list and what follows."""
     told: dict[str, Sequence] = {}
     for part, file in files.items():
         layout, table = layouts[part], text_table(file, layouts[part])
@@ -130,7 +135,7 @@ def of_lists(
     users = np.repeat(np.array(list(told)), lengths)
     items = np.array([item for sequence, _ in told.values() for item in sequence])
     parts = np.array([part for _, sequence in told.values() for part in sequence])
-    return users, items, parts
+    return in_id_order(users), in_id_order(items), parts
 
 
 def continued(before: Sequence | None, rows: list[Row], part: int, where: str) -> Sequence:
