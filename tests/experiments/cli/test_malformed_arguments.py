@@ -165,7 +165,7 @@ def files(folder: Path) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    ("examples", "least"), [(80, 60), pytest.param(800, 710, marks=pytest.mark.slow)]
+    ("examples", "least"), [(80, 60), pytest.param(300, 260, marks=pytest.mark.slow)]
 )
 def test_any_command_line_ends_in_what_was_asked_or_one_line(
     jail: Path, examples: int, least: int

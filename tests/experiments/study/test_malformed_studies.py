@@ -53,7 +53,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.filterwarnings("ignore")  # of fields' values, which are the trials'
 @pytest.mark.parametrize(
-    ("examples", "least"), [(40, 25), pytest.param(600, 390, marks=pytest.mark.slow)]
+    ("examples", "least"), [(40, 25), pytest.param(200, 150, marks=pytest.mark.slow)]
 )
 def test_any_study_file_is_planned_or_refused(data: Path, examples: int, least: int) -> None:
     def check(content: bytes) -> str | None:
@@ -150,8 +150,8 @@ def reported(results: Path, drawn: bool) -> None:
     ("examples", "least", "drawn"),
     [
         (15, 4, False),
-        pytest.param(250, 100, False, marks=pytest.mark.slow),
-        pytest.param(12, 2, True, marks=pytest.mark.slow),
+        pytest.param(80, 35, False, marks=pytest.mark.slow),
+        pytest.param(4, 1, True, marks=pytest.mark.slow),
     ],
 )
 def test_any_record_is_read_alike_by_all_or_refused(
@@ -191,7 +191,7 @@ def test_any_record_is_read_alike_by_all_or_refused(
 
 
 @pytest.mark.parametrize(
-    ("examples", "least"), [(40, 30), pytest.param(300, 220, marks=pytest.mark.slow)]
+    ("examples", "least"), [(40, 30), pytest.param(100, 75, marks=pytest.mark.slow)]
 )
 def test_any_manifest_is_read_or_refused(tmp_path: Path, examples: int, least: int) -> None:
     _, place = begun(tmp_path, TWO)
@@ -218,7 +218,7 @@ MARKERS = [
 
 
 @pytest.mark.parametrize(
-    ("examples", "least"), [(100, 8), pytest.param(500, 48, marks=pytest.mark.slow)]
+    ("examples", "least"), [(100, 8), pytest.param(250, 30, marks=pytest.mark.slow)]
 )
 def test_any_readme_is_mended_outside_of_nothing_but_its_blocks(examples: int, least: int) -> None:
     def check(content: bytes) -> str | None:
