@@ -26,4 +26,7 @@ def signed(value: float) -> str:
 
 
 def p_text(p: float) -> str:
-    return "<.001" if p < 0.001 else f"{p:.3f}".removeprefix("0")
+    """.004; <.010 for what would round up to the level of .01 that it is below."""
+    if p < 0.001:
+        return "<.001"
+    return "<.010" if p < 0.01 <= round(p, 3) else f"{p:.3f}".removeprefix("0")

@@ -45,13 +45,19 @@ class Source:
         return unpacked_name(PurePosixPath(self.member or self.path.name).name)
 
     @property
+    def on_disk(self) -> bool:
+        """Whether it stands in a folder: as a file, or alone in an archive, as ratings.csv.zip."""
+        return self.member is None or unpacked_name(self.path.name) == self.name
+
+    @property
     def suffix(self) -> str:
         return PurePosixPath(self.name).suffix
 
     @property
     def packing(self) -> str:
         """The end of the name that says how it is packed: .gz of ratings.csv.gz; "" of others."""
-        return PurePosixPath(self.member or self.path.name).name.removeprefix(self.name)
+        name = self.path.name if self.on_disk else PurePosixPath(str(self.member)).name
+        return name.removeprefix(self.name)
 
     @contextmanager
     def opened(self) -> Iterator[BinaryIO]:
@@ -81,13 +87,21 @@ class Source:
 
         Errors: UsageError where it is there in several packings, of which none is this file's.
         """
-        found = [source for source in self._in_same_folder() if source.name == name]
+        places = [self._in_same_archive(), self._in_same_folder()]
+        of_each = ([source for source in place if source.name == name] for place in places)
+        found = next((sources for sources in of_each if sources), [])
         found = [source for source in found if source.packing == self.packing] or found
-        return _only(found, f"beside {self}", "keep one of them there") if found else None
+        if not found:
+            return None
+        one = _only(found, f"beside {self}", "keep one of them there")
+        return one if one.member is not None else find_source(one.path, [name], "")
 
     def _in_same_folder(self) -> list[Source]:
+        return _in_folder(self.path.parent, "*") if self.on_disk else []
+
+    def _in_same_archive(self) -> list[Source]:
         if self.member is None:
-            return _in_folder(self.path.parent, "*")
+            return []
         folder = PurePosixPath(self.member).parent
         return [s for s in _in_archive(self.path) if PurePosixPath(str(s.member)).parent == folder]
 
@@ -122,7 +136,8 @@ def find_source(path: Path, patterns: Sequence[str], needs: str) -> Source:
         if not patterns:
             raise UsageError(f"{path} is a folder; name a file in it")
         if found := _matching([*_in_folder(path, "*"), *_in_folder(path, "*/*")], patterns):
-            return _only(found, f"in {path}", "name the one that is meant")
+            one = _only(found, f"in {path}", "name the one that is meant")
+            return find_source(one.path, patterns, needs)  # which may be an archive
         raise UsageError(f"{path} has none of {', '.join(patterns)} in it{needs}")
     if not os.path.exists(path):
         raise UsageError(f"{path}: there is no such file{needs}")

@@ -196,6 +196,7 @@ def test_numbers_are_written_as_in_the_field() -> None:
     ]
     assert [signed(x) for x in (0.0031, -0.0031, 0.00001)] == ["+.0031", "-.0031", ".0000"]
     assert [p_text(p) for p in (0.0002, 0.0123, 0.0016, 1.0)] == ["<.001", ".012", ".002", "1.000"]
+    assert [p_text(p) for p in (0.0094, 0.0097, 0.01)] == [".009", "<.010", ".010"]
 
 
 def test_the_published_file_is_whole() -> None:

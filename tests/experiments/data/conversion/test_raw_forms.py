@@ -321,6 +321,30 @@ def test_several_files_that_may_be_meant_are_refused_with_their_names(
     assert not (tmp_path / "data").exists()
 
 
+def test_archives_in_a_folder_are_opened_like_files(tmp_path: Path) -> None:
+    """As Kaggle and browsers leave them: each file in a zip archive of its own name. An archive
+    may also be named after one of the files in it."""
+    contents = {
+        "ratings.csv": "userId,movieId,rating,timestamp\n1,2,3,4\n1,3,3,5\n1,4,3,6\n",
+        "movies.csv": "movieId,title,genres\n2,Heat,Crime\n",
+    }
+    (tmp_path / "dl").mkdir()
+    for name, text in contents.items():
+        with zipfile.ZipFile(tmp_path / "dl" / f"{name}.zip", "w") as archive:
+            archive.writestr(name, text)
+            archive.writestr("license.txt", "free")
+    convert("ml-25m", tmp_path / "dl", tmp_path / "data")
+    found = load(locate("ml-25m", tmp_path / "data"))
+    assert found.item_ids.tolist()[1:] == ["2", "3", "4"]
+    assert found.titles == {"2": "Heat"}
+    (tmp_path / "dl" / "movies.csv.zip").unlink()
+    with zipfile.ZipFile(tmp_path / "dl" / "ratings.csv.zip", "w") as archive:
+        for name, text in contents.items():
+            archive.writestr(name, text)
+    convert("ml-25m", tmp_path / "dl", tmp_path / "again")
+    assert load(locate("ml-25m", tmp_path / "again")).titles == {"2": "Heat"}
+
+
 @pytest.mark.parametrize(
     ("times", "options", "expected", "said"),
     [
