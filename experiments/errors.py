@@ -64,6 +64,14 @@ class UsageError(Exception):
 class RunFailed(Exception):
     """One line on a failure that is not the user's mistake; the command exits with code 1."""
 
+    exit_code = 1
+
+
+class NotHere(RunFailed):
+    """This machine lacks what is asked for, such as a GPU: another may have it."""
+
+    exit_code = 3
+
 
 def one_line(text: str) -> str:
     """The text with line breaks and control characters escaped, and its middle cut if endless.

@@ -22,7 +22,8 @@ UTF8_LOCALES = ("C.UTF-8", "en_US.UTF-8", "UTF-8")  # of Linux and macOS; one th
 
 
 def main(argv: list[str]) -> int:
-    """Run a command.  0: success; 2: a user's mistake; 1: a failure; 130, 143, 129: stopped."""
+    """Run a command.  0: success; 2: a user's mistake; 1: a failure; 3: what is left needs another
+    machine; 130, 143, 129: stopped."""
     speak_utf8()
     argv = [as_utf8(argument) for argument in argv]
     try:
@@ -49,7 +50,7 @@ def main(argv: list[str]) -> int:
         return 2
     except (FloatingPointError, RunFailed) as error:
         print(f"{coloured('failed:', 'red', sys.stderr)} {error}", file=sys.stderr)
-        return 1
+        return getattr(error, "exit_code", 1)
     except MemoryError:
         print("failed: not enough memory", file=sys.stderr)
         return 1

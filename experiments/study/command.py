@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from experiments.errors import RunFailed, UsageError
+from experiments.errors import NotHere, RunFailed, UsageError
 from experiments.record.results_file import RESULTS, study_files
 from experiments.storage.atomic import put
 from experiments.storage.run_folder import as_yaml
@@ -102,13 +102,18 @@ def run(
     print_now(outlook(study, trials, searching, done, workers, timings(RESULTS, done)))
     for hint in [*hints(study, trials, where), *dropped(study, trials, done)]:
         print_now(hint)
-    begun = left(trials, searching, done)
+    begun, elsewhere = left(trials, searching, done), None
     if begun:
         command = shlex.join(["python", "run.py", *continuing])
         with resumable(folder.manifest, command, speaks=True):
-            launch(worker, workers, threads, folder)
+            try:
+                launch(worker, workers, threads, folder)
+            except NotHere as reason:  # another worker may have had what it lacks
+                elsewhere = reason
     report(study, folder, where.track if begun else None)
     finish(study, searching, folder)
+    if elsewhere and left(trials, searching, folder.results.lines()):
+        raise elsewhere
 
 
 def whole_plan(study: Study, data_dir: Path | None) -> tuple[list[Trial], list[ModelSearch]]:

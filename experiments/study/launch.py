@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Protocol
 
-from experiments.errors import RunFailed, UsageError
+from experiments.errors import NotHere, RunFailed, UsageError
 from experiments.storage.files import REPOSITORY
 from experiments.study.folder import StudyFolder
 
@@ -36,13 +36,15 @@ class Process(Protocol):
 
 
 def keep_running(start: Callable[[int], Process], workers: int, folder: StudyFolder) -> None:
-    """Run workers 1, 2, ... until all have ended; one that is killed is started again.
+    """Run workers 1, 2, ... until all have ended; one that is killed is started again, one whose
+    machine can train nothing of what is left is not.
 
     Errors: UsageError when a worker finds a mistake of the user (it has said which), RunFailed
-    when workers die again and again and nothing gets done.
+    when workers die again and again and nothing gets done, NotHere when all have ended and one
+    could train nothing of what was left.
     """
     running: dict[int, Process] = {}
-    deaths, done = 0, progress(folder)
+    deaths, done, not_here = 0, progress(folder), False
     try:
         for number in range(1, workers + 1):
             running[number] = start(number)
@@ -53,7 +55,8 @@ def keep_running(start: Callable[[int], Process], workers: int, folder: StudyFol
                 process = running.pop(number)
                 if code == 2:
                     raise UsageError(f"a worker stopped: {process.output} says why")
-                if code == 0:
+                not_here |= code == NotHere.exit_code
+                if code in (0, NotHere.exit_code):
                     continue
                 before, done = done, progress(folder)
                 deaths = 1 if done != before else deaths + 1
@@ -63,6 +66,8 @@ def keep_running(start: Callable[[int], Process], workers: int, folder: StudyFol
                 running[number] = start(number)
     finally:
         stop(running.values())
+    if not_here:
+        raise NotHere("trials that are left need another machine, as the workers say")
 
 
 def progress(folder: StudyFolder) -> tuple[int, int]:

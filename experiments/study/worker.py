@@ -13,7 +13,7 @@ from pathlib import Path
 from experiments.config.loaded_plugins import check_plugins
 from experiments.config.run_config import Config, config_sha256
 from experiments.data.catalogue import DatasetSpec, data_sha256
-from experiments.errors import RunFailed, UsageError
+from experiments.errors import NotHere, RunFailed, UsageError
 from experiments.metric_names import TEST_NDCG10, VALID_NDCG10
 from experiments.record.from_run import failed_line, finished_line, pruned_line
 from experiments.record.line import Values
@@ -39,10 +39,6 @@ DEATHS = 10  # of processes in one and the same epoch of a trial, until it count
 
 class LeaseLost(Exception):
     """Another worker has taken this trial over: leave everything to it."""
-
-
-class NotHere(RunFailed):
-    """This machine lacks what a trial asks for, such as a GPU: another may have it."""
 
 
 class Worker:

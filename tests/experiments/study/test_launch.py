@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from experiments.cli.main import main
-from experiments.errors import RunFailed, UsageError
+from experiments.errors import NotHere, RunFailed, UsageError
 from experiments.study import launch
 from experiments.study.folder import StudyFolder, study_folder
 from experiments.study.launch import keep_running
@@ -79,6 +79,20 @@ def test_a_killed_worker_is_started_again(folder: StudyFolder) -> None:
     codes = [-9, 1, 0]
     keep_running(lambda number: Ended(codes.pop(0)), 1, folder)
     assert codes == []
+
+
+def test_a_worker_that_can_train_nothing_of_what_is_left_is_not_started_again(
+    folder: StudyFolder,
+) -> None:
+    started: list[int] = []
+
+    def start(number: int) -> Ended:
+        started.append(number)
+        return Ended(NotHere.exit_code if number == 1 else 0)
+
+    with pytest.raises(NotHere):
+        keep_running(start, 2, folder)
+    assert started == [1, 2]
 
 
 def test_workers_that_only_die_are_given_up(folder: StudyFolder) -> None:

@@ -181,6 +181,19 @@ def test_a_trial_that_fails_makes_the_study_fail_when_all_others_are_done(file, 
     assert "--retry-failed" in told.err
 
 
+@pytest.mark.slow
+def test_a_study_ends_with_a_code_of_its_own_where_the_rest_needs_another_machine(file, capfd):
+    rows = "variants: {here: {}, card: {train.device: cuda:9}}"
+    text = STUDY.replace("baseline: sasrec", rows).replace("seeds: [0, 1]", "seeds: [0]")
+    file.write_text(text.replace("epochs: 2", "epochs: 1"))
+    assert main(words(file, "--workers", "1")) == 3
+    told = capfd.readouterr()
+    assert told.out.count("finished  planted") == 1
+    assert "started again" not in told.out
+    assert "'cuda:9' is not there" in told.err
+    assert "trials that are left need another machine" in told.err
+
+
 @pytest.mark.parametrize(
     ("change", "told"),
     [
