@@ -27,17 +27,18 @@ def keep_memory() -> None:
     """Let the C library keep freed memory, and join free neighbours at once.
 
     A step frees and takes the same megabytes again and again; fresh pages from the system make
-    it up to five times slower.  glibc does not join small free pieces ("fast bins") with what
-    is free beside them; large ones stay apart, of ever more sizes, and each new tensor walks a
-    sorted list of them: a quarter of DuoRec's time on Beauty.  Only glibc has these knobs;
-    elsewhere this does nothing.
+    it up to five times slower.  So no tensor gets a mapping of its own, which goes back when it
+    is freed; glibc knows no threshold above 32 MB.  Nor does it join small free pieces ("fast
+    bins") with what is free beside them; large ones stay apart, of ever more sizes, and each new
+    tensor walks a sorted list of them: a quarter of DuoRec's time on Beauty.  Only glibc has
+    these knobs; elsewhere this does nothing.
     """
     if platform.libc_ver()[0] != "glibc":
         return
     mallopt = ctypes.CDLL(None).mallopt
-    fast_bins, mmap_threshold, trim_threshold, top_pad = 1, -3, -1, -2  # names of malloc.h
+    fast_bins, mappings, trim_threshold, top_pad = 1, -4, -1, -2  # numbers of malloc.h
     mallopt(fast_bins, 0)
-    mallopt(mmap_threshold, 32 * 1024 * 1024)
+    mallopt(mappings, 0)
     mallopt(trim_threshold, 1024 * 1024 * 1024)
     mallopt(top_pad, 64 * 1024 * 1024)
 

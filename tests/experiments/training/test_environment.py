@@ -30,7 +30,8 @@ def held():
 
 keep_memory()
 blocks = [np.ones(131_072) for _ in range(200)]  # a megabyte each
-last = blocks[-1]
+blocks.append(np.ones(8_388_608))
+last = np.ones(131_072)
 before = held()
 del blocks
 kept = held()
