@@ -22,7 +22,7 @@ def data_options(made: argparse.ArgumentParser) -> None:
     made.add_argument("--list", action="store_true", help="known raw files: where they are had")
     made.add_argument(
         "--source", type=path, metavar="PATH",
-        help="the raw file, packed or not, or a folder or a zip archive with it in it",
+        help="the raw file, packed (not parquet) or not, or a folder or zip archive that holds it",
     )  # fmt: skip
     made.add_argument("--data-dir", type=path, metavar="DIR", help="where data sets are kept")
     made.add_argument("--recipe", metavar="NAME", help="read it as this known name [NAME]")
@@ -139,7 +139,7 @@ def known_raw() -> list[str]:
         lines += [f"{name}  {raw.page}", *textwrap.wrap(about, 96, initial_indent="    ",
                   subsequent_indent="    ", break_long_words=False)]  # fmt: skip
     return [
-        "Known raw files, packed (.gz, .bz2, .xz, .zip) or not. Get one from its page, then:",
+        "Known raw files, packed (.gz, .bz2, .xz, .zip; not parquet) or not. Get one, then:",
         "python run.py data NAME --source FILE_OR_FOLDER --data-dir DIR",
         "",
         *lines,

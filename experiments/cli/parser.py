@@ -144,7 +144,7 @@ def add_report(commands: Any) -> None:
     made.add_argument(
         "--check",
         action="store_true",
-        help="write nothing; fail where README.md or BENCHMARK.md is behind the results",
+        help="write nothing; fail where a page, table or plot is behind the results",
     )
     made.add_argument(
         "--add", type=path, metavar="DIR", help="first merge DIR/record.jsonl into the results"

@@ -126,7 +126,7 @@ class Interactions:
         )
 
     def whole_times(self) -> IntArray | None:
-        """[N] times in whole units, rounded down: seconds in files that this program writes.
+        """[N] times in whole units, rounded down: seconds where their unit was known.
 
         None where there are none, also where every history is numbered 1, 2, 3 ...: so a file
         is written whose data have no times (`write_inter`).

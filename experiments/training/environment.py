@@ -161,13 +161,24 @@ def cpu_name() -> str:
 def device_name(device: torch.device) -> str:
     """The card's name, or the processor, its instructions and the threads used.
 
-    On a CPU these three decide the last digits of a result: torch has kernels for each set of
-    instructions.
+    On a CPU these decide the last digits of a result: torch has kernels for each set of
+    instructions, and MKL for Intel's processors, which it can be told to use on another.
     """
     if device.type == "cuda":
         return str(torch.cuda.get_device_name(device))
     instructions = torch.backends.cpu.get_cpu_capability()
-    return f"{cpu_name()}, {instructions}, {torch.get_num_threads()}{CPU_THREADS}"
+    name = cpu_name()
+    if "Intel" not in name and told_to_be_intel():
+        name += " with the MKL path of an Intel"
+    return f"{name}, {instructions}, {torch.get_num_threads()}{CPU_THREADS}"
+
+
+def told_to_be_intel() -> bool:
+    """Whether a preloaded library answers MKL's question for an Intel, as performance.md shows."""
+    if sys.platform != "linux":
+        return False
+    answer = getattr(ctypes.CDLL(None), "mkl_serv_intel_cpu_true", None)
+    return answer is not None and answer() == 1
 
 
 def peak_rss_mb() -> float:

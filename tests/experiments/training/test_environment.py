@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gc
+import os
 import platform
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -64,10 +66,12 @@ needs_glibc = pytest.mark.skipif(
 )
 
 
-def printed(program: str) -> str:
+def printed(program: str, variables: dict[str, str] | None = None) -> str:
     """By a Python of its own, whose memory is set up anew."""
-    command = [sys.executable, "-c", program]
-    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    command, environ = [sys.executable, "-c", program], {**os.environ, **(variables or {})}
+    done = subprocess.run(
+        command, cwd=REPOSITORY, env=environ, capture_output=True, text=True, check=True
+    )
     return done.stdout
 
 
@@ -94,6 +98,27 @@ def test_a_cpu_is_told_with_all_that_decides_the_last_digits() -> None:
     assert name == cpu_name() != ""
     assert instructions == torch.backends.cpu.get_cpu_capability()
     assert threads == f"{torch.get_num_threads()} threads"
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux" or not shutil.which("gcc"), reason="needs gcc, and Linux's preloading"
+)
+def test_a_cpu_that_mkl_takes_for_an_intel_is_told_so(tmp_path: Path) -> None:
+    """By the library that performance.md shows."""
+    page = (REPOSITORY / "experiments" / "docs" / "performance.md").read_text(encoding="utf-8")
+    (build,) = [line for line in page.splitlines() if "mkl_serv_intel_cpu_true" in line]
+    subprocess.run(build, shell=True, cwd=tmp_path, check=True)
+    program = """
+import torch
+from experiments.training import environment
+for cpu in ("AMD EPYC", "Intel Xeon"):
+    environment.cpu_name = lambda: cpu
+    print(environment.device_name(torch.device("cpu")).split(",")[0])
+"""
+    preloaded = {"LD_PRELOAD": str(tmp_path / "intel.so")}
+    told = printed(program, preloaded).splitlines()
+    assert told == ["AMD EPYC with the MKL path of an Intel", "Intel Xeon"]
+    assert printed(program).splitlines() == ["AMD EPYC", "Intel Xeon"]
 
 
 @pytest.mark.parametrize(
