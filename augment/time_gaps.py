@@ -65,7 +65,7 @@ class TimeMask:
     ratio: float = 0.5
     """Share of the history that is hidden, in [0, 1]."""
     gaps: Literal["widest", "narrowest"] = "widest"
-    """Which items are hidden; the code has both, and takes widest."""
+    """Which items are hidden; its code has both, widest in its Beauty run, and random places."""
 
     def __post_init__(self) -> None:
         check_share("ratio", self.ratio)
