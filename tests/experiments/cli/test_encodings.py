@@ -55,9 +55,8 @@ def where(data: Path) -> list[str]:
 @pytest.mark.slow
 @pytest.mark.parametrize("environment", [CP1252, ASCII], ids=["cp1252", "ascii"])
 def test_every_command_prints_what_can_be_printed(environment, data: Path, tmp_path: Path) -> None:
-    run, table, hosted = tmp_path / "run", tmp_path / "all.csv", tmp_path / "hosted"
-    said = ran(
-        environment,
+    run, table = tmp_path / "run", tmp_path / "all.csv"
+    commands = [
         ["train", "--model=sasrec", *where(data), "--epochs=1", f"--out={run}", *FAST],
         ["recommend", str(run), "--user", f"{USER}1", "-k", "2"],
         ["recommend", str(run), "--all", "--to", str(table)],
@@ -65,9 +64,11 @@ def test_every_command_prints_what_can_be_printed(environment, data: Path, tmp_p
         ["inspect", *where(data), *FAST],
         ["study", str(data / "question.yaml"), "--data-dir", str(data),
          "--out", str(tmp_path / "study"), "--workers", "1"],
-        ["train", "--model=recbole:SASRec", *where(data), "--epochs=1", f"--out={hosted}",
-         "--track.mode=disabled"],
-    )  # fmt: skip
+    ]  # fmt: skip
+    if environment is ASCII:  # the names of files and what stands in them: RecBole's own, too
+        hosted = [f"--out={tmp_path / 'hosted'}", "--track.mode=disabled"]
+        commands.append(["train", "--model=recbole:SASRec", *where(data), "--epochs=1", *hosted])
+    said = ran(environment, *commands)
     assert "user \\u7528\\u62371\n" in said
     assert "\\u7535\\u5f71" in said
     assert "\\u95ee\\u9898" in said  # the study's question

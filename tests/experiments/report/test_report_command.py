@@ -46,6 +46,12 @@ def report(tmp_path: Path) -> Report:
     return records(tmp_path)
 
 
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only what stands in the pages and tables is made: drawing takes longer than all else."""
+    monkeypatch.setattr(command, "write", lambda *given: [])
+
+
 @pytest.fixture(scope="module")
 def reported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """A folder after its report, to read and not to change, and what was printed."""
@@ -105,6 +111,7 @@ def test_the_table_of_a_study_stands_among_the_results_and_is_checked(
             report("temperature", check=True)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_table_of_a_study_without_results_is_named_and_goes(
     report: Report, tmp_path: Path
 ) -> None:
@@ -117,6 +124,7 @@ def test_a_table_of_a_study_without_results_is_named_and_goes(
         report(check=True)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_method_and_sources_are_blocks_of_their_own(report: Report, tmp_path: Path) -> None:
     blocks = "".join(f"<!-- report: {name} -->\n<!-- end report -->\n"
                      for name in ("method", "published"))  # fmt: skip
@@ -149,7 +157,7 @@ def test_the_same_record_makes_the_same_files(reported: tuple[Path, str], tmp_pa
     assert content(tmp_path) == content(reported[0])
 
 
-@pytest.mark.slow
+@pytest.mark.usefixtures("undrawn")
 def test_a_table_may_stand_beside_what_was_published_or_alone(
     report: Report, tmp_path: Path
 ) -> None:

@@ -26,9 +26,15 @@ def test_what_the_notebook_shows_was_run_in_this_order() -> None:
 
 
 @pytest.mark.slow
-def test_every_cell_of_the_notebook_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_cell_of_the_notebook_runs() -> None:
+    """On a smaller model, to be quick."""
     matplotlib.use("Agg")
     names: dict[str, Any] = {}
     for cell in code_cells():
-        exec(compile("".join(cell["source"]), str(NOTEBOOK), "exec"), names)
+        source = "".join(cell["source"])
+        if "epochs" in source and "train(" in source:
+            smaller = source.replace('"epochs": 2', '"epochs": 1, "encoder.dim": 16')
+            source = smaller.replace('"encoder.max_length": 50', '"encoder.max_length": 10')
+            assert source.count('"encoder.dim": 16') == source.count('_length": 10') == 1
+        exec(compile(source, str(NOTEBOOK), "exec"), names)
     assert set(names["runs"]) == {"sasrec", "cl4srec"}

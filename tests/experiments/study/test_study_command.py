@@ -58,6 +58,30 @@ def file(tmp_path) -> Path:
     return path
 
 
+class Here:
+    """A worker that runs in this process, as it is started: imports take most of the time."""
+
+    output = "its line above"
+
+    def __init__(self, command: list[str], environment: dict[str, str]) -> None:
+        self._code = main(command)
+
+    def code(self) -> int:
+        return self._code
+
+    def end(self) -> None:
+        pass
+
+    def wait(self) -> None:
+        pass
+
+
+@pytest.fixture
+def workers_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("experiments.study.local.LocalProcess", Here)
+    monkeypatch.setattr("experiments.study.launch.POLL", 0.0)
+
+
 def words(file: Path, *more: str) -> list[str]:
     folder = file.parent
     where = ["--data-dir", str(folder / "data"), "--out", str(folder / "out")]
@@ -133,6 +157,7 @@ def test_variants_that_the_file_no_longer_has_are_named(file):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("workers_here")
 def test_a_study_is_tracked_as_one_group_with_a_run_that_holds_its_tables_and_plots(file, capfd):
     out = file.parent / "out"
     assert main(words(file, "--workers", "1", "--track.mode=offline")) == 0
@@ -170,6 +195,7 @@ def test_a_study_can_be_handed_to_sweeps(file, capsys):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("workers_here")
 def test_a_trial_that_fails_makes_the_study_fail_when_all_others_are_done(file, capfd):
     bad = "bad: {train.learning_rate: 1.0e+30}"
     text = STUDY.replace("baseline: sasrec", f"variants: {{good: {{}}, {bad}}}")
@@ -182,6 +208,7 @@ def test_a_trial_that_fails_makes_the_study_fail_when_all_others_are_done(file, 
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("workers_here")
 def test_a_study_ends_with_a_code_of_its_own_where_the_rest_needs_another_machine(file, capfd):
     rows = "variants: {here: {}, card: {train.device: cuda:9}}"
     text = STUDY.replace("baseline: sasrec", rows).replace("seeds: [0, 1]", "seeds: [0]")

@@ -28,7 +28,7 @@ from experiments.cli.main import main
 from experiments.report import run_curves
 from tests.experiments.small_data import FAST, RUN_FILES
 
-FIELDS = ("--model=cl4srec", "--epochs=3", "--contrast.0.operators=[crop, mask]", *FAST)
+FIELDS = ("--model=cl4srec", "--epochs=2", "--contrast.0.operators=[crop, mask]", *FAST)
 CHANGES = {"os.mkdir": "make", "os.rename": "rename", "os.remove": "remove", "os.rmdir": "remove"}
 BYTES = 10  # of a file that is left in the midst of being written; each is longer
 
@@ -131,6 +131,7 @@ def trained(data: Path, out: Path, fatal: int) -> str:
 
 
 if __name__ == "__main__":
+    os.fsync = os.fstat  # a kill leaves what the system holds, on the disk or not yet
     import_all(Path(sys.argv[1]))
     for number, chain in enumerate(sys.argv[3:]):
         for point in chain.split(","):
