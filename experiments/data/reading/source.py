@@ -46,7 +46,7 @@ class Source:
 
     @property
     def on_disk(self) -> bool:
-        """Whether it stands in a folder: as a file, or alone in an archive, as ratings.csv.zip."""
+        """Whether it stands in a folder: as a file, or in an archive of its name (a.csv.zip)."""
         return self.member is None or unpacked_name(self.path.name) == self.name
 
     @property

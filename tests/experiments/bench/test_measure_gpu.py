@@ -10,6 +10,7 @@ import pytest
 import experiments.bench.bound
 from experiments.bench.gpu import in_process
 from experiments.bench.measure_gpu import COMPILED, GpuSubject, OnGpu, measure
+from experiments.errors import RunFailed
 from tests.experiments.small_data import planted, write_text
 
 SMALL = {
@@ -52,3 +53,6 @@ def test_a_subject_measured_in_a_process_of_its_own_answers_with_its_figures(
     subject = GpuSubject("sasrec", device="cpu", evaluate=False, fields=SMALL)
     on = in_process(subject, "planted", str(tmp_path), 2, 100.0)
     assert vars(on).keys() == {one.name for one in fields(OnGpu)}
+    tf32 = replace(subject, fields={"train.precision": "tf32"})
+    with pytest.raises(RunFailed, match=r"^UsageError: train.precision: tf32 is of NVIDIA GPUs"):
+        in_process(tf32, "planted", str(tmp_path), 2, 100.0)
