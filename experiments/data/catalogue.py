@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from experiments.data.declaration import Declaration, read_declaration
 from experiments.data.known import declared, families, is_known, known
+from experiments.data.reading.source import unpacked_name
 from experiments.data.splits.kinds import Files, LeaveOneOut, SplitConfig
 from experiments.errors import UsageError, did_you_mean
 from experiments.storage.files import plain_name
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from experiments.data.histories import Histories
     from experiments.data.interactions import Ties
 
-RAW = (".csv", ".tsv", ".parquet", ".json", ".jsonl", ".gz", ".zip")  # files to convert
+RAW = (".csv", ".tsv", ".dat", ".parquet", ".json", ".jsonl")  # ends of files to convert
 PAGE = "experiments/docs/data.md says where to get it, or how to convert a file"
 
 
@@ -82,10 +83,10 @@ def locate(name: str, data_dir: Path | None) -> DatasetSpec:
 def _known(name: str, declaration: Declaration, folder: Path) -> DatasetSpec:
     """A known data set that is not embedded."""
     converted = registered(name, folder) if declaration.raw else None
-    files = [folder / declaration.file, folder / Path(declaration.file).stem / declaration.file]
-    if declaration.raw and not declaration.sha256:
-        files.append(folder / f"{name}.txt")
-    found = next((path for path in files if os.path.isfile(path)), None)
+    found = fixed_file(folder, declaration)
+    if found is None and declaration.raw and not declaration.sha256:
+        text = folder / f"{name}.txt"
+        found = text if os.path.isfile(text) else None
     if converted and found and declaration.sha256:
         raise UsageError(
             f"{name} is two data sets in {folder}: {found}, and what was converted to "
@@ -100,6 +101,13 @@ def _known(name: str, declaration: Declaration, folder: Path) -> DatasetSpec:
         f"{declaration.file} nor {Path(declaration.file).stem}/{declaration.file}"
         f"{_how_to_get(name, declaration)}"
     )
+
+
+def fixed_file(folder: Path, declaration: Declaration) -> Path | None:
+    """The file of a declared data set, in a folder or in one of its own in it."""
+    file = Path(declaration.file)
+    places = (folder / file, folder / file.stem / file)
+    return next((path for path in places if os.path.isfile(path)), None)
 
 
 def _how_to_get(name: str, declaration: Declaration) -> str:
@@ -218,6 +226,13 @@ def _existing(name: str, data_dir: Path | None, needs: str, hint: str = "") -> P
     return data_dir
 
 
+def _is_raw(path: Path, name: str) -> bool:
+    """Whether a file of this name can be converted, packed or not."""
+    unpacked = Path(unpacked_name(path.name))
+    packed = unpacked.name != path.name
+    return path.is_file() and unpacked.stem == name and (packed or unpacked.suffix in RAW)
+
+
 def _unregistered_file(name: str, folder: Path) -> Path:
     inter = f"{name}.inter"
     part = f"{name}.train.inter"  # of a data set that comes split
@@ -227,8 +242,8 @@ def _unregistered_file(name: str, folder: Path) -> Path:
     ):
         if os.path.isfile(path):
             return path
-    raw = next((path for path in sorted(folder.iterdir()) if path.stem == name), None)
-    if raw is not None and raw.suffix in RAW:
+    raw = next((path for path in sorted(folder.iterdir()) if _is_raw(path, name)), None)
+    if raw is not None:
         raise UsageError(
             f"data set {name!r}: {raw} is not read as it is; convert it: "
             f"`run.py data {name} --source {raw} --data-dir {folder}`"

@@ -16,6 +16,7 @@ import torch
 from experiments.data.catalogue import DatasetSpec
 from experiments.data.histories import Histories
 from experiments.data.reading.layout import first_line, read_layout
+from experiments.data.reading.source import Source
 from experiments.data.vectors import FORMATS, ids_file, matched_vectors
 from experiments.errors import UsageError
 from experiments.storage.files import read_text
@@ -123,7 +124,7 @@ def read_texts(path: Path) -> Bags:
     from experiments.data.reading.titles import text_table  # loads pandas
 
     layout = read_layout(path)
-    table = text_table(path, layout)
+    table = text_table(Source(path), layout)
     item = layout.position(path, "item_id", "item")
     header = first_line(path).split(layout.separator)
     texts = [n for n, name in enumerate(header) if n != item and ":float" not in name]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -10,22 +11,23 @@ from typing import Any
 
 import numpy as np
 
-from experiments.data.catalogue import check, check_name, spec_of
+from experiments.data.catalogue import check, check_name, fixed_file, registered, spec_of
 from experiments.data.conversion.filters import core_name, repeats, to_core, without_repeats
 from experiments.data.conversion.own_split import convert_parts, parts_of
 from experiments.data.conversion.read_raw import read_raw
 from experiments.data.conversion.register import (
     FREE,
     check_not_shadowed,
-    declare,
     how_made,
     train_on_it,
+    with_declaration,
 )
 from experiments.data.conversion.ties import describe_ties
 from experiments.data.conversion.write import write_inter, write_item
 from experiments.data.declaration import Declaration
 from experiments.data.interactions import SHORTEST, Counts, Interactions
 from experiments.data.known import declared, families, is_known
+from experiments.data.reading.layout import NoColumn
 from experiments.data.reading.raw import CATEGORY, Raw
 from experiments.data.reading.read import read_interactions
 from experiments.data.reading.recipe import FILTERS, Recipe, recipe_of, unfiltered
@@ -75,11 +77,12 @@ def convert(
             )
         if declaration.sha256 and not _is_raw(declaration, path):
             return _copied(name, path, data_dir, declaration, options)
-        if declaration.sha256 and (data_dir / declaration.file).exists():
+        if declaration.sha256 and (there := fixed_file(data_dir, declaration)):
             raise UsageError(
-                f"{data_dir / declaration.file} is {name} already: choose another name, and say "
-                f"--recipe {name}"
+                f"{there} is {name} already: choose another name, and say --recipe {name}"
             )
+    elif is_known(name) and declared(name).raw is None:
+        raise UsageError(f"{name} is the name of a data set with one fixed file: choose another")
     plan = planned(name, path, options, recipe)
     check_not_shadowed(name, plan.source.path, data_dir)
     if parts := parts_of(plan.source):
@@ -97,7 +100,11 @@ def planned(name: str, path: Path, options: Mapping[str, Any], followed: str | N
     """Find the recipe and the file. Errors: UsageError for one that is not there."""
     if followed is None and is_known(name):
         followed = name
-    elif followed is not None and not (is_known(followed) or followed in families()):
+    elif followed in families():
+        raise UsageError(
+            f"--recipe {followed}: name a category in place of {CATEGORY}, as the raw file does"
+        )
+    elif followed is not None and not is_known(followed):
         raise UsageError(f"--recipe {followed}: unknown; `run.py data --list` names them all")
     declaration = declared(followed) if followed else None
     raw = declaration.raw if declaration else None
@@ -133,6 +140,10 @@ def _copied(
             "to other names only"
         )
     target = data_dir / declaration.file
+    if converted := registered(name, data_dir):
+        raise UsageError(
+            f"{converted.path} is {name} already, converted from raw files: choose another folder"
+        )
     if source.suffix != target.suffix:
         raise UsageError(f"{source}: {name} needs the file {declaration.file}, a {target.suffix}")
     interactions = read_interactions(source)
@@ -172,17 +183,18 @@ def _registered(plan: Plan, data_dir: Path) -> list[str]:
         raise UsageError(
             f"{target.with_suffix('.item')} is already there, and the source has no titles: {FREE}"
         )
-    files = {target.name: partial(write_inter, interactions=interactions)}
-    if mine:
-        files[target.with_suffix(".item").name] = partial(write_item, titles=mine)
-    write_new(target.parent, files, FREE)
-    declare(
+    files = with_declaration(
         target,
+        partial(write_inter, interactions=interactions),
         interactions.counts,
         interactions.lengths.mean(),
         _trained_by(plan),
         how_made(plan.followed, plan.source.name, interactions.sha256, plan.recipe),
     )
+    if mine:
+        titles_file = target.with_suffix(".item").name
+        files = {titles_file: partial(write_item, titles=mine), **files}
+    write_new(target.parent, files, FREE)
     return [*lines, *_written(plan.name, target, data_dir)]
 
 
@@ -222,12 +234,15 @@ def _filtered(interactions: Interactions, recipe: Recipe) -> tuple[Interactions,
 
 
 def _titles(plan: Plan) -> tuple[dict[str, str], list[str]]:
-    """Item -> title, and where they were."""
-    path = plan.source.path
-    if plan.source.suffix == ".inter" and plan.source.member is None:
-        stem = path.stem.removesuffix(".train")
-        return read_titles(path.with_name(f"{stem}.item")), []
-    found = titles_beside(plan.source, plan.recipe.titles) if plan.recipe.titles else None
+    """Item -> title, and where they were, or why there are none."""
+    if plan.source.suffix == ".inter":
+        stem = re.sub(r"(\.(train|valid|test))?\.inter$", "", plan.source.name)
+        beside = plan.source.beside(f"{stem}.item")
+        return read_titles(beside) if beside else {}, []
+    try:
+        found = titles_beside(plan.source, plan.recipe.titles) if plan.recipe.titles else None
+    except NoColumn as error:
+        return {}, [f"titles: none; {error}"]
     if found is None:
         return {}, []
     return found[1], [f"titles: {len(found[1]):,} in {found[0]}"]

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from experiments.data.conversion.read_raw import form_of, read_raw
-from experiments.data.conversion.register import FREE, declare, how_made, train_on_it
+from experiments.data.conversion.register import FREE, how_made, train_on_it, with_declaration
 from experiments.data.conversion.write import timestamps, write_inter, write_item
 from experiments.data.declaration import Declaration
 from experiments.data.interactions import Interactions
@@ -80,17 +80,19 @@ def convert_parts(
         together = _together(parts, [r.interactions for r in read])
         writers = [partial(write_inter, interactions=found) for found in _apart(together)]
     files: dict[str, Writer] = dict(zip(names, writers, strict=True))
-    if titles:
-        files = {f"{name}.item": partial(write_item, titles=titles), **files}
-    write_new(folder, files, FREE)
     first = parts[0].source
     made = how_made(followed, first.name, file_sha256(first.path), recipe)
     counts, mean = together.counts, float(together.lengths.mean())
-    declare(folder / names[0], counts, mean, like, made, {"split.kind": "files"})
+    kept = {"split.kind": "files"}
+    files |= with_declaration(folder / names[0], writers[0], counts, mean, like, made, kept)
+    if titles:
+        files = {f"{name}.item": partial(write_item, titles=titles), **files}
+    write_new(folder, files, FREE)
+    written = [file for file in files if not file.endswith(".yaml")]
     return [
         *lines,
         f"together: {counts}; the split of the files is kept",
-        f"written: {', '.join(str(folder / file) for file in files)}",
+        f"written: {', '.join(str(folder / file) for file in written)}",
         train_on_it(name, data_dir),
     ]
 

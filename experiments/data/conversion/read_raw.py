@@ -17,6 +17,11 @@ from experiments.data.splits.split_files import LISTS, assembled, of_lists
 from experiments.errors import UsageError
 from experiments.storage.hashing import file_sha256
 
+OF_COLUMNS = (
+    *("separator", "header", "quotes", "user", "item", "time", "time_format"),
+    *("keep", "min", "drop_missing"),
+)
+"""Fields of a recipe that say something of a table's columns."""
 LINES = {"lists": "a line a user (lists)", "pairs": "a line an interaction (pairs)"}
 
 
@@ -27,8 +32,10 @@ def read_raw(source: Source, recipe: Recipe) -> TableRead:
     """
     form = form_of(source, recipe)
     if form == "inter" and source.member is None and LISTS in read_layout(source.path).names:
+        _check_no_columns(source, recipe)
         return TableRead(_of_lists(source), [], ["form: a list and the item after it a row"])
     if form in ("lists", "pairs", "text"):
+        _check_no_columns(source, recipe)
         read, form = read_lines(source, "auto" if form == "text" else form)
         return TableRead(read, [], [f"form: {LINES[form]}; the order of the file is that of time"])
     if form == "inter":
@@ -39,6 +46,17 @@ def read_raw(source: Source, recipe: Recipe) -> TableRead:
         if recipe.columns_named or {"user_id", "item_id", "timestamp"} <= set(error.names):
             raise
         raise UsageError(f"{error}; {_advice(error.names)}") from None
+
+
+def _check_no_columns(source: Source, recipe: Recipe) -> None:
+    """Errors: UsageError for what a recipe says of columns, where a file has none."""
+    standard = Recipe()
+    told = [name for name in OF_COLUMNS if getattr(recipe, name) != getattr(standard, name)]
+    if told:
+        raise UsageError(
+            f"{source}: its lines are histories, without columns that "
+            f"{', '.join(told)} could be about"
+        )
 
 
 def _advice(names: list[str]) -> str:

@@ -1,4 +1,4 @@
-"""Declare a data set that was written: its counts, its checksum, and how it was made."""
+"""Declare a data set that is written: its counts, its checksum, and how it was made."""
 
 from __future__ import annotations
 
@@ -17,44 +17,54 @@ from experiments.data.interactions import Counts
 from experiments.data.reading.recipe import Recipe, plain_recipe
 from experiments.errors import UsageError
 from experiments.storage.hashing import file_sha256
-from experiments.storage.new_files import text_of, write_new
+from experiments.storage.new_files import Writer, copy_of, text_of
 
 LONG = 50  # a mean length above this is trained on by windows
 FREE = "choose another name, or remove that folder"
 
 
-def declare(
+def with_declaration(
     target: Path,
+    write: Writer,
     counts: Counts,
     mean_length: float,
     like: Declaration | None,
     recipe: Mapping[str, Any],
     defaults: Mapping[str, Any] | None = None,
-) -> None:
-    """Write the YAML beside a written data file.
+) -> dict[str, Writer]:
+    """What writes a data file, and the YAML beside it that declares it, by their names.
 
     like: the declaration of the known data set that it is, whose fields it is trained with.
-    recipe: how it was made. One that is there and says the same, as an older version put it,
-    stays. Errors: UsageError for one that says something else.
+    recipe: how it was made. A declaration that is there and says the same, as an older version
+    put it, stays.
     """
-    declaration = Declaration(
-        file=target.name,
-        examples=like.examples if like else "windows" if mean_length > LONG else "prefixes",
-        max_length=like.max_length if like else DatasetSpec.max_length,
-        users=counts.users,
-        items=counts.items,
-        interactions=counts.interactions,
-        sha256=file_sha256(target),
-        defaults={**(like.defaults if like else {}), **(defaults or {})},
-        recipe={key: value for key, value in recipe.items() if value is not None},
-    )
     file = target.parent / f"{target.parent.name}.yaml"
-    if os.path.isfile(file) and read_declaration(file) == declaration:
-        return
-    tree = asdict(declaration)
-    del tree["raw"]
-    text = yaml.safe_dump(tree, sort_keys=False, allow_unicode=True)
-    write_new(file.parent, {file.name: text_of(text)}, FREE)
+    hashes: list[str] = []
+
+    def data(path: Path) -> None:
+        write(path)
+        hashes.append(file_sha256(path))
+
+    def declaration(path: Path) -> None:
+        declared = Declaration(
+            file=target.name,
+            examples=like.examples if like else "windows" if mean_length > LONG else "prefixes",
+            max_length=like.max_length if like else DatasetSpec.max_length,
+            users=counts.users,
+            items=counts.items,
+            interactions=counts.interactions,
+            sha256=hashes[-1],
+            defaults={**(like.defaults if like else {}), **(defaults or {})},
+            recipe={key: value for key, value in recipe.items() if value is not None},
+        )
+        if os.path.isfile(file) and read_declaration(file) == declared:
+            copy_of(file)(path)
+            return
+        tree = asdict(declared)
+        del tree["raw"]
+        text_of(yaml.safe_dump(tree, sort_keys=False, allow_unicode=True))(path)
+
+    return {target.name: data, file.name: declaration}
 
 
 def how_made(followed: str | None, source: str, sha256: str, recipe: Recipe) -> dict[str, Any]:

@@ -102,8 +102,8 @@ class TableRows:
 
 def _without_blanks(column: pd.Series[Any]) -> pd.Series[Any]:
     """[rows] the same texts without blanks around them; a column of anything else as it is."""
-    if not isinstance(column.dtype, pd.CategoricalDtype):
-        return column
+    if not isinstance(column.dtype, pd.CategoricalDtype):  # times, which may be no numbers
+        return column.str.strip(" ") if column.dtype.kind == "O" else column
     names = column.cat.categories
     bare = names.str.strip(" ")
     if bare.equals(names):

@@ -68,7 +68,11 @@ class Layout:
 
     def _no_column(self, name: str, role: str) -> str:
         columns = ", ".join(shown(column) for column in self.names[:20])
-        hint = "; --time-column none takes the order of the file" if role == "time" else ""
+        hint = (
+            "; `run.py data` takes the order of the file with --time-column none"
+            if role == "time"
+            else ""
+        )
         if not self.header:
             return (
                 f"no column {name!r} for the {role}: the file has no header, and columns "
@@ -84,8 +88,10 @@ class Layout:
         at = {role: self.position(where, column, role) for role, column in columns.items()}
         one_each = [at[role] for role in ("user", "item", "time") if role in at]
         if len(set(one_each)) < len(one_each):
-            named = ", ".join(f"{role} {columns[role]!r}" for role in ("user", "item", "time"))
-            raise UsageError(f"{where}: three different columns are needed, got {named}")
+            named = ", ".join(
+                f"{role} {columns[role]!r}" for role in ("user", "item", "time") if role in at
+            )
+            raise UsageError(f"{where}: different columns are needed, got {named}")
         return at
 
 

@@ -10,6 +10,7 @@ import pandas as pd
 
 from experiments.data.ids import is_missing, shown, unusable
 from experiments.data.interactions import BoolArray
+from experiments.data.reading.row_filters import distinct
 from experiments.errors import UsageError
 
 
@@ -32,8 +33,17 @@ def missing_rows(column: pd.Series[Any]) -> BoolArray:
     return np.fromiter((is_missing(str(value)) for value in column), bool, len(column))
 
 
+def unusable_rows(column: pd.Series[Any]) -> BoolArray:
+    """[rows] where a text is there, but cannot be an id (`unusable`)."""
+    if column.dtype.kind in "iufM":
+        return np.zeros(len(column), dtype=bool)
+    codes, texts = distinct(column)
+    wrong = np.array([unusable([text]) is not None for text in texts], dtype=bool)
+    return wrong[codes] if wrong.any() else np.zeros(len(column), dtype=bool)
+
+
 class MissingIds:
-    """Counts the rows without an id, for the one line that refuses them."""
+    """Counts the rows without an id that can be used, for the one line that refuses them."""
 
     def __init__(self) -> None:
         self.counts: dict[str, int] = {}
@@ -50,7 +60,11 @@ class MissingIds:
         for role, count in self.counts.items():
             row, text = self.first[role]
             rows = "1 row has" if count == 1 else f"{count:,} rows have"
+            problem = None if is_missing(text) else unusable([text])
+            told = f"no id, the first {shown(text)}"
+            if problem:
+                told = f"no usable id, the first {shown(text)}, which {problem[1]}"
             raise UsageError(
-                f"{where(role)}, {place(row)}: {rows} no id, the first {shown(text)}; "
-                "`run.py data` leaves them out with --drop-missing"
+                f"{where(role)}, {place(row)}: {rows} {told}; `run.py data` leaves them out with "
+                "--drop-missing, unless the data come split"
             )

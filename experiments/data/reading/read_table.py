@@ -11,13 +11,13 @@ import numpy as np
 import pandas as pd
 
 from experiments.data.histories import IntArray
-from experiments.data.ids import id_order, is_missing, shown, unusable
+from experiments.data.ids import id_order, shown, unusable
 from experiments.data.interactions import BoolArray, Interactions, StrArray, TimeArray
 from experiments.data.reading.csv_rows import TableRows
 from experiments.data.reading.item_lists import PastItems, unrolled
 from experiments.data.reading.json_rows import RecordRows
 from experiments.data.reading.layout import Columns, layout_of
-from experiments.data.reading.missing import MissingIds, missing_rows
+from experiments.data.reading.missing import MissingIds, missing_rows, unusable_rows
 from experiments.data.reading.parquet_rows import ParquetRows
 from experiments.data.reading.recipe import Column, Recipe
 from experiments.data.reading.row_filters import RowFilters, distinct
@@ -56,7 +56,7 @@ def read_table(path: Path, columns: Columns) -> Interactions:
     read = read_rows(Source(path), recipe, "csv").interactions
     if path.suffix != ".inter":
         return read
-    return replace(read, titles=read_titles(path.with_suffix(".item")))
+    return replace(read, titles=read_titles(Source(path.with_suffix(".item"))))
 
 
 def read_rows(source: Source, recipe: Recipe, form: str) -> TableRead:
@@ -75,7 +75,15 @@ def read_rows(source: Source, recipe: Recipe, form: str) -> TableRead:
 
 
 def _roles(recipe: Recipe) -> dict[str, Column]:
-    """Role -> column, for all that is read."""
+    """Role -> column, for all that is read.
+
+    Errors: UsageError for a history of items without times, which it is put before.
+    """
+    if recipe.history is not None and recipe.time is None:
+        raise UsageError(
+            "a history of items before a row needs the time of that row: leave out "
+            "--time-column none"
+        )
     optional = {
         "time": recipe.time,
         "time_offset": recipe.time_offset,
@@ -132,7 +140,7 @@ class _Reading:
         alive = np.logical_and.reduce(passed) if passed else np.ones(len(chunk), dtype=bool)
         gone = np.zeros(len(chunk), dtype=bool)
         for role in ("user", "item"):
-            lacking = missing_rows(chunk[role]) & alive
+            lacking = (missing_rows(chunk[role]) | unusable_rows(chunk[role])) & alive
             self.missing.add(role, chunk[role], lacking)
             gone |= lacking
         if self.recipe.drop_missing:
@@ -183,8 +191,9 @@ class _Reading:
         ]
         kept = [np.concatenate([p[3][n] for p in self.parts]) for n in range(len(labels))]
         self.parts = []
-        users, user_names = self.user_ids.sorted(users, self.where("user"))
-        items, item_names = self.item_ids.sorted(items, self.where("item"))
+        left = np.logical_and.reduce(kept) if kept else np.ones(len(users), dtype=np.bool_)
+        users, user_names = self.user_ids.sorted(users, left, self.where("user"))
+        items, item_names = self.item_ids.sorted(items, left, self.where("item"))
         timed = self.recipe.time is not None
         order = np.lexsort((times, users)) if timed else np.argsort(users, kind="stable")
         interactions = Interactions(
@@ -234,14 +243,14 @@ class _Ids:
         numbers: IntArray = np.array(met, dtype=np.int64)[codes]
         return numbers
 
-    def sorted(self, numbers: IntArray, where: str) -> tuple[IntArray, StrArray]:
+    def sorted(self, numbers: IntArray, left: BoolArray, where: str) -> tuple[IntArray, StrArray]:
         """Renumber [N] by the order of the ids, and return these: [n].
 
-        Errors: UsageError for an id that cannot be one.
+        left: [N] the rows that stay. Errors: UsageError for an id of theirs that cannot be one.
         """
-        if wrong := unusable(name for name in self.known if not is_missing(name)):
+        ids = np.array(list(self.known))  # [n]
+        if wrong := unusable(ids[np.unique(numbers[left])].tolist()):
             name, problem = wrong
             raise UsageError(f"{where}: the id {shown(name)} {problem}")
-        ids = np.array(list(self.known))  # [n]
         order = id_order(ids)
         return np.argsort(order)[numbers], ids[order]

@@ -37,9 +37,9 @@ def read_lines(source: Source, form: str) -> tuple[Interactions, str]:
     """Every user and item of a file of lines: lists, pairs, or whichever of them it is.
 
     Ids are positive integers, numbered in numeric order; where the form is told, they may be
-    words as well. A file is one of pairs when every line has two ids and a user has several
-    lines. Blank lines are skipped; a user without items stays, with no interactions. Also
-    returns which of them it is.
+    words, and begin with 0, as well. A file is one of pairs when every line has two ids and a
+    user has several lines. Blank lines are skipped; a user without items stays, with no
+    interactions. Also returns which of them it is.
     Errors: UsageError with the line and the token for anything else.
     """
     with source.opened() as file:
@@ -54,6 +54,14 @@ def read_lines(source: Source, form: str) -> tuple[Interactions, str]:
         raise UsageError(f"{source} is empty; {FORM}")
     values = np.fromstring(text, dtype=np.int64, sep=" ")  # [tokens]
     _check_zeros(source, text, values, starts)
+    if (padded := _padded(text, starts)) is not None:
+        if form != "auto":
+            return _of_words(source, text, sha256, form), form
+        raise _wrong_token(
+            source, text, padded,
+            "begins with 0, and is another id than without it: `run.py data --format lists` or "
+            "pairs takes such ids as they are written",
+        )  # fmt: skip
     lines, tokens = _tokens_of_lines(text, starts)  # [lines] with a user
     heads = np.cumsum(tokens) - tokens  # [lines] where each line's user is in values
     users = values[heads]  # [lines]
@@ -163,6 +171,12 @@ def _check_zeros(source: Source, text: bytes, values: IntArray, starts: NDArray[
     if not values.all():
         position = np.flatnonzero(starts)[np.argmin(values)]
         raise _wrong_token(source, text, int(position), "is not an id: ids start at 1")
+
+
+def _padded(text: bytes, starts: NDArray[np.bool_]) -> int | None:
+    """Where the first id begins with 0; None where none does."""
+    found = starts & (np.frombuffer(text, dtype=np.uint8) == ord("0"))
+    return int(found.argmax()) if found.any() else None
 
 
 def _check_repeats(source: Source, users: NDArray[Any], lines: IntArray) -> None:

@@ -131,7 +131,7 @@ def _checked(values: Mapping[str, Any], known: Mapping[str, Any], where: str) ->
 def _frozen(name: str, value: Any) -> Any:
     if name == "keep":
         return {column: tuple(map(str, kept)) for column, kept in value.items()}
-    if isinstance(value, str) and name in _COLUMNS and value == "none":
+    if isinstance(value, str) and name in _OPTIONAL_COLUMNS and value == "none":
         return None
     return tuple(value) if isinstance(value, list) else value
 
@@ -189,7 +189,7 @@ def _one_of(names: tuple[str, ...]) -> tuple[Callable[[object], bool], str]:
 
 _COLUMN = (_is_column, "a column: its name, or its number from 0")
 _OPTIONAL = (_is_optional_column, "a column: its name, its number from 0, or none")
-_COLUMNS = ("user", "item", "time", "time_offset", "history")
+_OPTIONAL_COLUMNS = ("time", "time_offset", "history")
 _SEPARATOR = (_is_separator, "a text without quotes and line ends")
 _YES_OR_NO = (_is_optional_bool, "true or false")
 _CORE = (_is_core, "a whole number of at least 1: the fewest interactions to keep")

@@ -35,7 +35,9 @@ class RowFilters:
     def passed(self, chunk: pd.DataFrame) -> list[BoolArray]:
         """For each filter: [rows] whether it lets a row pass."""
         kept = [self._one_of(chunk, name, values) for name, values in self.keep.items()]
-        return [*kept, *(self._at_least(chunk, name, least) for name, least in self.min.items())]
+        asked = np.logical_and.reduce(kept) if kept else np.ones(len(chunk), dtype=np.bool_)
+        bounds = self.min.items()
+        return [*kept, *(self._at_least(chunk, name, least, asked) for name, least in bounds)]
 
     def check(self) -> None:
         """Errors: UsageError for values that no row has; it names those that there are."""
@@ -55,12 +57,15 @@ class RowFilters:
         self.passing[name] += int(passed.sum())
         return passed
 
-    def _at_least(self, chunk: pd.DataFrame, name: str, least: float) -> BoolArray:
+    def _at_least(
+        self, chunk: pd.DataFrame, name: str, least: float, asked: BoolArray
+    ) -> BoolArray:
+        """asked: [rows] those that `keep` lets pass; only they must hold a number."""
         codes, texts = distinct(chunk[f"filter {name}"])
         numbers = pd.to_numeric(pd.Series(texts, dtype=object), errors="coerce")
         of_rows = numbers.to_numpy(dtype=float)[codes]
-        if np.isnan(of_rows).any():
-            at = int(np.isnan(of_rows).argmax())
+        if (wrong := np.isnan(of_rows) & asked).any():
+            at = int(wrong.argmax())
             raise UsageError(
                 f"{self.source}, {self.place(int(chunk.index[at]))}: the {name} "
                 f"{shown(texts[codes[at]])} is not a number, so not known to be {least:g} or more"

@@ -26,6 +26,7 @@ UNPACKED: dict[bytes, Callable[[BinaryIO], object]] = {
 }
 PACKED_SUFFIXES = (".gz", ".bz2", ".xz", ".zip")
 ZIP = b"PK\x03\x04"
+TAR, TAR_AT = b"ustar", 257  # what a tar archive says, and where
 BROKEN = (EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError, zipfile.BadZipFile)
 
 
@@ -114,8 +115,12 @@ def unpacked(source: Source, file: BinaryIO) -> BinaryIO:
         if start.startswith(magic):
             return cast(BinaryIO, io.BufferedReader(reader(file), 1 << 20))
     if start.startswith(ZIP) and source.member is not None:
-        return cast(BinaryIO, zipfile.ZipFile(file).open(source.member))
+        return unpacked(Source(source.path), _member(file, source.member))
     return file
+
+
+def _member(archive: BinaryIO, name: str) -> BinaryIO:
+    return cast(BinaryIO, zipfile.ZipFile(archive).open(name))
 
 
 def unpacked_name(name: str) -> str:
@@ -142,13 +147,23 @@ def find_source(path: Path, patterns: Sequence[str], needs: str) -> Source:
     if not os.path.exists(path):
         raise UsageError(f"{path}: there is no such file{needs}")
     with opened(path) as file:
-        if file.read(len(ZIP)) != ZIP:
-            return Source(path)
+        packed = file.read(len(ZIP)) == ZIP
+    if not packed:
+        return _no_tar(Source(path), needs)
     held = _in_archive(path)
     if found := _matching(held, patterns) or (held if len(held) == 1 else []):
         return _only(found, f"in {path}", "unpack it and name the one that is meant")
     names = ", ".join(str(source.member) for source in held[:10])
     raise UsageError(f"{path} holds {len(held)} files ({names}); unpack it and name one{needs}")
+
+
+def _no_tar(source: Source, needs: str) -> Source:
+    """Errors: UsageError for a tar archive, which is not looked into."""
+    with source.opened() as file:
+        start = file.read(TAR_AT + len(TAR))
+    if start[TAR_AT:] == TAR:
+        raise UsageError(f"{source} is a tar archive; unpack it and name the file in it{needs}")
+    return source
 
 
 def members(path: Path) -> list[str]:

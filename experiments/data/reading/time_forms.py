@@ -96,6 +96,8 @@ class TimeParser:
         row = self.place(int(column.index[at]))
         if is_missing(str(column.iloc[at])):
             problem = "stands for no time; `run.py data` leaves such rows out with --drop-missing"
+        elif column.dtype.kind == "M":
+            problem = "lies outside the years 1678 to 2261, which nanoseconds can hold"
         elif opening and at == 0:
             problem = (
                 "is neither a number nor an ISO date such as 2014-07-23; --time-format takes "
@@ -134,13 +136,23 @@ def _numbers(column: pd.Series[Any]) -> tuple[TimeArray, BoolArray]:
 
 def _dates(column: pd.Series[Any], form: str) -> tuple[TimeArray, BoolArray]:
     """[rows] nanoseconds since 1970, and where there is no date."""
-    text = column if column.dtype.kind == "M" else column.astype(str)
+    if column.dtype.kind == "M":
+        return _moments(column)
+    text = column.astype(str)
     pattern = "ISO8601" if form == "iso" else form
     try:
         dates = pd.DatetimeIndex(pd.to_datetime(text, format=pattern, utc=True, errors="coerce"))
     except ValueError as error:  # of the pattern: times that do not fit it are coerced
         raise UsageError(f"--time-format {form}: {' '.join(str(error).split())}") from None
     wrong = np.asarray(dates.isna())
-    if form == "iso" and column.dtype.kind != "M":
+    if form == "iso":
         wrong |= ~text.str.match(r"\d").to_numpy()  # pandas takes "now" and "today" for dates
     return dates.as_unit("ns").asi8, wrong
+
+
+def _moments(column: pd.Series[Any]) -> tuple[TimeArray, BoolArray]:
+    """The same of a column of timestamps; one that nanoseconds cannot hold is none."""
+    dates = pd.DatetimeIndex(pd.to_datetime(column, utc=True))
+    lowest, highest = pd.Timestamp.min.tz_localize("UTC"), pd.Timestamp.max.tz_localize("UTC")
+    wrong = np.asarray(dates.isna() | (dates < lowest) | (dates > highest))
+    return dates.where(~wrong, pd.NaT).as_unit("ns").asi8, wrong

@@ -5,36 +5,35 @@ from __future__ import annotations
 import csv
 import io
 import os
+import re
 from collections.abc import Iterable
-from pathlib import Path
 
 import pandas as pd
 
 from experiments.data.ids import CONTROL
 from experiments.data.reading.json_rows import RecordRows, record_form
-from experiments.data.reading.layout import LOOKED_AT, Layout, layout_of, read_layout
+from experiments.data.reading.layout import LOOKED_AT, Layout, layout_of
 from experiments.data.reading.recipe import Recipe, Titles
 from experiments.data.reading.scan import check_bytes, records
 from experiments.data.reading.source import Source
 from experiments.errors import UsageError
-from experiments.storage.files import checked_chunks, opened
 
 
-def read_titles(path: Path) -> dict[str, str]:
+def read_titles(source: Source) -> dict[str, str]:
     """Item id -> title, with the year as in "Heat (1995)" where there is a release year.
     White space and control characters in a title count as one space.
 
     The title is the first column whose name ends in `title`. No such file or column: no
     titles. Errors: UsageError for a file that is not a table.
     """
-    if not os.path.isfile(path):
+    if not os.path.isfile(source.path):
         return {}
-    layout = read_layout(path)
+    layout = layout_of(source, Recipe())
     title = next((name for name in layout.names if name.lower().endswith("title")), None)
     if title is None:
         return {}
-    table = text_table(path, layout)
-    items = table[layout.position(path, "item_id", "item")]
+    table = text_table(source, layout)
+    items = table[layout.position(source, "item_id", "item")]
     titles = table[layout.names.index(title)].str.strip()
     if "release_year" in layout.names:
         year = table[layout.names.index("release_year")].str.strip()
@@ -47,7 +46,7 @@ def titles_beside(source: Source, titles: Titles) -> tuple[Source, dict[str, str
     """The raw file of titles beside a raw file of interactions, and what it says; None where
     there is no such file.
 
-    Text that is not UTF-8 is taken as Latin-1. Errors: UsageError for a file that is not in the
+    A table that is not UTF-8 is taken as Latin-1. Errors: UsageError for a file that is not in the
     form that the recipe says.
     """
     beside = (source.beside(name) for name in titles.files)
@@ -81,7 +80,7 @@ def _titles_of_table(file: Source, titles: Titles) -> dict[str, str]:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError:
         text = raw.decode("latin-1")
-    lines = [line for line in text.splitlines() if line.strip()]
+    lines = [line for line in re.split(r"\r\n|\r|\n", text) if line.strip()]
     if not lines:
         return {}
     layout = layout_of(file, recipe, lines[:LOOKED_AT])
@@ -104,13 +103,11 @@ def clean(titles: Iterable[tuple[str, str]]) -> dict[str, str]:
     return {item: title for item, title in on_one_line if title}
 
 
-def text_table(path: Path, layout: Layout) -> pd.DataFrame:
+def text_table(source: Source, layout: Layout) -> pd.DataFrame:
     """All columns as text, named by position."""
     try:
-        with opened(path) as file:
-            for _ in checked_chunks(file, str(path)):
-                pass
-            file.seek(0)
+        check_bytes(source, None)
+        with source.opened() as file:
             return pd.read_csv(
                 file,
                 sep=layout.separator,
@@ -124,4 +121,4 @@ def text_table(path: Path, layout: Layout) -> pd.DataFrame:
             )
     except ValueError as error:
         reason = " ".join(str(error).split())
-        raise UsageError(f"{path} is not a well-formed table of items: {reason}") from None
+        raise UsageError(f"{source} is not a well-formed table of items: {reason}") from None

@@ -13,6 +13,7 @@ from experiments.data.ids import in_id_order, shown
 from experiments.data.interactions import Interactions, StrArray, TimeArray
 from experiments.data.reading.layout import Columns, Layout, read_layout
 from experiments.data.reading.missing import no_id
+from experiments.data.reading.source import Source
 from experiments.data.reading.titles import read_titles, text_table
 from experiments.errors import UsageError
 from experiments.storage.hashing import file_sha256, json_sha256
@@ -78,12 +79,11 @@ def read_split_files(path: Path) -> Interactions:
     else:
         interactions = joined(files["train"], files, rows_of(files, layouts, bool(timed)))
     title_file = files["train"].with_name(files["train"].name.replace(".train.inter", ".item"))
+    titles = read_titles(Source(title_file))
     if interactions.times is not None:
         check_apart({part: file.name for part, file in files.items()}, interactions)
     check_unlike(files)
-    return Interactions(
-        **{**vars(interactions), "sha256": sha256_of(path), "titles": read_titles(title_file)}
-    )
+    return Interactions(**{**vars(interactions), "sha256": sha256_of(path), "titles": titles})
 
 
 def rows_of(files: dict[str, Path], layouts: dict[str, Layout], timed: bool) -> list[Interactions]:
@@ -123,7 +123,7 @@ def of_lists(
     list and what follows."""
     told: dict[str, Sequence] = {}
     for part, file in files.items():
-        layout, table = layouts[part], text_table(file, layouts[part])
+        layout, table = layouts[part], text_table(Source(file), layouts[part])
         names = (user_column(layout), LISTS, "item_id")
         columns = [table[layout.position(file, name, name)].tolist() for name in names]
         rows: dict[str, list[Row]] = {}

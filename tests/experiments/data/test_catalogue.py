@@ -169,7 +169,9 @@ def test_a_wrong_declaration_is_told_in_one_line(tmp_path, text, told):
     assert len(str(error.value).splitlines()) == 1
 
 
-def test_a_file_that_is_to_be_converted_is_told_how(tmp_path: Path) -> None:
-    file = place(tmp_path / "mine.csv", "user,item\nu,a\n")
+@pytest.mark.parametrize("name", ["mine.csv", "mine.csv.gz", "mine.dat", "mine.xz"])
+def test_a_file_that_is_to_be_converted_is_told_how(tmp_path: Path, name: str) -> None:
+    (tmp_path / "mine").mkdir()
+    file = place(tmp_path / name, "user,item\nu,a\n")
     told = f"convert it: `run.py data mine --source {file} --data-dir {tmp_path}`"
     assert told in refused("mine", tmp_path)

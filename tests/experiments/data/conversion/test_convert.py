@@ -213,3 +213,45 @@ def test_what_is_written_is_read_back_identically(tmp_path_factory, rows, one_us
     else:
         convert("mine", path, folder)
         same(load(locate("mine", folder)), read(path, "mine"))
+
+
+@pytest.mark.parametrize("name", ["ml-100k", "beauty"])
+def test_a_recipe_makes_no_data_set_of_a_name_that_has_one_fixed_file(tmp_path, name):
+    path = source(tmp_path, "1::2::5::3\n", "ratings.dat")
+    said = refused(name, path, tmp_path / "data", recipe="ml-1m")
+    assert said.startswith(f"{name} is the name of a data set with one fixed file")
+
+
+def test_a_recipe_of_a_family_needs_a_category(tmp_path):
+    said = refused("mine", source(tmp_path), tmp_path, recipe="amazon-2018-CATEGORY")
+    assert "name a category in place of CATEGORY" in said
+
+
+@pytest.mark.parametrize("split_first", [False, True])
+def test_a_refused_conversion_leaves_nothing_beside_what_is_there(tmp_path, split_first):
+    """One is of a whole data set, the other of one that comes split, of the same name."""
+    head = "user_id,item_id,timestamp\n"
+    whole = source(tmp_path, head + "u,1,1\nu,2,2\nu,3,3\n", "c.csv")
+    for part, rows in {"train": "q,1,1\nq,2,2\n", "valid": "q,3,3\n", "test": "q,4,4\n"}.items():
+        source(tmp_path, head + rows, f"X.{part}.csv")
+    first, second = whole, tmp_path / "X.train.csv"
+    if split_first:
+        first, second = second, first
+    convert("foo", first, tmp_path / "data")
+    before = files(tmp_path / "data")
+    assert "foo.yaml is already there with different content" in refused(
+        "foo", second, tmp_path / "data"
+    )
+    assert files(tmp_path / "data") == before
+
+
+def test_the_fixed_file_of_a_name_is_not_put_beside_what_was_converted(
+    tmp_path, known_tiny, monkeypatch
+):
+    """In either order: training would not know which is meant."""
+    path = source(tmp_path, name="Tiny.txt")
+    (tmp_path / "data" / "tiny").mkdir(parents=True)
+    declared = {"file": "tiny.inter", "examples": "prefixes", "max_length": 50}
+    (tmp_path / "data" / "tiny" / "tiny.yaml").write_text(yaml.safe_dump(declared))
+    said = refused("tiny", path, tmp_path / "data")
+    assert "is tiny already, converted from raw files" in said

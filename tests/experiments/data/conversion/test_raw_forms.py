@@ -6,10 +6,13 @@ import bz2
 import gzip
 import json
 import lzma
+import tarfile
 import zipfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from experiments.cli.main import main
@@ -499,3 +502,137 @@ def test_a_whole_number_is_one_id_however_json_writes_it(
     text = "".join(json.dumps(dict(zip(names, row, strict=True))) + "\n" for row in rows)
     found = read_raw(Source(put(tmp_path, text, "clicks.json")), Recipe()).interactions
     assert found.user_ids.tolist() == ["1"]
+
+
+@pytest.mark.parametrize(
+    ("content", "name"),
+    [
+        ("1 2 3 4\n", "x.txt"),
+        ("session_id:token\titem_id_list:token_seq\titem_id:token\nu\t1 2 3\t4\n", "x.inter"),
+    ],
+)
+@pytest.mark.parametrize("asked", [{"min": {"rating": 4}}, {"drop_missing": True}])
+def test_a_filter_of_columns_is_refused_where_lines_are_histories(
+    tmp_path: Path, content: str, name: str, asked: dict[str, Any]
+) -> None:
+    (option,) = asked
+    assert f"without columns that {option}" in refused(put(tmp_path, content, name), **asked)
+
+
+def test_a_number_may_be_missing_in_rows_that_keep_leaves_out(tmp_path: Path) -> None:
+    """Views have no amount; the order is of a row that is left out, too."""
+    rows = "u,1,1,buy,5\nu,2,2,view,\nu,3,3,buy,1\nu,4,4,buy,7\nu,5,5,buy,9\n"
+    path = put(tmp_path, "user_id,item_id,timestamp,event,amount\n" + rows)
+    lines = told(path, keep={"event": ["buy"]}, min={"amount": 2})
+    assert "amount >= 2: 1 users, 3 items, 3 interactions left" in lines
+    other = put(tmp_path / "other", path.read_text())
+    assert "line 3: the amount '' is not a number" in refused(other, min={"amount": 2})
+
+
+def test_an_id_that_cannot_be_one_is_told_with_its_line_and_left_out_on_demand(
+    tmp_path: Path,
+) -> None:
+    rows = "".join(f'{{"user_id": "u", "item_id": {i}, "timestamp": {i}}}\n' for i in range(1, 5))
+    bad = '{"user_id": "a\\u0085b", "item_id": 1, "timestamp": 9}\n'
+    path = put(tmp_path, rows + bad, "x.jsonl")
+    assert "line 5: 1 row has no usable id, the first 'a\\x85b', which holds" in refused(path)
+    assert "kept: 1 users, 4 items, 4 interactions" in told(path, drop_missing=True)
+
+
+def test_an_id_that_cannot_be_one_does_not_matter_in_a_row_that_is_left_out(tmp_path: Path) -> None:
+    long = "x" * 300
+    rows = "u,1,1,a\nu,2,2,a\nu,3,3,a\n" + f"{long},4,4,b\n"
+    path = put(tmp_path, "user_id,item_id,timestamp,event\n" + rows)
+    assert "kept: 1 users, 3 items, 3 interactions" in told(path, keep={"event": ["a"]})
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"user": "a", "item": "a", "time": "none"}, "different columns are needed, got user 'a'"),
+        ({"user": "none", "item": "a"}, "no column 'none' for the user"),
+        (
+            {"user": "a", "item": "b", "time": "none", "history": "c", "item_separator": " "},
+            "a history of items before a row needs the time",
+        ),
+    ],
+)
+def test_columns_that_do_not_fit_together_are_told(
+    tmp_path: Path, options: dict[str, Any], said: str
+) -> None:
+    assert said in refused(put(tmp_path, "a,b,c\n1,2,3\n"), **options)
+
+
+def test_blanks_around_a_date_are_left_out(tmp_path: Path) -> None:
+    rows = "u, 1, 2014-07-10\nu, 2, 2014-07-11\nu, 3, 2014-07-12\n"
+    lines = told(put(tmp_path, "user_id,item_id,timestamp\n" + rows))
+    assert "kept: 1 users, 3 items, 3 interactions" in lines
+
+
+def test_a_zip_archive_may_hold_a_file_that_is_packed(tmp_path: Path) -> None:
+    text = "user_id,item_id,timestamp\nu,1,1\nu,2,2\nu,3,3\n"
+    path = tmp_path / "all.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("x.csv.gz", gzip.compress(text.encode()))
+    assert "kept: 1 users, 3 items, 3 interactions" in told(path)
+
+
+@pytest.mark.parametrize("mode", ["w", "w:gz"])
+def test_a_tar_archive_is_to_be_unpacked(tmp_path: Path, mode: str) -> None:
+    inside = put(tmp_path, "user_id,item_id,timestamp\nu,1,1\n")
+    path = tmp_path / "all.tar"
+    with tarfile.open(path, mode) as archive:
+        archive.add(inside, "x.csv")
+    assert "is a tar archive; unpack it" in refused(path)
+
+
+def test_a_title_may_hold_what_ends_a_line_elsewhere(tmp_path: Path) -> None:
+    """Of cp1252, \\x85 is three dots."""
+    rows = "".join(f"7::{i}::5::{i}\n" for i in range(1, 5))
+    put(tmp_path, rows, "ratings.dat")
+    put(tmp_path, b"1::What\x85 next (1999)::Drama\n2::Heat (1995)::Crime\n", "movies.dat")
+    convert("ml-1m", tmp_path / "ratings.dat", tmp_path / "data")
+    written = (tmp_path / "data" / "ml-1m" / "ml-1m.item").read_text(encoding="utf-8")
+    assert written.splitlines()[1:] == ["1\tWhat next (1999)", "2\tHeat (1995)"]
+
+
+def test_a_timestamp_that_nanoseconds_cannot_hold_is_told(tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    times = np.array(["2020-01-01", "9999-12-31"], dtype="datetime64[s]")
+    table = pd.DataFrame({"user_id": [1, 1], "item_id": [1, 2], "timestamp": times})
+    table.to_parquet(tmp_path / "x.parquet")
+    said = refused(tmp_path / "x.parquet")
+    assert "row 2: '9999-12-31 00:00:00' lies outside the years 1678 to 2261" in said
+
+
+@pytest.mark.parametrize("name", ["X.valid.inter", "X.train.inter", "X.test.inter"])
+def test_titles_are_found_beside_any_file_of_a_split(tmp_path: Path, name: str) -> None:
+    head = "user_id:token\titem_id:token\ttimestamp:float\n"
+    put(tmp_path, head + "u\t1\t1\nu\t2\t2\n", "X.train.inter")
+    put(tmp_path, head + "u\t3\t3\n", "X.valid.inter")
+    put(tmp_path, head + "u\t4\t4\n", "X.test.inter")
+    put(tmp_path, "item_id:token\ttitle:token_seq\n4\tHeat\n", "X.item")
+    told(tmp_path / name)
+    assert "4\tHeat" in (tmp_path / "data" / "mine" / "mine.item").read_text()
+
+
+def test_titles_are_found_in_the_archive_of_the_interactions(tmp_path: Path) -> None:
+    rows = "user_id:token\titem_id:token\ttimestamp:float\nu\t1\t1\nu\t2\t2\nu\t3\t3\n"
+    path = tmp_path / "x.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("ml-1m/ml-1m.inter", rows)
+        archive.writestr("ml-1m/ml-1m.item", "item_id:token\ttitle:token_seq\n1\tHeat\n")
+    convert("ml-1m", path, tmp_path / "data")
+    assert "1\tHeat" in (tmp_path / "data" / "ml-1m" / "ml-1m.item").read_text()
+
+
+def test_a_file_of_items_without_titles_is_told(tmp_path: Path) -> None:
+    rows = [{"reviewerID": "u", "asin": str(i), "unixReviewTime": 10**9 + i} for i in range(9)]
+    put(tmp_path, "".join(json.dumps(row) + "\n" for row in rows), "reviews_A_5.json")
+    put(tmp_path, "".join(f"{{'asin': '{i}'}}\n" for i in range(9)), "meta_A.json")
+    options = {"user_core": 1, "item_core": 1}
+    source, data = tmp_path / "reviews_A_5.json", tmp_path / "data"
+    lines = convert("amazon-2014-A", source, data, options)
+    (line,) = (line for line in lines if line.startswith("titles: "))
+    assert line.startswith("titles: none; ")
+    assert "no field 'title'" in line

@@ -194,7 +194,9 @@ def test_a_mistake_is_named_in_one_line_with_its_place(tmp_path, content, told):
 
 def test_a_column_named_twice_is_refused(tmp_path):
     path = table(tmp_path, "who,what,when\nu,a,1\n", "x.csv")
-    with pytest.raises(UsageError, match="three different columns are needed"):
+    with pytest.raises(
+        UsageError, match=r"different columns are needed, got user 'who', item 'who'"
+    ):
         read(path, "x", Columns("who", "who", "when"))
 
 

@@ -7,6 +7,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from experiments.data.reading.read_text import read_lines
+from experiments.data.reading.source import Source
 from experiments.errors import UsageError
 from tests.experiments.small_data import read
 
@@ -65,10 +67,24 @@ def test_short_histories_are_left_out_with_the_items_only_they_have(tmp_path):
 
 @pytest.mark.parametrize(
     "content",
-    ["1 2 3 4", "1\t2  3 4 \n", "1 2 3 4\r\n", "\n\n1 2 3 4\n\n", "\ufeff1 2 3 4\n", "01 2 3 04\n"],
+    ["1 2 3 4", "1\t2  3 4 \n", "1 2 3 4\r\n", "\n\n1 2 3 4\n\n", "\ufeff1 2 3 4\n"],
 )
-def test_spacing_line_ends_and_leading_zeros_do_not_matter(tmp_path, content):
+def test_spacing_and_line_ends_do_not_matter(tmp_path, content):
     assert by_user(read(text_file(tmp_path, content), "x")) == {"1": ["2", "3", "4"]}
+
+
+@pytest.mark.parametrize("content", ["1 2 3 4\n2 03 4 5\n", "1 2 3 4\n02 3 4 5\n"])
+def test_an_id_that_begins_with_0_is_refused_with_its_line(tmp_path, content):
+    """Read as a number it would be another id: 07 would be 7."""
+    with pytest.raises(UsageError, match=r"x\.txt line 2: '0[23]' begins with 0, .*--format lists"):
+        read(text_file(tmp_path, content), "x")
+
+
+def test_where_the_form_is_told_an_id_that_begins_with_0_stays_as_it_is(tmp_path):
+    source = Source(text_file(tmp_path, "1 07 7\n01 7 8\n"))
+    found, _ = read_lines(source, "lists")
+    assert found.user_ids.tolist() == ["01", "1"]
+    assert found.item_ids.tolist() == ["07", "7", "8"]
 
 
 def test_old_line_ends_separate_users(tmp_path):
