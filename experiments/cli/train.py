@@ -25,13 +25,15 @@ def train(arguments: argparse.Namespace) -> None:
     if arguments.resume:
         config, spec, folder, finished = resumed(arguments)
         if finished is not None:
-            print(f"{folder.path}: was finished before; nothing is trained")
+            if leads():
+                print(f"{folder.path}: was finished before; nothing is trained")
         else:
             finished = told_how_to_go_on(config, spec, folder, arguments)
     else:
-        from experiments.config.resolve import resolve
+        from experiments.config.resolve import refuse_idle_parts, resolve
 
         config, spec = resolve(arguments.config, arguments.overrides)
+        refuse_idle_parts(config, arguments.overrides)
         config = named(config, arguments.name)
         with folder_of(config, arguments) as folder:
             if leads():
@@ -148,10 +150,11 @@ def resumed(
         )
     if config.epochs > before and config.train.schedule != "constant":
         raise UsageError(
-            f"--epochs: the learning rate has fallen to 0 by epoch {before} "
+            f"--epochs: the learning rate falls to 0 at epoch {before} "
             f"(train.schedule: {config.train.schedule}); start another run with more"
         )
-    if config.epochs > before and before % config.train.evaluate_every:
+    trained = [record["epoch"] for record in folder.read_history()]
+    if config.epochs > before and before in trained and before % config.train.evaluate_every:
         raise UsageError(
             f"--epochs: epoch {before} was validated as the last one, between two of every "
             f"{config.train.evaluate_every}; start another run with more"

@@ -28,6 +28,11 @@ class LoadedPlugin:
 LOADED: dict[Path, LoadedPlugin] = {}
 
 
+def is_file_name(name: str) -> bool:
+    """Whether a plug-in is named by its file, not as a module."""
+    return name.endswith(".py") or "/" in name
+
+
 def note_loaded(name: str, path: Path, classes: Iterable[type], datasets: Iterable[str]) -> None:
     path = path.absolute()
     LOADED[path] = LoadedPlugin(
@@ -75,7 +80,8 @@ def check_plugins(folder: RunFolder, unchanged: bool) -> None:
         other = next((one for one in LOADED.values() if one.path.name == path.name), None)
         if other is None:
             kept = os.path.isfile(path) and file_sha256(path) == sha256
-            where = f"add --plugin {path}" if kept else f"{path} is gone or has changed"
+            given = path if is_file_name(name) else name
+            where = f"add --plugin {given}" if kept else f"{path} is gone or has changed"
             raise UsageError(f"{trained}; {where}")
         told = f"{trained}, and this one is another version (sha256 {other.sha256[:12]}...)"
         if unchanged:

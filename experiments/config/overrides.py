@@ -13,35 +13,46 @@ from experiments.errors import UsageError, unknown
 MOST_SEGMENTS = 40  # of a dotted key; the deepest field has 6
 NAMED = {"encoder": "kind", "next_item": "loss", "split": "kind"}
 """Parts that may be given by a bare name, for its defaults."""
+KEPT = ("max_length", "name", "weight")
+"""Fields that stay where a part becomes one of another kind."""
 
 
 def merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
     """`over` on top of `base`: mappings key by key, everything else replaced.
 
-    A mapping that names another kind (loss: bce over loss: cross_entropy) has other fields: it
-    is replaced, too.
+    A mapping that names another kind (loss: bce over loss: cross_entropy) has other fields: of
+    the old one only KEPT stay.
     """
-    result = dict(base)
-    for key, value in over.items():
-        old = result.get(key)
-        if isinstance(value, dict) and isinstance(old, dict) and not other_kind(old, value):
-            value = merged(old, value)
-        result[key] = value
-    return result
+    return {**base, **{key: on_top(base.get(key), value) for key, value in over.items()}}
 
 
-def other_kind(base: dict[str, Any], over: dict[str, Any]) -> bool:
-    return any(tag in base and tag in over and base[tag] != over[tag] for tag in TAGS)
+def on_top(old: Any, value: Any) -> Any:
+    """One value on top of another, as in `merged`."""
+    if not isinstance(old, dict) or not isinstance(value, dict):
+        return value
+    if any(tag in old and tag in value and old[tag] != value[tag] for tag in TAGS):
+        old = {key: kept for key, kept in old.items() if key in KEPT}
+    return merged(old, value)
+
+
+def unfolded(tree: dict[str, Any]) -> dict[str, Any]:
+    """The same with keys and values for a part that is given by a bare name."""
+    return {
+        key: {NAMED[key]: value} if key in NAMED and isinstance(value, str) else value
+        for key, value in tree.items()
+    }
 
 
 def with_overrides(tree: dict[str, Any], overrides: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Set each dotted key.  What names a choice (encoder.kind) goes first: it resets fields."""
+    """Set each dotted key in turn, but first what names a choice (encoder.kind), as it resets
+    fields, unless the part or list that it stands in is set as well."""
     tree = copy.deepcopy(tree)
     overrides = [
         (f"{key}.{NAMED[key]}", value) if key in NAMED and isinstance(value, str) else (key, value)
         for key, value in overrides
     ]
-    is_tag = [key.split(".")[-1] in TAGS for key, _ in overrides]
+    parts = tuple(f"{key}." for key, value in overrides if isinstance(value, (dict, list)))
+    is_tag = [key.split(".")[-1] in TAGS and not key.startswith(parts) for key, _ in overrides]
     first = [o for o, tag in zip(overrides, is_tag, strict=True) if tag]
     then = [o for o, tag in zip(overrides, is_tag, strict=True) if not tag]
     for key, value in first + then:
@@ -72,16 +83,14 @@ def assign(tree: dict[str, Any], dotted: str, value: Any) -> None:
         if not isinstance(node, (dict, list)):
             raise UsageError(f"{dotted}: {path} is a single value and has no keys")
     if isinstance(node, list):
-        node[entry_index(node, last, dotted)] = value
+        index = entry_index(node, last, dotted)
+        old = node[index]
+        node[index] = on_top({tag_of(dotted): old} if isinstance(old, str) else old, value)
         return
     if last in TAGS and node.get(last, value) != value:
-        kept = {"max_length", "name", "weight"}
-        for stale in [key for key in node if key not in kept]:
+        for stale in [key for key in node if key not in KEPT]:
             del node[stale]
-    old = node.get(last)
-    if isinstance(old, dict) and isinstance(value, dict) and not other_kind(old, value):
-        value = merged(old, value)
-    node[last] = value
+    node[last] = on_top(node.get(last), value)
 
 
 def entry_index(entries: list[Any], segment: str, path: str) -> int:

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from experiments.config.loaded_plugins import note_loaded
+from experiments.config.loaded_plugins import is_file_name, note_loaded
 from experiments.config.plugin_names import old_names, take_old_names
 from experiments.errors import UsageError
 
@@ -112,7 +112,7 @@ def add_datasets(name: str, path: Path, entries: dict[str, Any]) -> None:
 
 def check_entries(name: str, key: str, entries: dict[str, Any], base: type) -> None:
     """UsageError for anything but dataclasses of this kind that can be configured."""
-    from experiments.config.typed import hints_of, readable
+    from experiments.config.typed import TAGS, hints_of, readable
 
     for entry, cls in entries.items():
         where = f"--plugin {name}: {key}[{entry!r}]"
@@ -132,6 +132,11 @@ def check_entries(name: str, key: str, entries: dict[str, Any], base: type) -> N
         except NameError as error:
             raise UsageError(f"--plugin {name}: {key}[{entry!r}]: {error}") from error
         for field in dataclasses.fields(cls):
+            if field.name in TAGS:
+                raise UsageError(
+                    f"--plugin {name}: the field {field.name!r} of {key}[{entry!r}] has a name "
+                    "that chooses a kind in a configuration: give it another"
+                )
             hint = hints[field.name]
             if not readable(hint):
                 raise UsageError(
@@ -164,10 +169,6 @@ def plugin_file(name: str) -> Path:
     if spec is None or spec.origin is None:
         raise UsageError(f"--plugin {name}: is neither a FILE.py nor a module that can be imported")
     return Path(spec.origin)
-
-
-def is_file_name(name: str) -> bool:
-    return name.endswith(".py") or "/" in name
 
 
 def load_module(name: str) -> Any:

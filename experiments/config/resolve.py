@@ -8,7 +8,7 @@ from typing import Any
 
 from experiments.aliases import current, current_tree
 from experiments.config.init_from import with_weights
-from experiments.config.overrides import NAMED, merged, with_overrides
+from experiments.config.overrides import NAMED, merged, unfolded, with_overrides
 from experiments.config.presets import RECBOLE, check_model_name, preset_tree
 from experiments.config.run_config import Config, config_from_tree, config_tree
 from experiments.config.suggest import UnknownField, told
@@ -37,7 +37,8 @@ def resolve(file: Path | None, overrides: list[tuple[str, Any]]) -> tuple[Config
     top = {**base, **{key: value for key, value in overrides if "." not in key}}
     model = top.get("model", Config.model)
     spec = locate(str(top.get("dataset", Config.dataset)), as_path(top.get("data_dir")))
-    tree = base or merged(dataset_tree(spec, str(model)), preset_tree(str(model)))
+    preset = {} if base else unfolded(preset_tree(str(model)))
+    tree = base or merged(dataset_tree(spec, str(model)), preset)
     check_model_name(str(model))
     refuse_idle_fields(str(model), overrides)
     try:
@@ -154,13 +155,27 @@ def check_kinds(spec: DatasetSpec) -> None:
 def reads(model: str, key: str) -> bool:
     """Whether a model makes use of a dotted field."""
     group = key.split(".")[0]
-    if key == "encoder.max_length":
+    if key in ("encoder.max_length", "train.device", "train.monitor"):
         return True
     if model in BASELINES:
         return group in COMMON_FIELDS
     if model.startswith(RECBOLE):
-        return group in (*COMMON_FIELDS, "epochs", "examples", "train", "recbole")
+        own = (*COMMON_FIELDS, "epochs", "examples", "train", "recbole")
+        return group in own and key != "train.lazy_rows"
     return group != "recbole"
+
+
+def refuse_idle_parts(config: Config, overrides: list[tuple[str, Any]]) -> None:
+    """Nor are fields that would do nothing beside the others.  Errors: UsageError."""
+    idle = {
+        "augment": (not config.augment.probability, "augment.probability is 0"),
+        "features": (config.features.source is None, "features.source is not set"),
+        "init_from": (config.init_from.run is None, "init_from.run is not set"),
+    }
+    for key, _ in overrides:
+        is_idle, why = idle.get(key.split(".")[0], (False, ""))
+        if is_idle and key != why.split()[0]:
+            raise UsageError(f"{key}: does nothing while {why}; set it, too")
 
 
 def refuse_idle_fields(model: str, overrides: list[tuple[str, Any]]) -> None:

@@ -165,7 +165,8 @@ def tree_sha256(tree: dict[str, Any]) -> str:
 def settings_sha256(tree: dict[str, Any]) -> str:
     """Hash of what a run keeps when it is resumed: config_sha256, without the epochs unless the
     learning rate's schedule depends on them."""
-    if tree.get("train", {}).get("schedule", "constant") != "constant":
+    train = tree.get("train")
+    if isinstance(train, dict) and train.get("schedule", "constant") != "constant":
         return tree_sha256(tree)
     return tree_sha256({key: value for key, value in tree.items() if key != "epochs"})
 

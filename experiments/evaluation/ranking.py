@@ -141,7 +141,7 @@ def evaluate(
     items = torch.from_numpy(histories.items).to(device)
     times = None if histories.times is None else torch.from_numpy(histories.times).to(device)
     order = np.argsort(rows.length, kind="stable")
-    for first in bar(range(shard.rank * USERS, len(order), shard.count * USERS)):
+    for first in bar(range(shard.rank * USERS, len(order), shard.count * USERS), shard):
         index = order[first : first + USERS]
         batch, targets = evaluation_batch(items, times, rows, index)
         start = 0
@@ -208,11 +208,11 @@ class RankedTargets:
         )
 
 
-def bar(batches: range) -> Iterable[int]:
+def bar(batches: range, shard: Shard) -> tqdm[int]:
     """The batches of users, with a progress bar where a person looks and it takes a while."""
     return tqdm(
         batches, desc="ranking", unit="batch", leave=False, delay=SECONDS,
-        disable=not sys.stderr.isatty(),
+        disable=not sys.stderr.isatty() or shard.rank > 0,
     )  # fmt: skip
 
 

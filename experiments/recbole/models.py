@@ -149,7 +149,8 @@ def check_scores(name: str, model: RecBoleModel, device: torch.device) -> None:
     try:
         with torch.no_grad():
             model.scores(Sequences(item, item[0]))
-    except (KeyError, NotImplementedError) as error:
+    except (KeyError, NotImplementedError, TypeError, ValueError, RuntimeError) as error:
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
         raise UsageError(
-            f"model: recbole:{name} cannot score a history alone ({type(error).__name__}: {error})"
+            f"model: recbole:{name} cannot score a history alone with these fields ({reason})"
         ) from None

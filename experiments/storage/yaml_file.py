@@ -76,14 +76,16 @@ def parse(text: str | bytes, where: str) -> Any:
 
 
 def plain(text: str, field: str = "value") -> Any:
-    """A value as YAML reads it: 3, 0.1, true, null, [crop, mask], or a text.
+    """A value as YAML reads it: 3, 0.1, true, null, [crop, mask], or a text; without comments.
 
     Errors: UsageError that names the field for a key that comes twice, or endless values.
     """
     try:
-        return parse(text, f"--{field}") if text else text
+        value = parse(text, f"--{field}") if text else text
     except yaml.YAMLError:
         return text
+    is_cut = isinstance(value, str) and " #" in text and text[0] not in "'\"|>"
+    return text if is_cut else value
 
 
 def as_text(value: Any) -> str:

@@ -47,11 +47,13 @@ class CsvLogger:
 
 
 class TensorBoardLogger:
-    """tensorboard/: every number of an epoch at its step."""
+    """tensorboard/: every number of an epoch at its step, from the first epoch on."""
 
     def __init__(self, folder: Path) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
+        for before in (folder / "tensorboard").glob("events.out.tfevents*"):
+            before.unlink()  # of what is told again
         self.writer: Any = SummaryWriter(str(folder / "tensorboard"))
         self.step = 0
 

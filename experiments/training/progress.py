@@ -61,8 +61,9 @@ class Bar:
             total=len(run.batches),
             desc=f"epoch {progress.epoch} of {config.epochs}",
             leave=False,
-            disable=not sys.stderr.isatty(),
+            disable=not sys.stderr.isatty() or run.shard.rank > 0,
         )
+        self.shared = run.shard.count > 1
 
     def __iter__(self) -> Iterator[Batch]:
         yield from self.bar
@@ -72,8 +73,8 @@ class Bar:
         self.steps += 1
         if self.bar.disable or self.steps % EVERY != 1:
             return
-        text = f"loss {float(losses.total.detach()):.3f}"
-        if len(losses.parts) > 1:
+        text = f"loss {float(losses.metrics['train/loss']):.3f}"
+        if len(losses.parts) > 1 and not self.shared:  # else they are shares of this process
             parts = (f"{name} {float(part.detach()):.3f}" for name, part in losses.parts.items())
             text += f" ({', '.join(parts)})"
         if self.rest is not None:

@@ -37,10 +37,9 @@ def reload(
     moved: list[tuple[str, Any]] = [("data_dir", str(data_dir.absolute()))] if data_dir else []
     config, spec = resolve(folder.config, [*moved, *fields])
     file, record = record_of(folder)
-    if device is not None:  # what is rounded while training is not rounded here
-        train = replace(config.train, device=device, precision="float32")
-        config = replace(config, train=train)
-    run = prepare(config, spec)
+    # What is rounded while training is not rounded here.
+    train = replace(config.train, device=device or config.train.device, precision="float32")
+    run = prepare(replace(config, train=train), spec)
     check_origins(file, record, run)
     load_weights(folder.weights, run.model)
     run.model.eval()

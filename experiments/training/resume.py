@@ -95,8 +95,13 @@ def check_complete(path: Path, state: dict[str, Any], run: Run) -> None:
 
 
 def restore_weights(run: Run, folder: RunFolder) -> None:
-    """Write the best weights if the run was killed between its state and them; else check them."""
+    """Write the best weights if the run was killed between its state and them; else check them.
+
+    Before the first validation there are none.
+    """
     progress, file = run.progress, folder.weights
+    if not progress.best_epoch:
+        return
     on_disk = file_sha256(file) if file.exists() else ""
     if progress.best_epoch == progress.epoch and on_disk == progress.replaced_sha256:
         write_best(run, file)

@@ -12,14 +12,22 @@ import pytest
 import yaml
 
 from augment import Crop
-from experiments.config.presets import presets
-from experiments.config.resolve import dataset_tree, resolve
-from experiments.config.run_config import Config, config_from_tree, config_sha256, config_tree
+from experiments.config.presets import ADDED_PRESETS, AddedPreset, presets
+from experiments.config.resolve import dataset_tree, refuse_idle_parts, resolve
+from experiments.config.run_config import (
+    Config,
+    config_from_tree,
+    config_sha256,
+    config_tree,
+    settings_sha256,
+)
 from experiments.data.catalogue import locate
 from experiments.data.known import declared
 from experiments.errors import UsageError
 from experiments.storage.run_folder import as_yaml
 from experiments.storage.yaml_file import plain
+from models.tasks.dropout_views import DropoutViews
+from models.tasks.same_user import SameUser
 from tests.experiments.small_data import planted, write_text
 
 MODELS = [*presets(), "popularity", "repeat-last", "recbole:GRU4Rec"]
@@ -540,6 +548,7 @@ def other(value: Any) -> Any:
         "next_item.loss",
         "contrast.0.weight",
         "recbole.hidden_size",
+        "train.patience",
     ],
 )
 def test_a_baseline_refuses_what_it_would_not_read(model, key):
@@ -553,9 +562,10 @@ def test_fields_of_recbole_have_names():
 
 def test_a_baseline_takes_what_it_reads():
     config = configured(
-        ("seed", 1), ("encoder.max_length", 5), ("ties", "shuffled"), model="popularity"
+        *(("seed", 1), ("encoder.max_length", 5), ("ties", "shuffled"), ("train.device", "cpu")),
+        model="popularity",
     )
-    assert config.encoder.max_length == 5
+    assert (config.encoder.max_length, config.train.device) == (5, "cpu")
 
 
 @pytest.mark.parametrize(
@@ -574,6 +584,12 @@ def test_a_config_file_that_is_wrong_is_told_in_one_line(text, told, tmp_path):
     file.write_text(text)
     with pytest.raises(UsageError, match=re.escape(told)):
         resolve(file, [])
+
+
+@pytest.mark.parametrize("train", [3, None, [1], "x"])
+def test_a_file_that_was_edited_has_a_hash_whatever_it_holds(train: Any) -> None:
+    """Its hash is another one, which is how it is refused."""
+    assert settings_sha256({"train": train}) != settings_sha256({"train": {}})
 
 
 def test_a_part_of_a_config_file_is_refused(tmp_path):
@@ -616,11 +632,77 @@ def test_defaults_of_data_name_the_kind_that_they_are_for(tmp_path: Path) -> Non
     assert gru.encoder.max_length == 9
 
 
+@pytest.mark.parametrize(
+    ("model", "asked"),
+    [
+        ("bsarec", []),
+        ("sasrec-wide", []),
+        ("sasrec", [("encoder", {"kind": "gru"})]),
+        ("sasrec", [("encoder", "gru")]),
+        ("sasrec", [("encoder.kind", "gru")]),
+        ("of_a_plug_in", []),
+    ],
+)
+def test_histories_stay_as_long_as_the_data_set_says_whichever_encoder_reads_them(
+    model: str, asked: list[tuple[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    added = AddedPreset(tmp_path / "mine.py", "PRESETS", {"encoder": "gru"})
+    monkeypatch.setitem(ADDED_PRESETS, "of_a_plug_in", added)
+    write_text(tmp_path / "mine", "mine", planted())
+    declared_as = {
+        "file": "mine.txt",
+        "examples": "prefixes",
+        "max_length": 9,
+        "defaults": {"encoder.kind": "self_attention", "encoder.attention_dropout": 0.1},
+    }
+    (tmp_path / "mine" / "mine.yaml").write_text(as_yaml(declared_as))
+    place = [("dataset", "mine"), ("data_dir", str(tmp_path)), ("model", model)]
+    assert resolve(None, [*place, *asked])[0].encoder.max_length == 9
+
+
 def test_a_mapping_goes_on_top_of_the_fields_that_are_there() -> None:
     one = configured(("train.learning_rate", 0.5), ("train", {"batch_size": 7}))
     assert (one.train.learning_rate, one.train.batch_size) == (0.5, 7)
     same = configured(("train.learning_rate", 0.5), ("train.batch_size", 7))
     assert config_tree(one) == config_tree(same)
+
+
+def test_a_mapping_for_one_task_goes_on_top_of_its_fields() -> None:
+    one = configured(("contrast.0", {"temperature": 0.2}), model="coserec")
+    same = configured(("contrast.0.temperature", 0.2), model="coserec")
+    assert config_tree(one) == config_tree(same)
+    named = configured(("contrast.augmented_views", {"task": "same_user"}), model="cl4srec")
+    assert config_tree(named) == config_tree(configured(("contrast.0.task", "same_user")))
+
+
+def test_a_kind_that_is_named_beside_the_whole_list_counts_in_its_turn() -> None:
+    one = configured(("contrast", ["same_user"]), ("contrast.0.task", "dropout_views"))
+    assert [type(task) for task in one.contrast] == [DropoutViews]
+    added = configured(
+        ("contrast", ["augmented_views"]), ("contrast.0.task", "same_user"), model="sasrec"
+    )
+    assert [type(task) for task in added.contrast] == [SameUser]
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "told"),
+    [
+        ("augment.operators", ["crop"], "does nothing while augment.probability is 0"),
+        ("features.fusion", "gate", "does nothing while features.source is not set"),
+        ("init_from.parts", ["*"], "does nothing while init_from.run is not set"),
+    ],
+)
+def test_a_field_of_what_is_switched_off_is_refused_where_a_person_sets_it(
+    key: str, value: Any, told: str
+) -> None:
+    """A configuration file has every field, so there it may stand."""
+    config = configured((key, value))
+    with pytest.raises(UsageError, match=re.escape(f"{key}: {told}; set it, too")):
+        refuse_idle_parts(config, [(key, value)])
+    refuse_idle_parts(config, [("train.batch_size", 8)])
+    on = configured((key, value), ("augment.probability", 0.5))
+    if key.startswith("augment"):
+        refuse_idle_parts(on, [("augment.probability", 0.5), (key, value)])
 
 
 def test_a_mapping_that_names_another_kind_replaces_what_is_there() -> None:

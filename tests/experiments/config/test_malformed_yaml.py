@@ -183,6 +183,13 @@ def test_a_date_is_a_text_and_a_tag_runs_nothing(tmp_path: Path) -> None:
     assert not made.exists()
 
 
+@pytest.mark.parametrize("text", ["exp #3", "runs/my run #2", "a # b"])
+def test_a_text_on_the_command_line_keeps_what_follows_a_hash(text: str) -> None:
+    assert plain(text) == text
+    assert plain("[crop, mask] # two") == ["crop", "mask"]
+    assert plain("'a' # b") == "a"
+
+
 @pytest.mark.parametrize("text", HOSTILE_VALUES)
 def test_every_value_of_an_argument_is_plain_or_refused(text: str) -> None:
     def plain_values(value: Any) -> bool:

@@ -138,6 +138,22 @@ def test_a_run_says_which_plug_in_it_was_trained_with(
     assert main(["evaluate", str(run), "--plugin", str(plugin)]) == 0
 
 
+def test_a_plug_in_that_was_given_as_a_module_is_asked_for_as_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "package_of_ideas").mkdir()
+    (tmp_path / "package_of_ideas" / "__init__.py").write_text("")
+    (tmp_path / "package_of_ideas" / "ideas.py").write_text(PLUGIN)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    write_text(tmp_path, "mine", planted())
+    arguments = train_arguments(tmp_path / "x.py", tmp_path, tmp_path / "run")
+    module = "package_of_ideas.ideas"
+    assert main([module if word == str(tmp_path / "x.py") else word for word in arguments]) == 0
+    forget()
+    assert main(["evaluate", str(tmp_path / "run")]) == 2
+    assert f"add --plugin {module}\n" in capsys.readouterr().err
+
+
 def test_another_version_is_told_and_goes_on_no_training(
     run: Path, plugin: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -197,6 +213,12 @@ MISTAKES = [
     (
         "from models.losses.next_item import BPR\nLOSSES = {'bce': BPR}",
         "LOSSES has a 'bce' already",
+    ),
+    (
+        "from dataclasses import dataclass\nfrom models.losses.next_item import BPR\n"
+        "@dataclass(eq=False, repr=False)\nclass Own(BPR):\n    kind: str = 'a'\n"
+        "LOSSES = {'own': Own}",
+        "the field 'kind' of LOSSES['own'] has a name that chooses a kind",
     ),
     ("NOTHING = {}", "declares none of OPERATORS, TASKS, ENCODERS, LOSSES, PRESETS, DATASETS"),
 ]

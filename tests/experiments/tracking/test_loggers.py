@@ -39,6 +39,12 @@ def test_tensorboard_has_a_point_an_epoch_and_the_test_metrics(tmp_path: Path) -
     assert len(events.Scalars("train/loss")) == 2
     (test,) = events.Scalars("test/excluded/ndcg@10")
     assert test.value == pytest.approx(result["metrics"]["test"]["excluded"]["ndcg@10"])
+    assert main(["train", f"--out={tmp_path / 'run'}", "--resume", "--epochs=3"]) == 0
+    resumed = EventAccumulator(str(tmp_path / "run" / "tensorboard"))
+    resumed.Reload()
+    steps = [point.step for point in resumed.Scalars("train/loss")]
+    assert steps == sorted(set(steps))
+    assert len(steps) == 3
 
 
 def test_what_is_not_installed_is_told_before_anything_is_written(

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from experiments.evaluation.ranking import bar
 from experiments.metric_names import VALID_NDCG10, metric_key
 from experiments.terminal import coloured
 from experiments.training.progress import epoch_line
+from models.shard import Shard
 from tests.experiments.small_data import FAST, planted, train, write_text
 
 
@@ -63,6 +65,12 @@ def test_the_bar_shows_the_epoch_of_how_many_and_the_losses(
     shown = terminal.getvalue()
     assert "epoch 2 of 2" in shown
     assert "epoch 1 of 2" in shown
+
+
+def test_of_several_processes_only_the_first_draws_bars(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    monkeypatch.setattr("tqdm.std.tqdm.monitor_interval", 0)
+    assert [bar(range(3), Shard(rank, 2)).disable for rank in (0, 1)] == [False, True]
 
 
 @pytest.mark.parametrize(

@@ -435,6 +435,22 @@ def test_a_run_that_was_interrupted_continues_to_the_same_result(
     assert sorted(path.name for path in out.iterdir()) == RUN_FILES
 
 
+@pytest.mark.parametrize("calls", [3, 8])  # in the first epoch, in the second
+def test_a_run_that_was_interrupted_before_its_first_validation_continues(
+    calls, data, tmp_path, monkeypatch
+):
+    rare = (*CL4SREC, "--train.evaluate_every=3")
+    train(data, tmp_path / "whole", *rare)
+    out = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        patch.setattr(torch.Tensor, "backward", raising(torch.Tensor.backward, calls))
+        place = ["--dataset", "planted", "--data-dir", str(data), "--out", str(out)]
+        assert main(["train", *place, *rare]) == 130
+    assert not (out / "model.safetensors").exists()
+    assert continued(data, out) == 0
+    assert_same_run(out, tmp_path / "whole")
+
+
 def test_a_line_of_history_that_was_cut_off_is_written_again(run, data, tmp_path, monkeypatch):
     out = tmp_path / "run"
     with monkeypatch.context() as patch:
@@ -539,6 +555,32 @@ def test_epochs_are_not_raised_after_a_validation_that_came_only_because_they_en
     )
     assert continued(data, tmp_path / "run", "--epochs", "6") == 2
     assert "--epochs: epoch 3 was validated as the last one" in capsys.readouterr().err
+
+
+def test_epochs_may_be_raised_before_the_last_is_trained_whenever_it_would_be_validated(
+    data, tmp_path, monkeypatch
+):
+    """Of three epochs the third is validated as the last; of four the second and the fourth."""
+    rare = ("--model", "sasrec", *SMALL, "--train.evaluate_every=2")
+    train(data, tmp_path / "whole", *rare, "--epochs=4")
+    out = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        patch.setattr(torch.Tensor, "backward", raising(torch.Tensor.backward, 8))
+        place = ["--dataset", "planted", "--data-dir", str(data), "--out", str(out)]
+        assert main(["train", *place, *rare, "--epochs=3"]) == 130
+    assert continued(data, out, "--epochs", "4") == 0
+    assert_same_run(out, tmp_path / "whole")
+
+
+def test_weights_that_were_trained_with_rounded_products_are_evaluated_anywhere(
+    data, tmp_path, monkeypatch, capsys
+):
+    """Products are not rounded in an evaluation, so a processor without tf32 serves as well."""
+    with monkeypatch.context() as patch:
+        patch.setattr("experiments.training.run.check_precision", lambda *_: None)
+        train(data, tmp_path / "run", *CL4SREC, "--train.precision=tf32")
+    capsys.readouterr()
+    assert main(["evaluate", str(tmp_path / "run")]) == 0
 
 
 def test_a_run_of_fewer_fields_is_resumed_with_those_it_has(data, tmp_path, monkeypatch):
