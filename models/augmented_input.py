@@ -19,7 +19,7 @@ from augment import (
     TrainHistories,
 )
 from augment.correlation import CountNeighbours, counted_neighbours
-from augment.operator import check_times, operator_names, without_places
+from augment.operator import check_share, check_times, operator_names, without_places
 from augment.sequences import Sequences, random_below, with_places
 from augment.views import apply_chosen, either
 from models.tasks.step import Batch
@@ -44,8 +44,7 @@ class AugmentConfig:
     """Which items substitute and insert take."""
 
     def __post_init__(self) -> None:
-        if not 0.0 <= self.probability <= 1.0:
-            raise ValueError(f"probability must lie in [0, 1], got {self.probability}")
+        check_share("probability", self.probability)
         if not self.operators:
             raise ValueError("operators must name at least one operator")
 

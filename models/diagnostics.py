@@ -11,6 +11,7 @@ from augment import Sequences, identity_rate
 from augment.views import unchanged
 from models.one_pass import TaskStep
 from models.tasks import TaskLoss, View
+from models.tasks.step import TaskError
 
 
 @torch.no_grad()
@@ -24,7 +25,21 @@ def task_metrics(
         scalars["weight"] = torch.tensor(task.weight)
         scalars |= task.diagnose(encoded, step)
         scalars |= identity_rates(step.batch.histories, list(task_step.named().values()))
-    return {f"contrast/{task.name}/{name}": value for name, value in scalars.items()}
+    return {
+        f"contrast/{task.name}/{name}": as_number(f"{task.name}: {name}", value)
+        for name, value in scalars.items()
+    }
+
+
+def as_number(what: str, value: object) -> Tensor:
+    """A scalar that means can be taken of.  TaskError for anything but one number."""
+    try:
+        number = torch.as_tensor(value)
+    except (TypeError, ValueError, RuntimeError):
+        raise TaskError(f"{what} has to be one number, got a {type(value).__name__}") from None
+    if number.dim():
+        raise TaskError(f"{what} has to be one number, got one of shape {[*number.shape]}")
+    return number if number.is_floating_point() else number.double()
 
 
 def identity_rates(histories: Sequences, views: Sequence[View]) -> dict[str, Tensor]:

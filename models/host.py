@@ -21,6 +21,7 @@ from models.diagnostics import task_metrics
 from models.encoders import EncoderConfig, build_encoder
 from models.encoders.passes import Request, encode_together
 from models.feature_input import FeatureInput, GivenFeatures
+from models.losses.loss import LossError
 from models.losses.next_item import Items, NextItemLoss, NoNextItem
 from models.momentum import MomentumCopy
 from models.one_pass import Encoded, Name, TaskStep, to_encode, with_own_states
@@ -314,6 +315,9 @@ class Host(nn.Module):
         loss: Tensor = self.next_item(
             states, self.output_items(), targets, rng if self.shard.count == 1 else self.process_rng
         )
+        if not isinstance(loss, Tensor) or loss.dim():
+            got = f"shape {[*loss.shape]}" if isinstance(loss, Tensor) else type(loss).__name__
+            raise LossError(f"{type(self.next_item).__name__} has to return one number, got {got}")
         return loss if share == 1.0 else loss * share
 
     def products(self) -> AbstractContextManager[None]:

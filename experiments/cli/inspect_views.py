@@ -11,7 +11,7 @@ from experiments.data.batches import make_batch
 from experiments.data.histories import Histories, IntArray
 from experiments.data.splits.held_out import train_user_ids
 from experiments.errors import UsageError
-from experiments.training.loop import epoch_seeds, mistakes_of_tasks
+from experiments.training.loop import epoch_seeds, mistakes_of_authors
 from experiments.training.run import Run
 from models.diagnostics import identity_rates
 from models.recbole_plug import SASRec
@@ -67,7 +67,7 @@ def side_by_side(run: Run, user: str | None) -> list[str]:
 
 def asked(task: Task, batch: Batch, rng: Generator) -> Requests:
     """A task's requests, as in training; UsageError for anything else that it answers."""
-    with mistakes_of_tasks():
+    with mistakes_of_authors():
         return asked_by(task, Step(batch, rng))
 
 

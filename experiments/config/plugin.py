@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from experiments.aliases import METHODS
 from experiments.config.loaded_plugins import is_file_name, note_loaded
 from experiments.config.plugin_names import old_names, take_old_names
 from experiments.errors import UsageError
@@ -144,7 +145,8 @@ def check_entries(name: str, key: str, entries: dict[str, Any], base: type) -> N
                     "which no YAML gives: use int, float, str, bool, Literal, tuple[T, ...], "
                     "dict[str, T], T | None or a dataclass of these"
                 )
-            if any(inspect.isfunction(vars(base).get(field.name)) for base in cls.__mro__):
+            methods = (vars(base).get(field.name) for base in cls.__mro__)
+            if field.name not in METHODS and any(map(inspect.isfunction, methods)):
                 raise UsageError(
                     f"--plugin {name}: the field {field.name!r} of {key}[{entry!r}] has the name "
                     "of a method that it would replace: give it another"

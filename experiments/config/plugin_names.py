@@ -37,13 +37,14 @@ def take_old_names(name: str, module: Any, classes: Iterable[Any]) -> None:
     fields = {rule.old: rule.new for rule in FIELDS if rule.within == "contrast"}
     for cls in lineage:
         own = cls.__module__.split(".")[0] not in ours
+        declared = vars(cls).get("__annotations__", {})  # a field is no method of that name
         for before, after in METHODS.items():
             if not own and after in vars(cls) and before not in vars(cls):
                 setattr(cls, before, vars(cls)[after])  # for super().pair(...)
-            if own and before in vars(cls) and after not in vars(cls):
+            if own and before in vars(cls) and after not in vars(cls) and before not in declared:
                 setattr(cls, after, vars(cls)[before])
                 notes[f"{cls.__name__}.{before} is called {after}"] = None
-        for before in fields.keys() & vars(cls).get("__annotations__", {}).keys() if own else ():
+        for before in fields.keys() & declared.keys() if own else ():
             if hasattr(cls, fields[before]):
                 raise UsageError(
                     f"--plugin {name}: the field {before!r} of {cls.__name__} is called "

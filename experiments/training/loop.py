@@ -28,6 +28,7 @@ from experiments.training.resume import save_epoch
 from experiments.training.run import Run
 from models.baselines import Popularity, RepeatLast
 from models.host import Losses
+from models.losses.loss import LossError
 from models.recbole_plug import SASRec
 from models.shard import ALONE, Shard
 from models.tasks import Batch
@@ -69,12 +70,14 @@ def fit(
 
 
 @contextmanager
-def mistakes_of_tasks() -> Iterator[None]:
-    """What a task's author gets wrong is a UsageError inside it."""
+def mistakes_of_authors() -> Iterator[None]:
+    """What the author of a task or of a loss gets wrong is a UsageError inside it."""
     try:
         yield
     except TaskError as error:
         raise UsageError(f"contrast: {error}") from error
+    except LossError as error:
+        raise UsageError(f"next_item: {error}") from error
 
 
 def train_epoch(
@@ -100,7 +103,7 @@ def train_epoch(
         place = Place(progress.epoch, progress.step + number, number, batch)
         diagnose = number % config.train.diagnose_every == 0
         look = diagnose or run.device.type == "cpu"  # a look makes a GPU wait
-        with mistakes_of_tasks():
+        with mistakes_of_authors():
             losses = model.losses(batch, rng, diagnose)
         bar.tell(losses)
         if not norms and len(losses.parts) == model.objectives() > 1:  # once an epoch

@@ -24,6 +24,7 @@ __all__ = [
     "BSARecConfig",
     "Encoder",
     "EncoderConfig",
+    "FMLPConfig",
     "GRUConfig",
     "HSTUConfig",
     "LiGRConfig",

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from augment.operator import check_share
 from models.encoders.dropout import Dropout
 from models.encoders.encoder import Encoder, EncoderConfig, initialise
 from models.encoders.self_attention import Attention, Queries, Scope, check_attention, through
@@ -47,8 +48,7 @@ class BSARecConfig(EncoderConfig):
         super().__post_init__()
         check_attention(self.dim, self.heads, self.attention_dropout)
         check_count("inner", self.inner)
-        if not 0.0 <= self.alpha <= 1.0:
-            raise ValueError(f"alpha must lie in [0, 1], got {self.alpha}")
+        check_share("alpha", self.alpha)
         check_count("cutoff", self.cutoff)
 
     def build(self) -> Encoder:

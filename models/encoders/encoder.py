@@ -71,8 +71,8 @@ class Encoder(nn.Module):
     other rows, and not on how far they make it be padded (padding is embedded as 0).  A causal
     encoder needs no mask for padding on the right.  States at padding are meaningless.
 
-    reads_times: forward takes `times`, the items' times [B, L] int64, 0 at padding, or None where
-                 the data have none.
+    reads_times: forward takes `times`, the items' times [B, L] int64, 0 at padding, or None of a
+                 view whose operator dropped them; data without times are refused.
     reads_real:  forward takes `real` [B, L] bool, where an item is.  Lengths say so, too, unless
                  an operator has put the id of padding amid a history.
     """

@@ -12,6 +12,10 @@ from augment import TrainHistories
 from models.configured import ConfiguredModule
 
 
+class LossError(ValueError):
+    """A next-item loss does not do what it has to; the message says what would be right."""
+
+
 @dataclass(frozen=True)
 class Items:
     """The embeddings of the real items 1..num, neither padding nor [mask].

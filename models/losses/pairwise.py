@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from augment import TrainHistories
+from augment.operator import check_share
 from models.losses.drawn_negatives import check_catalogue, score_against_others
 from models.losses.loss import Items, NextItemLoss
 from models.ranges import check_count
@@ -68,8 +69,7 @@ class GeneralisedBCE(OwnNegatives):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 0.0 <= self.calibration <= 1.0:
-            raise ValueError(f"calibration must lie in [0, 1], got {self.calibration}")
+        check_share("calibration", self.calibration)
 
     def beta(self, num_items: int) -> float:
         """The exponent of the target's probability: 1 at t = 0, alpha at t = 1."""

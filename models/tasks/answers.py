@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from models.tasks.step import EncodingRequest, Requests, Step, TaskError
+from torch import Tensor
+
+from models.tasks.step import EncodingRequest, Requests, Step, TaskError, View
 from models.tasks.task import Task, TaskLoss
 
 
 def asked_by(task: Task, step: Step) -> Requests:
-    """What a task asks for.  TaskError where it is no mapping of names to requests."""
+    """What a task asks for.
+
+    TaskError where it is no mapping of names to requests, or asks for a moving average of the
+    model that it did not announce.
+    """
     requests = task.requests(step)
     what = requests.values() if isinstance(requests, Mapping) else [requests]
     strange = next((one for one in what if not isinstance(one, EncodingRequest)), None)
@@ -18,6 +24,12 @@ def asked_by(task: Task, step: Step) -> Requests:
             f"{task.name}: `requests` has to return names and a View, HistoryState, ItemEmbeddings "
             f"or SharedView for each, got a {type(strange).__name__}"
         )
+    momenta = {one.momentum for one in what if isinstance(one, View)} - {None}
+    if unknown := momenta - set(task.momentum_copies()):
+        raise TaskError(
+            f"{task.name}: a View has momentum {unknown.pop()}, which `momentum_copies` does not "
+            "name"
+        )
     return requests
 
 
@@ -25,6 +37,8 @@ def check_loss(task: Task, found: object) -> None:
     """TaskError for anything but a TaskLoss of one number."""
     if not isinstance(found, TaskLoss):
         got = f"a {type(found).__name__}"
+    elif not isinstance(found.value, Tensor):
+        got = f"a {type(found.value).__name__}"
     elif found.value.dim():
         got = f"one of shape {[*found.value.shape]}"
     else:

@@ -39,7 +39,8 @@ class ContrastFields(Task):
     """dot, or cosine (dot product of unit vectors)."""
     pooling: Pooling = "last"
     """Representation of a view: state at the last real item, mean over real items, or concat:
-    all states side by side."""
+    all states side by side.  padded, mean_padded: the same of all max_length positions, padding
+    included, as in the code of ICLRec and CoSeRec."""
     head: Head = "none"
     """Projection between representation and contrast (SimCLR, arXiv:2002.05709): none, linear,
     or mlp with one hidden layer."""

@@ -112,7 +112,10 @@ class ContrastiveTask(ContrastFields):
 
     def requests(self, step: Step) -> Requests:
         """a and b, the views of `make_views`; negatives: of drawn users, where fields ask so."""
-        first, second = self.make_views(step.batch, step.rng)
+        made = self.make_views(step.batch, step.rng)
+        if not isinstance(made, Sequence) or len(made) != 2:
+            raise TaskError(f"{self.name}: `make_views` has to return two requests")
+        first, second = made
         requests = {"a": first, "b": self.as_key(second, step.batch)}
         if self.negatives == "random":
             step.drawn["users"], histories = self.user_histories.draw(self.random_size, step.rng)
@@ -300,8 +303,10 @@ class ContrastiveTask(ContrastFields):
         """How well the contrast is solved (accuracy) and what it does to the space.
 
         Always among the rows of the batch alone, and similarities are cosines, whatever the
-        objective uses, so runs can be compared.
+        objective uses, so runs can be compared.  Nothing for a task whose requests are not a and b.
         """
+        if not {"a", "b"} <= encoded.keys():
+            return {}
         view_a, view_b = self.projected(encoded, "a"), self.projected(encoded, "b")
         same = self.same(step.batch)
         logits = contrast_logits(view_a, view_b, 1.0, self.similarity, same)

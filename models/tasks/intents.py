@@ -38,7 +38,7 @@ class Intents(Task):
     similarity: Similarity = "dot"
     """dot, or cosine.  Centroids have unit length either way, as in ICLRec's code."""
     pooling: Pooling = "mean"
-    """Representation of a history, for the clusters and for the contrast."""
+    """Representation of a history, for the clusters and for the contrast; as of every contrast."""
     views_of: str | None = None
     """Name of the two-view task whose views are the anchors, as in ICLRec's code, instead of the
     history itself; the loss is their mean.  They are encoded once for both tasks, where the code

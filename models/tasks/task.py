@@ -178,6 +178,11 @@ def check_groups(tasks: Sequence[Task]) -> None:
                 "task; make them attributes of it in `prepare`"
             )
         second = second_parameters(task)
+        if task.trains_again() and not second:
+            raise ValueError(
+                f"contrast: {task.name} trains again after a second step, and parameter_groups "
+                "names no weights that move in one"
+            )
         if second and type(task).second_step is Task.second_step:
             raise ValueError(
                 f"contrast: {task.name} has weights for a second step, and no `second_step` that "

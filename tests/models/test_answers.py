@@ -10,8 +10,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from models.tasks import HistoryState, Step, Task, TaskLoss, View
-from models.tasks.step import TaskError
+from models.diagnostics import as_number
+from models.losses.loss import Items, LossError, NextItemLoss
+from models.tasks import Batch, ContrastiveTask, HistoryState, Step, Task, TaskLoss, View
+from models.tasks.step import Requests, TaskError
+from models.tasks.task import check_groups
 from tests.histories import generator, padded
 from tests.models.tiny import (
     build_model,
@@ -49,12 +52,85 @@ def test_requests_are_names_and_what_to_encode(answer: Any, got: str) -> None:
 
 @pytest.mark.parametrize(
     ("loss", "got"),
-    [(torch.zeros(()), "a Tensor"), (TaskLoss(torch.zeros(3)), r"one of shape \[3\]")],
+    [
+        (torch.zeros(()), "a Tensor"),
+        (TaskLoss(torch.zeros(3)), r"one of shape \[3\]"),
+        (TaskLoss(0.0), "a float"),  # type: ignore[arg-type]
+    ],
 )
 def test_a_loss_is_one_number(loss: Any, got: str) -> None:
     told = rf"^odd: `loss` has to return a TaskLoss of one number, got {got}$"
     with pytest.raises(TaskError, match=told):
         step_with({"own": HistoryState()}, loss)
+
+
+@pytest.mark.parametrize(
+    ("number", "got"),
+    [(torch.zeros(2), r"one of shape \[2\]"), ("many", "a str"), (None, "a None")],
+)
+def test_what_is_recorded_beside_a_loss_is_a_number(number: Any, got: str) -> None:
+    with pytest.raises(TaskError, match=rf"^odd: rows has to be one number, got {got}"):
+        step_with({"own": HistoryState()}, TaskLoss(torch.zeros(()), {"rows": number}))
+
+
+@pytest.mark.parametrize("number", [3, 2.5, True, torch.tensor(7), (torch.ones(4) > 0).sum()])
+def test_any_number_may_be_recorded(number: Any) -> None:
+    """Means over an epoch's batches are taken of it."""
+    found = as_number("odd: rows", number)
+    assert float(torch.stack([found, found]).nanmean()) == float(number)
+
+
+def test_a_moving_average_that_was_not_announced_is_told() -> None:
+    answer = {"key": View(padded([[1, 2]] * 8), momentum=0.99)}
+    with pytest.raises(TaskError, match=r"^odd: a View has momentum 0.99, which `momentum_copies`"):
+        step_with(answer, None)
+
+
+@pytest.mark.parametrize("views", [[], [HistoryState()], [HistoryState()] * 3, HistoryState()])
+def test_a_contrast_makes_two_views(views: Any) -> None:
+    @dataclass(eq=False, repr=False)
+    class OneSided(ContrastiveTask):
+        def make_views(self, batch: Batch, rng: torch.Generator) -> Any:
+            return views
+
+    with pytest.raises(TaskError, match=r"^odd: `make_views` has to return two requests$"):
+        OneSided(name="odd").requests(Step(BATCH, generator(0)))
+
+
+def test_a_contrast_with_requests_of_its_own_needs_no_diagnosis() -> None:
+    @dataclass(eq=False, repr=False)
+    class Own(ContrastiveTask):
+        def requests(self, step: Step) -> Requests:
+            return {"own": HistoryState()}
+
+        def loss(self, encoded: Mapping[str, Tensor], step: Step) -> TaskLoss:
+            return TaskLoss(encoded["own"].mean())
+
+    model = build_model(encoder_config("gru"), [Own(name="own")], TRAIN)
+    assert "contrast/own/loss" in model.losses(BATCH, generator(0), diagnose=True).metrics
+
+
+@pytest.mark.parametrize("loss", [lambda states: states.mean(dim=1), lambda _: 0.5])
+def test_a_next_item_loss_is_one_number(loss: Any) -> None:
+    @dataclass(eq=False, repr=False)
+    class Summed(NextItemLoss):
+        def forward(self, states: Tensor, items: Items, targets: Tensor, rng: Any) -> Any:
+            return loss(states)
+
+    model = build_model(encoder_config("gru"), [], TRAIN)
+    model.next_item = Summed()
+    with pytest.raises(LossError, match=r"^Summed has to return one number, got (shape|float)"):
+        model.losses(BATCH, generator(0))
+
+
+def test_a_task_that_trains_again_has_weights_for_a_second_step() -> None:
+    @dataclass(eq=False, repr=False)
+    class Again(Task):
+        def trains_again(self) -> bool:
+            return True
+
+    with pytest.raises(ValueError, match="again trains again after a second step, and"):
+        check_groups([Again(name="again")])
 
 
 def test_a_task_without_requests_says_so() -> None:

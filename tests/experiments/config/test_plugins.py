@@ -15,6 +15,7 @@ from experiments.errors import UsageError
 from experiments.storage.run_folder import RunFolder
 from models.encoders import ENCODERS
 from models.losses.next_item import NEXT_ITEM_LOSSES
+from models.tasks import TASKS
 from tests.experiments.small_data import planted, write_text
 
 PLUGIN = '''
@@ -232,6 +233,30 @@ def test_a_mistake_in_it_is_one_line(source: str, told: str, tmp_path: Path) -> 
         load_plugins([str(path)])
     assert told in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_a_field_that_is_called_as_a_method_was_before_is_a_field(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`share` of a history is a usual word, and select_rows was called so.  Twice: as a notebook
+    that trains two models loads it."""
+    path = tmp_path / "first_part.py"
+    path.write_text(
+        "from dataclasses import dataclass\n"
+        "from models.tasks import ContrastiveTask, View\n"
+        "@dataclass(eq=False, repr=False)\n"
+        "class FirstPart(ContrastiveTask):\n"
+        "    share: float = 0.5\n"
+        "    def make_views(self, batch, rng):\n"
+        "        return [View(batch.histories, self.pooling)] * 2\n"
+        "TASKS = {'first_part': FirstPart}\n"
+    )
+    load_plugins([str(path)])
+    load_plugins([str(path)])
+    assert "is called" not in capsys.readouterr().err
+    task = TASKS.pop("first_part")(share=0.25)
+    assert task.share == 0.25
+    assert callable(task.select_rows)
 
 
 def test_two_plug_ins_with_one_name_are_refused(plugin: Path, tmp_path: Path) -> None:
