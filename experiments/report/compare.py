@@ -35,8 +35,9 @@ class Comparison:
     interval: 95 %, over seeds; effect: Cohen's d_z, None without spread; p: over users, corrected
     by Holm within the table.  All three are None where there are too few seeds to test.
     loss: both have the same next-item loss.
-    detectable: the smallest true difference that would be called significant in about 80 % of all
-    repetitions: the larger of what seeds and what users can show.  None where no difference would.
+    detectable: the larger of what seeds and what users can show, true differences that each of the
+    two finds in about 80 % of all repetitions.  Significance takes both, which find them together
+    less often: in about two thirds where they are of like size.  None where no difference would be.
     """
 
     baseline: str

@@ -25,12 +25,13 @@ CAPTION = (
 """What a table that stands alone has to say."""
 METHOD = (
     *CAPTION,
-    "smallest detectable difference (of a row: detectable): the true difference that would be "
-    f"called significant in about {100 * POWER:.0f} % of all repetitions. It is the larger of two: "
+    "smallest detectable difference (of a row: detectable): the larger of two true differences, "
+    f"each of which is found in about {100 * POWER:.0f} % of all repetitions: "
     "what the interval shows, (t.975 + t.8) times the standard error over the n paired seeds, t of "
     "n - 1 degrees of freedom; and what p shows, (z + z.8) times the standard error over users, z "
     f"the normal quantile of p = {LEVEL} divided by the tests of the table, as Holm asks of the "
-    "smallest p (minimum detectable effect: Bloom, Evaluation Review 19(5), 1995).",
+    "smallest p (minimum detectable effect: Bloom, Evaluation Review 19(5), 1995). A star needs "
+    "both, which are found together in fewer: in about two thirds where the two are of like size.",
     "other loss: variant and baseline do not learn with the same next-item loss, so no difference "
     "is called significant.",
     "views unchanged: the share of augmented views that equal their input; logs and result lines "

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from experiments.report.notes import METHOD
 from experiments.report.statistics import (
     bootstrap,
     detectable_over_seeds,
@@ -17,6 +18,7 @@ from experiments.report.statistics import (
     effect_size,
     holm,
     interval,
+    quantile,
     resampled,
     resamples,
 )
@@ -95,6 +97,22 @@ def test_of_differences_that_users_can_show_about_four_in_five_are_significant()
         rows = rng.normal([[shift], [0.0], [0.0]], size=(3, users))
         shown += holm(bootstrap(rows, 2000, rng))[0] < 0.01
     assert shown / repetitions == pytest.approx(0.8, abs=0.08)
+
+
+def test_what_seeds_and_users_can_show_alike_is_shown_by_both_in_about_two_thirds() -> None:
+    """Of repetitions with other seeds and other users, as METHOD says of a star."""
+    rng, seeds, repetitions = np.random.default_rng(0), 5, 20_000
+    shift = detectable_over_users(1.0, 1, 0.01)
+    spread = math.sqrt(seeds) * shift / detectable_over_seeds(1.0, seeds)
+    of_users = rng.normal(shift, size=(repetitions, 1))
+    found = of_users + rng.normal(0.0, spread, size=(repetitions, seeds))
+    mean, error = found.mean(axis=1), found.std(axis=1, ddof=1) / math.sqrt(seeds)
+    by_seeds = mean > quantile(seeds - 1) * error
+    by_users = mean > stats.norm.ppf(0.995)
+    assert np.mean(by_seeds & by_users) == pytest.approx(2 / 3, abs=0.05)
+    (told,) = (note for note in METHOD if note.startswith("smallest detectable difference"))
+    assert "each of which is found in about 80 %" in told
+    assert "in about two thirds" in told
 
 
 def differences(shift: float, users: int = 500, zeros: float = 0.5) -> np.ndarray:
