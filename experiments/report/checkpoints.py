@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -53,8 +54,12 @@ class Difference:
         return f"{signed(self.mean)}{star} (p {p_text(self.p)})"
 
 
+@lru_cache(maxsize=1)
 def blocks(report: Report, results: Path) -> dict[str, str]:
-    """A table for each data set that there are checkpoints of, by its name."""
+    """A table for each data set that there are checkpoints of, by its name.
+
+    Kept, as a page and a block show the same tables, and their tests take seconds.
+    """
     by_dataset: dict[str, list[Checkpoint]] = {}
     for checkpoint in read_checkpoints(results / FILE):
         by_dataset.setdefault(checkpoint.dataset, []).append(checkpoint)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from statistics import NormalDist
 
@@ -91,9 +91,8 @@ def holm(p: FloatArray) -> FloatArray:
 
 
 def bootstrap(differences: FloatArray, resamples: int, rng: Generator) -> FloatArray:
-    """Two-sided p of each comparison by resampling users: how often does the sum change its sign?
+    """Two-sided p of each comparison by resampling users.
 
-    p = min(1, 2 min((1 + #(sum <= 0)) / (R + 1), (1 + #(sum >= 0)) / (R + 1))).
     All comparisons share the resamples.  differences: [C, U] per user; returns [C].
     """
     comparisons, users = differences.shape
@@ -101,13 +100,23 @@ def bootstrap(differences: FloatArray, resamples: int, rng: Generator) -> FloatA
     if not len(moved):
         return np.ones(comparisons)
     of_moved = np.ascontiguousarray(differences[:, moved].T)  # [N, C]
-    low, high = np.zeros(comparisons), np.zeros(comparisons)
-    for counts in resampled(users, len(moved), resamples, rng):
-        sums = counts @ of_moved  # [r, C]
-        low += np.count_nonzero(sums <= ROUNDING, axis=0)
-        high += np.count_nonzero(sums >= -ROUNDING, axis=0)
+    blocks = resampled(users, len(moved), resamples, rng)
+    return two_sided(counts @ of_moved for counts in blocks)
+
+
+def two_sided(sums: Iterable[FloatArray]) -> FloatArray:
+    """Two-sided p of resampled sums: how often do they change their sign?
+
+    p = min(1, 2 min((1 + #(sum <= 0)) / (R + 1), (1 + #(sum >= 0)) / (R + 1))).
+    sums: blocks of [r, ...], R resamples in all; returns [...].
+    """
+    low, high, drawn = np.zeros(()), np.zeros(()), 0
+    for block in sums:
+        low = low + np.count_nonzero(block <= ROUNDING, axis=0)
+        high = high + np.count_nonzero(block >= -ROUNDING, axis=0)
+        drawn += len(block)
     smaller: FloatArray = np.minimum(low, high)
-    return np.minimum(1.0, 2.0 * (1.0 + smaller) / (resamples + 1.0))
+    return np.minimum(1.0, 2.0 * (1.0 + smaller) / (drawn + 1.0))
 
 
 def resampled(

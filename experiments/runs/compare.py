@@ -15,13 +15,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from experiments.aliases import current_tree, without_added
+from experiments.config.resolve import reads
 from experiments.dotted import flattened
 from experiments.errors import UsageError
 from experiments.metric_names import SELECTION
 from experiments.record.hits import FloatArray
 from experiments.report.numbers import number_text, p_text, signed
 from experiments.report.pairs import gain_of
-from experiments.report.statistics import RESAMPLES, ROUNDING, holm, resampled
+from experiments.report.statistics import RESAMPLES, holm, resampled, two_sided
 from experiments.storage.run_folder import RunFolder, existing_run
 from experiments.training.integrity import existing_ranks, existing_result
 
@@ -71,6 +72,16 @@ class Compared:
         """Those that do something: without what came later and changes nothing."""
         return comparable_fields(without_added(self.tree))
 
+    def value(self, name: str) -> Any:
+        """Of a dotted field; ABSENT where it has none or its model does not read it."""
+        if not self.reads(name):
+            return ABSENT
+        return self.fields.get(name, self.written.get(name, ABSENT))
+
+    def reads(self, name: str) -> bool:
+        """Whether its model makes use of a dotted field."""
+        return reads(self.fields["model"], name)
+
     @property
     def dataset(self) -> str:
         return str(self.fields["dataset"])
@@ -118,12 +129,17 @@ def name_of(folder: RunFolder) -> str:
 def opened(runs_at: Sequence[str | os.PathLike[str]]) -> list[Compared]:
     """Finished runs on the same targets, from their folders.
 
-    Errors: UsageError for fewer than two, one that is not finished, and others' targets.
+    Errors: UsageError for fewer than two, one that is named twice or not finished, and others'
+    targets.
     """
     paths = [Path(path) for path in runs_at]
     if len(paths) < 2:
         raise UsageError("compare: name at least two runs")
     folders = [existing_run(path) for path in paths]
+    places = [path.resolve() for path in paths]
+    for path, place in zip(paths, places, strict=True):
+        if places.count(place) > 1:
+            raise UsageError(f"compare: {path} is named twice; name different runs")
     names = [name_of(folder) for folder in folders]
     runs = [
         Compared(name if names.count(name) == 1 else str(path), folder)
@@ -140,7 +156,8 @@ def opened(runs_at: Sequence[str | os.PathLike[str]]) -> list[Compared]:
 
 
 def differing_fields(runs: Sequence[Compared]) -> pd.DataFrame:
-    """A row for each field that is not the same in all, a column a run; "-" where there is none.
+    """A row for each field that is not the same in all whose models read it, a column a run; "-"
+    where there is none.
 
     A task that some run does not have is one row, with its kind, and one for each field in which
     the runs that have it differ.
@@ -149,8 +166,8 @@ def differing_fields(runs: Sequence[Compared]) -> pd.DataFrame:
     rows: dict[str, list[Any]] = {}
     for name in dict.fromkeys(name for run in runs for name in run.fields):
         match = TASK.match(name)
-        values = [run.fields.get(name, run.written.get(name, ABSENT)) for run in runs]
-        kinds = [run.fields.get(f"{match[1]}.task", ABSENT) for run in runs] if match else []
+        values = [run.value(name) for run in runs]
+        kinds = [run.value(f"{match[1]}.task") for run in runs] if match else []
         if match and ABSENT in kinds:
             rows[match[1]] = kinds
             own = [value for value, kind in zip(values, kinds, strict=True) if kind != ABSENT]
@@ -158,8 +175,13 @@ def differing_fields(runs: Sequence[Compared]) -> pd.DataFrame:
                 rows[name] = values
         elif name != "contrast" or not tasks:
             rows[name] = values
-    rows = {name: values for name, values in rows.items() if any(v != values[0] for v in values)}
-    return table(rows, runs)
+    return table({name: row for name, row in rows.items() if differ(name, row, runs)}, runs)
+
+
+def differ(name: str, values: Sequence[Any], runs: Sequence[Compared]) -> bool:
+    """Whether runs whose models read a field have several values of it."""
+    read = [value for value, run in zip(values, runs, strict=True) if run.reads(name)]
+    return any(value != read[0] for value in read)
 
 
 def metrics(runs: Sequence[Compared]) -> pd.DataFrame:
@@ -212,18 +234,17 @@ def paired_bootstrap(of_user: FloatArray) -> tuple[float, float, float, float]:
     blocks = resampled(users, len(moved), RESAMPLES, np.random.default_rng(0))
     sums = np.concatenate([counts @ of_user[moved] for counts in blocks])
     low, high = np.quantile(sums, [0.025, 0.975]) / users
-    smaller = min(np.count_nonzero(sums <= ROUNDING), np.count_nonzero(sums >= -ROUNDING))
-    p = min(1.0, 2.0 * (1.0 + smaller) / (RESAMPLES + 1.0))
-    return float(of_user.mean()), float(low), float(high), float(p)
+    return float(of_user.mean()), float(low), float(high), float(two_sided([sums]))
 
 
 def as_lines(runs: Sequence[Compared]) -> list[str]:
     """Fields, metrics and differences, as lines of text."""
     fields, values = differing_fields(runs), metrics(runs)
+    shown = values.apply(lambda row: row.map(lambda value: cell(str(row.name), value)), axis=1)
     lines = ["the same fields"]
     if len(fields):
         lines = ["fields that differ:", *text_table(fields.map(str))]
-    lines += ["", *text_table(values.map(cell))]
+    lines += ["", *text_table(shown)]
     tested = differences(runs)
     if tested:
         lines += [
@@ -247,11 +268,11 @@ def text_table(frame: pd.DataFrame) -> list[str]:
     return [f"  {line.rstrip()}" for line in texts]
 
 
-def cell(value: Any) -> str:
-    """Metrics with four digits, seconds with one."""
-    if isinstance(value, float) and 0.0 <= value < 1.0:
-        return number_text(value)
-    return f"{value:.1f}" if isinstance(value, float) else str(value)
+def cell(name: str, value: Any) -> str:
+    """Of a row of metrics: four digits, of seconds one."""
+    if name == "seconds":
+        return f"{value:.1f}"
+    return number_text(value) if isinstance(value, float) else str(value)
 
 
 def as_json(runs: Sequence[Compared]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import pytest
 from experiments.errors import UsageError
 from experiments.record.checkpoints import add_checkpoint, checkpoint_line
 from experiments.record.results_file import study_files
+from experiments.report import checkpoints
 from experiments.report.checkpoints import block, page
 from experiments.report.studies import Report
 from tests.experiments.report.made_record import finished
@@ -57,6 +58,17 @@ def test_a_weaker_checkpoint_is_beaten_and_an_equal_one_is_not(results: Path) ->
     assert ".5000/.2500" in rows["weak"]
     assert "By users only: theirs is one training each" in text
     assert text in str(page(Report(study_files(results)), results))
+
+
+def test_page_and_block_test_the_users_once(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    add_checkpoint(results / "checkpoints.jsonl", theirs("weak", ranks_of(3.0, 7)))
+    calls, ordinary = list[int](), checkpoints.bootstrap
+    monkeypatch.setattr(
+        checkpoints, "bootstrap", lambda *given: calls.append(1) or ordinary(*given)
+    )
+    report = Report(study_files(results))
+    assert block(report, results) in str(page(report, results))
+    assert len(calls) == 1
 
 
 def test_of_two_seeds_no_difference_has_a_star(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from experiments.cli.main import main
 from experiments.errors import UsageError
 from experiments.runs.compare import (
+    cell,
     differences,
     differing_fields,
     gains_of_users,
@@ -36,6 +37,8 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "blind": ("--model=sasrec", "--epochs=1", "--evaluate.test=false"),
     }.items():
         train(folder, folder / name, *FAST, *arguments)
+    counting = ("--model=popularity", "--encoder.max_length=8", "--track.mode=disabled")
+    train(folder, folder / "popularity", *counting)
     train(folder, folder / "elsewhere", *FAST, "--model=sasrec", "--epochs=1", dataset="others")
     return folder
 
@@ -66,6 +69,15 @@ def test_a_task_that_one_does_not_have_is_one_row(runs: Path) -> None:
     fields = differing_fields(opened([runs / "short", runs / "contrast"]))
     assert list(fields.index) == ["model", "seed", "contrast.0"]
     assert list(fields.loc["contrast.0"]) == ["-", "augmented_views"]
+
+
+def test_a_field_that_a_baseline_does_not_read_is_no_difference(runs: Path) -> None:
+    for name in ("short", "contrast"):
+        fields = differing_fields(opened([runs / name, runs / "popularity"]))
+        assert list(fields.index) == ["model", "seed"][: 1 + (name == "contrast")]
+    three = differing_fields(opened([runs / "short", runs / "popularity", runs / "long"]))
+    assert list(three.index) == ["model", "epochs"]
+    assert list(three.loc["epochs"]) == [1, "-", 12]
 
 
 def test_fields_of_a_task_that_one_does_not_have_are_shown_where_the_others_differ(
@@ -107,8 +119,8 @@ def test_a_studys_trial_is_called_by_its_model(runs: Path, tmp_path: Path) -> No
     assert names == ["short", "cl4srec 012345"]
 
 
-def test_a_run_against_itself_differs_in_nothing(runs: Path) -> None:
-    twice = opened([runs / "short", runs / "short"])
+def test_a_run_against_its_copy_differs_in_nothing(runs: Path, tmp_path: Path) -> None:
+    twice = opened([runs / "short", shutil.copytree(runs / "short", tmp_path / "copy")])
     assert len(differing_fields(twice)) == 0
     assert (differences(twice)[0].mean, differences(twice)[0].p) == (0.0, 1.0)
 
@@ -135,11 +147,18 @@ def test_where_test_was_not_looked_at_validation_is_compared(runs: Path) -> None
         (["short"], "at least two runs"),
         (["short", "elsewhere"], "other targets"),
         (["short", "none"], "there is no such folder"),
+        (["short", "long", "short/../short"], "is named twice"),
     ],
 )
 def test_what_cannot_be_compared_is_refused(names: list[str], told: str, runs: Path) -> None:
     with pytest.raises(UsageError, match=told):
         opened([runs / name for name in names])
+
+
+def test_metrics_have_four_digits_and_seconds_one() -> None:
+    assert [cell("test/excluded/hr@10", value) for value in (0.486, 1.0)] == [".4860", "1.0000"]
+    assert [cell("seconds", value) for value in (0.486, 71.25)] == ["0.5", "71.2"]
+    assert cell("parameters", 640) == "640"
 
 
 def test_the_command_prints_draws_and_gives_json(
