@@ -7,13 +7,11 @@ model.safetensors, config.json.  Nothing of users is in it.
 from __future__ import annotations
 
 import json
-import shlex
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from experiments.config.resolve import changed_fields
 from experiments.config.run_config import config_tree
 from experiments.data.histories import Histories
 from experiments.metric_names import RULE_WORDS
@@ -21,7 +19,8 @@ from experiments.storage.new_files import copy_of, text_of, write_new
 from experiments.storage.run_folder import RunFolder, as_yaml
 from experiments.storage.yaml_file import as_text
 from experiments.training.integrity import existing_result
-from experiments.training.run import Run
+from experiments.training.run import Run, trained
+from models.recbole_plug import SASRec
 
 
 def write_card(folder: RunFolder, run: Run, to: Path) -> str:
@@ -45,21 +44,21 @@ def write_card(folder: RunFolder, run: Run, to: Path) -> str:
 
 def card(result: dict[str, Any], run: Run) -> str:
     """The model card: metadata, then data, protocol, metrics, training and use."""
-    head = yaml.safe_dump(metadata(result), sort_keys=False, allow_unicode=True)
+    head = yaml.safe_dump(metadata(result, run), sort_keys=False, allow_unicode=True)
     parts = [
         f"---\n{head}---\n\n# {result['model']} on {result['dataset']}",
         about(result, run),
         "## Data\n\n" + data(result, run.histories),
-        "## Metrics\n\n" + metrics(result, run.config.train.monitor),
+        "## Metrics\n\n" + metrics(result, run),
         "## Training\n\n" + training(result, run),
-        "## Use\n\n" + use(),
+        "## Use\n\n" + use(run),
         "## Limits\n\nTrained and evaluated on one data set, with one seed. The licence of the "
         "data decides what the weights may be used for; add `license:` to the metadata above.",
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def metadata(result: dict[str, Any]) -> dict[str, Any]:
+def metadata(result: dict[str, Any], run: Run) -> dict[str, Any]:
     """What the hub reads: https://huggingface.co/docs/hub/model-cards."""
     measured = [
         {"type": name, "name": f"{name.upper()} ({split}, {RULE_WORDS[rule]})", "value": value}
@@ -67,9 +66,10 @@ def metadata(result: dict[str, Any]) -> dict[str, Any]:
         for rule, values in rules.items()
         for name, value in values.items()
     ]
+    contrastive = ["contrastive-learning"] if run.config.contrast else []
     return {
         "library_name": "seqcontrast",
-        "tags": ["sequential-recommendation", "recommendation", "contrastive-learning"],
+        "tags": ["sequential-recommendation", "recommendation", *contrastive],
         "model-index": [
             {
                 "name": f"{result['model']}-{result['dataset']}-seed{result['seed']}",
@@ -86,13 +86,16 @@ def metadata(result: dict[str, Any]) -> dict[str, Any]:
 
 
 def about(result: dict[str, Any], run: Run) -> str:
-    config = run.config
-    tasks = ", ".join(task.name for task in config.contrast) or "none"
-    kind = as_text(config_tree(config)["encoder"]["kind"])
+    if not trained(run.model):
+        return "Predicts the next item. A baseline: it has no parameters and is not trained."
+    config, of_us = run.config, ""
+    if isinstance(run.model, SASRec):
+        tasks = ", ".join(task.name for task in config.contrast) or "none"
+        kind = as_text(config_tree(config)["encoder"]["kind"])
+        of_us = f"Encoder: {kind}, {config.encoder.dim} dimensions. Contrastive tasks: {tasks}. "
     return (
         f"Predicts the next item of a history of at most {config.encoder.max_length} items. "
-        f"Encoder: {kind}, {config.encoder.dim} dimensions. Contrastive tasks: {tasks}. "
-        f"{result['parameters']:,} parameters."
+        f"{of_us}{result['parameters']:,} parameters."
     )
 
 
@@ -103,7 +106,7 @@ def data(result: dict[str, Any], histories: Histories) -> str:
     )
 
 
-def metrics(result: dict[str, Any], monitor: str) -> str:
+def metrics(result: dict[str, Any], run: Run) -> str:
     """A table of the test split, or of validation where test was not looked at."""
     split = "test" if "test" in result["metrics"] else "valid"
     rules = result["metrics"][split]
@@ -116,31 +119,38 @@ def metrics(result: dict[str, Any], monitor: str) -> str:
         f"|{RULE_WORDS[rule]}|{'|'.join(f'{values[name]:.4f}' for name in names)}|"
         for rule, values in rules.items()
     ]
-    rule, name = monitor.split("/")
+    rule, name = run.config.train.monitor.split("/")
+    chosen = (
+        f" weights are those of the best epoch by validation {name.upper()} ({RULE_WORDS[rule]});"
+    )
     return (
-        "The whole catalogue is ranked for every user; weights are those of the best epoch by "
-        f"validation {name.upper()} ({RULE_WORDS[rule]}), and test was looked at once.\n\n"
+        f"The whole catalogue is ranked for every user;{chosen if trained(run.model) else ''} "
+        f"test was {'looked at once' if split == 'test' else 'not looked at'}.\n\n"
         + "\n".join(lines)
     )
 
 
 def training(result: dict[str, Any], run: Run) -> str:
-    command = ["python", "run.py", "train", "--model", result["model"]]
-    command += ["--dataset", result["dataset"], "--seed", str(result["seed"])]
-    command += [f"--{key}={as_text(now)}" for key, (now, _) in changed_fields(run.config).items()]
+    epochs = "Not trained"
+    if trained(run.model):
+        epochs = f"Seed {result['seed']}, best epoch {result['best_epoch']} of {result['epochs']}"
     versions = ", ".join(f"{name} {version}" for name, version in result["versions"].items())
     return (
-        f"Best epoch {result['best_epoch']} of {result['epochs']}, "
-        f"{result['seconds']['total']:.0f} s on {result['device']}; {versions}; commit "
-        f"`{result['commit']}`.\n\n```\n{shlex.join(command)}\n```\n\n"
-        "`config.yaml` holds all fields: `python run.py train --config config.yaml` repeats it."
+        f"{epochs}, {result['seconds']['total']:.0f} s on {result['device']}; {versions}; commit "
+        f"`{result['commit']}`.\n\n`config.yaml` holds all fields. This repeats the run "
+        "(`--data-dir DIR` says where the data are):\n\n"
+        "```\npython run.py train --config config.yaml\n```"
     )
 
 
-def use() -> str:
+def use(run: Run) -> str:
+    table = (
+        "; item i of the embedding table is line i of `items.txt` (row 0 is padding, the last row "
+        "[mask])"
+    )
     return (
-        "`model.safetensors` holds the weights; item i of the embedding table is line i of "
-        "`items.txt` (row 0 is padding, the last row [mask]).\n\n```python\n"
+        f"`model.safetensors` holds the model's tensors{table * isinstance(run.model, SASRec)}."
+        "\n\n```python\n"
         "from safetensors.torch import load_file\n\n"
         'weights = load_file("model.safetensors")\n```'
     )
