@@ -88,12 +88,12 @@ def mark_best(panel: Axes, records: Records, name: str) -> None:
 
 
 def loss_label(name: str) -> str:
-    """`contrast/augmented_views/loss` as "augmented_views (before its weight)"."""
+    """`contrast/augmented_views/loss` as "augmented_views, before its weight"."""
     if name == "train/loss":
         return "sum"
     if name == "train/next_item":
         return "next item"
-    return f"{name.split('/')[1]}, before its weight"
+    return f"{task_of(name)}, before its weight"
 
 
 def valid_label(name: str) -> str:
@@ -102,5 +102,9 @@ def valid_label(name: str) -> str:
 
 
 def shape_label(name: str) -> str:
-    _, task, what = name.split("/")
-    return f"{what} of {task}"
+    return f"{name.rpartition('/')[2]} of {task_of(name)}"
+
+
+def task_of(name: str) -> str:
+    """`contrast/augmented_views/loss` as "augmented_views"; a task's name may have a slash."""
+    return name.removeprefix("contrast/").rpartition("/")[0]

@@ -17,7 +17,12 @@ def search_sheet(table: Table) -> Sheet:
     lines = sorted((*table.searched, *table.pruned), key=place)
     drawn = list(dict.fromkeys(key for line in lines for key in line.axes if key != "model"))
     names = short_names(drawn)
-    constant = {key for key in drawn if len({str(line.axes.get(key)) for line in lines}) == 1}
+    constant = {
+        key
+        for key in drawn
+        if all(key in line.axes for line in lines)
+        and len({str(line.axes[key]) for line in lines}) == 1
+    }
     axes = [key for key in drawn if key not in constant]
     columns = ("trial", *(names[key] for key in axes), *ENDS)
     notes = [

@@ -24,7 +24,7 @@ SHOWN = {
 UNCHANGED = "views unchanged"
 """Share of the views of all tasks that are equal to their input, where variants differ in it."""
 COMPARED = ("difference", "relative", "95 % interval", "d_z", "p (Holm)", "detectable")
-IDENTITY = re.compile(r"best/contrast/[^/]+/identity_rate")
+IDENTITY = re.compile(r"best/contrast/.+/identity_rate")
 BRIEF = (
     "variant", "seeds", "HR@10", "NDCG@10", "training s", UNCHANGED, "difference", "95 % interval",
     "p (Holm)",

@@ -235,8 +235,9 @@ def test_names_in_any_script_make_files_of_their_own() -> None:
     assert slug("книги-curves") != slug("музыка-curves")
 
 
-def test_the_share_of_unchanged_views_is_a_column_where_variants_differ_in_it() -> None:
-    key = "best/contrast/it/identity_rate"
+@pytest.mark.parametrize("task", ["it", "views/a"])
+def test_the_share_of_unchanged_views_is_a_column_where_variants_differ_in_it(task: str) -> None:
+    key = f"best/contrast/{task}/identity_rate"
     ranks = np.array([1.0, 2.0, 30.0])
     lines = [finished("toys", name, 0, ranks) for name in ("sasrec", "a", "b")]
 

@@ -45,6 +45,13 @@ def test_a_task_has_its_loss_alignment_and_uniformity() -> None:
         assert words in svg
 
 
+def test_a_task_may_have_a_slash_in_its_name() -> None:
+    named = {name.replace("twins", "views/a"): value for name, value in OF_A_CONTRAST.items()}
+    svg = run_curves.run_curves([{**record, **named} for record in RECORDS])
+    for words in (">views/a, before its weight<", "alignment of views/a", "uniformity of views/a"):
+        assert words in svg
+
+
 def test_a_next_item_loss_alone_is_one_line_under_the_runs_name() -> None:
     svg = run_curves.run_curves(RECORDS, "sasrec on beauty, seed 0")
     assert ">sum<" not in svg

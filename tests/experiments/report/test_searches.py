@@ -33,3 +33,14 @@ def test_trials_are_listed_by_validation_and_what_was_pruned_last() -> None:
         ["m search 0", "0.1", "[crop, mask(ratio=0.3)]", ".0900", "9, pruned"],
     ]
     assert found.notes[0] == "dropout: 0.3 in all."
+
+
+def test_a_field_that_is_null_in_some_trials_and_absent_in_others_has_a_column() -> None:
+    lines = [
+        trial(0, "finished", 0.05, weight=0.1, momentum=None),
+        trial(1, "finished", 0.07, weight=0.1),
+    ]
+    found = search_sheet(table(lines))
+    assert found.columns == ("trial", "momentum", "valid NDCG@10", "epochs")
+    assert [row[1].text for row in found.rows] == ["", "None"]
+    assert found.notes[:2] == ("dropout: 0.3 in all.", "weight: 0.1 in all.")
