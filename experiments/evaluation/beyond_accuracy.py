@@ -15,7 +15,7 @@ from experiments.data.splits.held_out import train_split
 class TrainCounts:
     """How often, and by how many users, each item is in the training split.
 
-    counts, users: [num_items + 1], 0 at padding.  num_users: of the data.
+    counts, users: [num_items + 1], 0 at padding.  num_users: of the training split.
     """
 
     counts: IntArray
@@ -45,9 +45,10 @@ def beyond_metrics(items: IntArray, train: TrainCounts, cutoffs: Iterable[int]) 
     coverage: share of the catalogue that is recommended to anyone (Ge et al., RecSys 2010).
     arp: interactions of a recommended item in the training split; the mean over a user's items,
          then over users (average recommendation popularity, Yin et al., arXiv:1205.6700).
-    novelty: -log2(users who had the item / all users) in bits, the mean as for arp
-         (self-information, Zhou et al., PNAS 107(10), 2010); an item of no training user counts
-         as one of a single user.
+    novelty: -log2(users who had the item / all users) in bits, both of the training split, which
+         under a split by time lacks those who came later; the mean as for arp (self-information,
+         Zhou et al., PNAS 107(10), 2010).  An item of no training user counts as one of a single
+         user.
     """
     catalogue = len(train.counts) - 1
     seen_by = np.maximum(train.users, 1)

@@ -73,8 +73,10 @@ def meant(before: Trained, after: Trained) -> str:
     one, other = before.metrics["ndcg@10"], after.metrics["ndcg@10"]
     percent = f" ({100 * abs(other - one) / one:.1f} %)" if one else ""
     side = "above" if other > one else "below"
+    size = f"{abs(other - one):.4f}"
+    far = f"{size}{percent} {side}" if float(size) else "the same, to four digits, as"
     return (
-        f"NDCG@10 of {after.name} is {abs(other - one):.4f}{percent} {side} that of {before.name}."
+        f"NDCG@10 of {after.name} is {far} that of {before.name}."
         "\nThis is one training each, from one seed: it does not say which model is better. "
         "Another\nseed can turn it round; a study with three seeds or more tests the difference."
     )

@@ -44,8 +44,13 @@ def from_json(path: Path, text: str) -> dict[str, list[str]]:
         user: object = str(number)
         if isinstance(value, dict):
             user, value = value.get("user", user), value.get("items")
-        if not isinstance(value, list) or not value or not all(map(is_id, [*value, user])):
+        if not isinstance(value, list) or not value or not all(map(is_id, value)):
             raise UsageError(f"{where}: no list of item ids; {FORMS}")
+        if not is_id(user):
+            raise UsageError(
+                f"{where}: the user is {json.dumps(user)}; give a text or a whole number, or leave "
+                "it out"
+            )
         if str(user) in found:
             raise UsageError(f"{where}: user {user!r} has a line already")
         found[str(user)] = [str(item) for item in value]
@@ -70,6 +75,9 @@ def from_csv(path: Path, text: str) -> dict[str, list[str]]:
                     f"{path}:{rows.line_num}: has another number of fields than the first line, "
                     f"which has {len(columns)}"
                 )
+            for name in ("user", "item"):
+                if not row[name]:
+                    raise UsageError(f"{path}:{rows.line_num}: has no {name}")
             found.setdefault(row["user"], []).append(row["item"])
     except csv.Error as error:
         raise UsageError(f"{path}:{max(1, rows.line_num)}: not a table ({error})") from None

@@ -72,11 +72,17 @@ def check_users(
     if given.shape != (len(users),):
         raise UsageError(f"{path}: {given.size} user_ids for {len(users)} targets")
     ids = histories.user_ids[users].astype(str)
-    other = np.flatnonzero(given.astype(str) != ids)
+    try:
+        names = given.astype(str)
+    except UnicodeDecodeError:
+        raise UsageError(
+            f"{path}: user_ids are bytes that are not ASCII; save them as texts (numpy.char.decode)"
+        ) from None
+    other = np.flatnonzero(names != ids)
     if len(other):
         row = int(other[0])
         raise UsageError(
-            f"{path}: row {row} is of user {given[row]!s}, in {histories.name} it is {ids[row]}; "
+            f"{path}: row {row} is of user {names[row]}, in {histories.name} it is {ids[row]}; "
             "give the rows in the order of the data"
         )
 

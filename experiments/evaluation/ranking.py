@@ -23,6 +23,7 @@ from experiments.evaluation.scores import (
     Layout,
     Scorer,
     UserVectors,
+    can_be_cut,
     score_blocks,
     vector_blocks,
 )
@@ -136,7 +137,7 @@ def evaluate(
     """
     rows = evaluation_rows(histories, split, max_length)
     seen = seen_items(histories)
-    layout = Layout.of(block, histories.num_items)
+    layout = Layout.of(block, histories.num_items, can_be_cut(model))
     ranked = RankedTargets.of(len(rows), histories.num_items, options)
     items = torch.from_numpy(histories.items).to(device)
     times = None if histories.times is None else torch.from_numpy(histories.times).to(device)

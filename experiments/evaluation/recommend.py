@@ -15,7 +15,7 @@ from augment.examples import histories_at
 from experiments.data.histories import Histories, IntArray
 from experiments.errors import UsageError, unknown
 from experiments.evaluation.rank_counts import Pairs
-from experiments.evaluation.scores import Layout, Scorer, score_blocks
+from experiments.evaluation.scores import Layout, Scorer, can_be_cut, score_blocks
 from experiments.evaluation.top_items import top_items
 from models.host import Host
 
@@ -70,15 +70,14 @@ def best_items(
     Errors: UsageError for a count below 1, another `seen`, or lists without times where the model
     reads them; FloatingPointError for a score that is not finite.
     """
-    if count < 1:
-        raise UsageError(f"-k must be at least 1, got {count}")
+    check_at_least_one(count)
     if seen not in SEEN:
         raise UsageError(f"seen: {unknown(seen, SEEN)}")
     check_times(model, lists)
     count = min(count, lists.num_items)
     offsets = lists.offsets.numpy()
     length = np.minimum(np.diff(offsets), max_length)
-    layout = Layout.of(block, lists.num_items)
+    layout = Layout.of(block, lists.num_items, can_be_cut(model))
     items = lists.items.to(device)
     times = None if lists.times is None else lists.times.to(device)
     found = Best(
@@ -98,6 +97,12 @@ def best_items(
             found.items[here] = top.items.cpu().numpy()
             found.scores[here] = top.scores.float().cpu().numpy()
     return found
+
+
+def check_at_least_one(count: int) -> None:
+    """UsageError for fewer items than one."""
+    if count < 1:
+        raise UsageError(f"-k must be at least 1, got {count}")
 
 
 def check_times(model: Scorer, lists: TrainHistories) -> None:

@@ -96,22 +96,24 @@ class Layout:
     columns: int
 
     @staticmethod
-    def of(block: int, num_items: int) -> Layout:
+    def of(block: int, num_items: int, cut: bool = True) -> Layout:
+        """cut: whether the catalogue may be cut."""
         rows = max(LEAST_USERS, block // num_items)
-        if rows * num_items <= 4 * block:
+        if not cut or rows * num_items <= 4 * block:
             return Layout(rows, num_items)
         rows = max(LEAST_USERS, min(TILED_USERS, block))
         return Layout(rows, min(num_items, max(1, block // rows)))
 
 
+def can_be_cut(model: Scorer | UserVectors) -> bool:
+    """Is a score a product of vectors?  Any other model is asked for the whole catalogue."""
+    return isinstance(model, (Host, UserVectors))
+
+
 def score_blocks(
     model: Scorer, histories: Sequences, layout: Layout, num_items: int
 ) -> Iterator[Block]:
-    """The scores of these histories, at most `layout.rows` of them at a time.
-
-    The items are cut only where a score is a product of vectors: any other model is asked for
-    the whole catalogue.
-    """
+    """The scores of these histories, at most `layout.rows` of them at a time."""
     if layout.columns < num_items and isinstance(model, Host):
         items = model.output_items().all()
         for states in torch.split(model.represent(histories), layout.rows):

@@ -74,3 +74,11 @@ def test_the_sentence_says_which_side_how_far_and_that_one_seed_decides_nothing(
     assert names == ["popularity", "sasrec", "cl4srec"]
     assert f"NDCG@10 of cl4srec is 0.0200 (20.0 %) {side} that of sasrec" in text
     assert "from one seed: it does not say which model is better" in text
+
+
+@pytest.mark.parametrize("ours", [0.1, 0.10004])
+def test_the_sentence_names_no_side_where_four_digits_are_the_same(ours: float) -> None:
+    rows = [Trained(name, {"hr@10": 0.2, "ndcg@10": ndcg, "mrr@10": 0.1}, 3, 3, 9.0)
+            for name, ndcg in (("sasrec", 0.1), ("cl4srec", ours))]  # fmt: skip
+    told = "NDCG@10 of cl4srec is the same, to four digits, as that of sasrec."
+    assert told in side_by_side(rows)

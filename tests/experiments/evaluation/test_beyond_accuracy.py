@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 import torch
 from recbole.evaluator.metrics import AveragePopularity, ItemCoverage
 
+from experiments.data.histories import READ, TEST, TRAIN, VALID
 from experiments.evaluation.beyond_accuracy import beyond_metrics, train_counts
 from experiments.evaluation.ranking import EvaluationOptions, evaluate
 from experiments.evaluation.scores import UserVectors
@@ -85,6 +87,15 @@ def test_only_the_training_split_says_what_is_popular() -> None:
     train = train_counts(histories_of([[1, 1, 2, 3], [1, 4, 5]], 5))
     assert train.counts.tolist() == [0, 3, 0, 0, 0, 0]  # the last two items of each are held out
     assert train.users.tolist() == [0, 2, 0, 0, 0, 0]
+
+
+def test_novelty_counts_the_users_of_the_training_split_alone() -> None:
+    """The first user came later than the split's moment."""
+    users = histories_of([[1, 2, 3], [1, 2, 3], [2, 1, 3]], 3)
+    first_valid = np.array([READ, VALID, TEST, *[TRAIN, VALID, TEST] * 2], dtype=np.int8)
+    train = train_counts(replace(users, parts=first_valid))
+    assert train.num_users == 2
+    assert beyond_metrics(np.array([[1]]), train, [1])["novelty@1"] == 1.0  # one of two, not three
 
 
 def test_places_without_an_item_do_not_count() -> None:

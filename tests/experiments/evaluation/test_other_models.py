@@ -70,6 +70,10 @@ def test_a_runs_own_ranks_can_be_read_again(tmp_path: Path) -> None:
         ({"rank": [1.0, 2, 3]}, "has 'rank'; known: excluded, ranked, score0"),
         ({}, "holds no ranks"),
         ({"excluded": [1.0, 2, 3], "user_ids": ["0", "2", "1"]}, "row 1 is of user 2, in given it"),
+        (
+            {"excluded": [1.0, 2, 3], "user_ids": ["ü".encode(), b"1", b"2"]},
+            "user_ids are bytes that are not ASCII; save them as texts",
+        ),
         ({"excluded": [1.0, 2, 3], "user_ids": ["0"]}, "1 user_ids for 3 targets"),
         ({"excluded": np.array([1, None, 2], dtype=object)}, "not readable as .npz"),
     ],

@@ -219,6 +219,24 @@ def test_a_model_is_ranked_alike_with_whole_and_with_cut_catalogues(monkeypatch)
     assert part.excluded.tolist() == whole.excluded.tolist()
 
 
+def test_a_model_that_cannot_be_cut_is_asked_for_few_users_in_a_large_catalogue(monkeypatch):
+    """And for as many as before in a small one; its ranks are the same."""
+    users = [[(user * step) % 40 + 1 for step in range(1, 5)] for user in range(30)]
+    model, asked = LastItem(random_table(40, 9)), list[int]()
+
+    class Asked:
+        def score_blocks(self, histories: Sequences, rows: int) -> Iterator[Tensor]:
+            asked.append(rows)
+            return model.score_blocks(histories, rows)
+
+    whole = evaluate(Asked(), histories_of(users, 40), "test", 50, 400, CPU)
+    monkeypatch.setattr(scores, "LEAST_USERS", 5)
+    small = evaluate(Asked(), histories_of(users, 40), "test", 50, 400, CPU)
+    few = evaluate(Asked(), histories_of(users, 40), "test", 50, 40, CPU)
+    assert asked == [64, 10, 5]
+    assert few.ranked.tolist() == small.ranked.tolist() == whole.ranked.tolist()
+
+
 def test_a_seen_target_keeps_the_score_0_under_the_third_rule():
     table = torch.tensor([0.0, -1, 2, -3, 0]).repeat(5, 1)
     # seen 1 and 2 get 0 and tie with 4; 3 stays below: the seen target 1 shares places 1 to 3
