@@ -27,6 +27,7 @@ from experiments.evaluation.export import item_vectors, user_vectors
 from experiments.evaluation.recommend import (
     as_table,
     best_items,
+    check_at_least_one,
     check_times,
     known_items,
     lists_of,
@@ -78,8 +79,12 @@ class TrainedRun:
 
     @property
     def history(self) -> pd.DataFrame:
-        """A row an epoch: losses, rates, validation metrics, diagnostics; NaN where not taken."""
-        return pd.DataFrame(self.folder.read_history()).set_index("epoch")
+        """A row an epoch: losses, rates, validation metrics, diagnostics; NaN where not taken.
+
+        Empty for a baseline, which has no epochs.
+        """
+        records = pd.DataFrame(self.folder.read_history())
+        return records.set_index("epoch") if len(records) else records
 
     @property
     def ranks(self) -> pd.DataFrame:
@@ -168,7 +173,11 @@ class TrainedRun:
         return embeddings
 
     def similar_items(self, item: str, k: int = 10) -> pd.DataFrame:
-        """The k items whose embeddings have the highest cosine with this one's."""
+        """The k items whose embeddings have the highest cosine with this one's.
+
+        Errors: UsageError for an unknown id, k below 1, or a model without embeddings.
+        """
+        check_at_least_one(k)
         vectors = self.item_embeddings()
         vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
         cosine = vectors @ vectors[self._number(item, "item") - 1]

@@ -68,9 +68,9 @@ def train(
 
 
 def override_pairs(fields: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """{"train": {"batch_size": 64}} as ("train.batch_size", 64); lists and values as they are."""
+    """{"train": {"batch_size": 64}} as ("train.batch_size", 64); all else as it is."""
     for key, value in fields.items():
-        if isinstance(value, Mapping):
+        if isinstance(value, Mapping) and value:
             yield from override_pairs(value, f"{prefix}{key}.")
         elif key == "data_dir" and value is not None:
             yield key, str(Path(value).absolute())

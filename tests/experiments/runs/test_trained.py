@@ -104,6 +104,7 @@ def test_history_is_a_row_an_epoch_and_ranks_a_row_a_user(run: TrainedRun) -> No
         (lambda run: run.recommend([["3"]], k=0), "at least 1"),
         (lambda run: run.recommend([["3"]], seen="dropp"), "did you mean 'drop'"),
         (lambda run: run.similar_items(3), "ids are texts"),
+        (lambda run: run.similar_items("3", -1), "at least 1"),
         (lambda run: run.user_embeddings("tests"), "did you mean 'test'"),
     ],
 )  # fmt: skip
@@ -119,6 +120,19 @@ def test_a_baseline_scores_but_has_no_embeddings(run: TrainedRun, tmp_path: Path
     assert len(popular.recommend([["3"]], k=5)) == 5
     with pytest.raises(UsageError, match="no embeddings"):
         popular.item_embeddings()
+    assert popular.history.empty
+
+
+def test_an_empty_mapping_is_refused_as_on_the_command_line(
+    run: TrainedRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data, out = str(run.config.data_dir), tmp_path / "run"
+    fields = {"model": "cl4srec", "dataset": "Tiny", "data_dir": data, **fields_of(FAST)}
+    with pytest.raises(UsageError) as error:
+        train(fields, out=out, verbose=False, epochs=1, contrast={})
+    words = ["--model=cl4srec", "--dataset=Tiny", f"--data-dir={data}", "--contrast={}"]
+    assert main(["train", *words, f"--out={out}"]) == 2
+    assert str(error.value) in capsys.readouterr().err
 
 
 def test_a_callback_sees_every_epoch_and_its_error_ends_the_training(tmp_path: Path) -> None:
