@@ -52,8 +52,8 @@ def card(result: dict[str, Any], run: Run) -> str:
         "## Metrics\n\n" + metrics(result, run),
         "## Training\n\n" + training(result, run),
         "## Use\n\n" + use(run),
-        "## Limits\n\nTrained and evaluated on one data set, with one seed. The licence of the "
-        "data decides what the weights may be used for; add `license:` to the metadata above.",
+        f"## Limits\n\n{limits(run)} The licence of the data decides what the weights may be used "
+        "for; add `license:` to the metadata above.",
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -141,6 +141,12 @@ def training(result: dict[str, Any], run: Run) -> str:
         "(`--data-dir DIR` says where the data are):\n\n"
         "```\npython run.py train --config config.yaml\n```"
     )
+
+
+def limits(run: Run) -> str:
+    if not trained(run.model):
+        return "Evaluated on one data set."
+    return "Trained and evaluated on one data set, with one seed."
 
 
 def use(run: Run) -> str:
