@@ -7,6 +7,7 @@ with other than that, and the answer is a function of it and of the seed.
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -60,10 +61,15 @@ def should_prune(
 def write_journal(path: Path, rules: Search, known: list[Known]) -> None:
     """A search that is over as Optuna's journal, for its dashboard and its analyses."""
     from optuna.storages import JournalStorage
-    from optuna.storages.journal import JournalFileBackend
+    from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 
-    path.unlink(missing_ok=True)
-    as_study(rules, 0, 1, known, JournalStorage(JournalFileBackend(str(path))))
+    own = path.with_name(f".{uuid.uuid4().hex}")  # whoever shares the folder may write it, too
+    try:
+        backend = JournalFileBackend(str(own), JournalFileOpenLock(str(own)))
+        as_study(rules, 0, 1, known, JournalStorage(backend))
+        own.replace(path)
+    finally:
+        own.unlink(missing_ok=True)
 
 
 def as_study(

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import math
+import os
 from dataclasses import replace
+from pathlib import Path
 from statistics import mean
 from typing import Any
 
+import optuna
 import pytest
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 
+from experiments.study import sampling
 from experiments.study.ranges import Range
 from experiments.study.sampling import Known, next_fields, should_prune, suggestion, value_of
 from experiments.study.spec import Search
@@ -98,3 +104,29 @@ def test_the_median_ends_a_trial_below_it_after_the_warm_up() -> None:
     rules = replace(rules, warm_up=2)
     assert not ends({1: 0.0})
     assert ends({1: 0.0, 2: 0.0})
+
+
+def test_a_journal_is_written_by_two_at_once_and_without_symbolic_links(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Windows makes none without a privilege."""
+    rules = Search(1, {"rate": Range(0.1, 0.9)})
+    path, known = tmp_path / "optuna.journal", [Known({"rate": 0.5}, "finished", 0.1)]
+    whole, begun = sampling.as_study, []
+
+    def while_another_writes(*given: Any) -> Any:
+        if not begun:
+            begun.append(True)
+            sampling.write_journal(path, rules, known)
+        return whole(*given)
+
+    def refuse(*given: Any, **named: Any) -> None:
+        raise OSError("a required privilege is not held by the client")
+
+    monkeypatch.setattr(sampling, "as_study", while_another_writes)
+    monkeypatch.setattr(os, "symlink", refuse)
+    sampling.write_journal(path, rules, known)
+    storage = JournalStorage(JournalFileBackend(str(path), JournalFileOpenLock(str(path))))
+    loaded = optuna.load_study(study_name="search", storage=storage)
+    assert [trial.value for trial in loaded.trials] == [0.1]
+    assert [one.name for one in tmp_path.iterdir()] == [path.name]
