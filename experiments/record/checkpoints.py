@@ -63,7 +63,8 @@ def read_checkpoints(path: Path) -> list[Checkpoint]:
     if not path.exists():
         return []
     found = []
-    for number, text in enumerate(read_text(path).splitlines(), 1):
+    *texts, last = read_text(path).split("\n")  # a text may hold what else ends a line
+    for number, text in enumerate([*texts, last] if last else texts, 1):
         found.append(parse(text, f"{path.name}:{number}"))
     return found
 

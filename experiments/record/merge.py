@@ -40,8 +40,9 @@ def add(folder: Path, results: Path) -> list[tuple[str, int, int]]:
             stack.enter_context(locked(lock_of(path)))  # workers may be appending to it
             before = read_lines(path, whole=True) if path.exists() else []
             kept = merge([*before, *lines])
-            for dataset in {line.dataset for line in kept}:
-                check_together([line for line in kept if line.tested and line.dataset == dataset])
+            tested = [line for line in kept if line.tested]
+            for place in dict.fromkeys(line.place for line in tested):
+                check_together([line for line in tested if line.place == place])
             merged[path] = "".join(text_of(line) for line in kept)
             counts.append((study, len(before), len(kept)))
         for path, text in merged.items():
@@ -105,15 +106,15 @@ def text_of(line: Line) -> str:
 
 
 def check_together(lines: Sequence[Line]) -> None:
-    """The tested lines of one study and data set: one a variant and seed, all on the same data,
+    """The tested lines of one study and place: one a variant and seed, all on the same data,
     those of a variant with the same fields and the same baseline.
 
     Errors: UsageError that names two lines which do not go together.
     """
     first: dict[tuple[str, int], Line] = {}
-    of_variant: dict[tuple[str, str], Line] = {}
+    of_variant: dict[str, Line] = {}
     for line in lines:
-        check_alike(of_variant.setdefault((line.place, line.variant), line), line)
+        check_alike(of_variant.setdefault(line.variant, line), line)
         other = first.setdefault((line.variant, line.seed), line)
         if other is not line:
             raise UsageError(

@@ -93,9 +93,13 @@ class ResultsFile:
         self._file.seek(self._read - len(self._last))
         return self._file.read(len(self._last)) == self._last
 
-    def _start(self) -> None:
+    def _close(self) -> None:
         if self._file is not None:
             self._file.close()
+        self._file = None
+
+    def _start(self) -> None:
+        self._close()
         self._file = self.path.open("rb") if self.path.exists() else None
         self._lines, self._read, self._last = {}, 0, b""
 
@@ -118,6 +122,7 @@ class ResultsFile:
             self._rewrite([lines.get(line["trial"], line) for line in self.lines().values()])
 
     def _rewrite(self, lines: list[Values]) -> None:
+        self._close()  # Windows puts no file in the place of one that is open
         text = "".join(json.dumps(line) + "\n" for line in lines)
         write_atomically(self.path, lambda path: path.write_bytes(text.encode()))
 
@@ -133,3 +138,14 @@ class ResultsFile:
         """Only one process at a time is inside, on all machines that share the folder."""
         with locked(lock_of(self.path)):
             yield
+
+
+class Shown(ResultsFile):
+    """Lines as they would be in a file: a dry run writes none."""
+
+    def __init__(self, path: Path, lines: dict[str, Values]) -> None:
+        super().__init__(path)
+        self._lines = lines
+
+    def lines(self) -> dict[str, Values]:
+        return self._lines

@@ -150,3 +150,8 @@ def test_a_study_in_a_folder_has_its_own_in_the_results(tmp_path: Path, name: st
 def test_a_folder_without_a_record_is_a_mistake(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"there is no record.jsonl"):
         add(tmp_path, tmp_path / "results")
+
+
+def test_splits_of_one_data_set_may_read_files_of_their_own(tmp_path: Path) -> None:
+    other = {"trial": "another", "data_sha256": "0" * 64, "config": {"split": {"kind": "files"}}}
+    assert merged(tmp_path, [*FINISHED, {**FINISHED[0], **other}]).count("\n") == 11

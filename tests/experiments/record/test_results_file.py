@@ -9,6 +9,7 @@ import pytest
 
 from experiments.errors import UsageError
 from experiments.record.results_file import ResultsFile, read_lines, study_files
+from experiments.storage.atomic import write_atomically
 
 
 @pytest.fixture
@@ -120,3 +121,19 @@ def test_processes_that_write_at_once_neither_mix_nor_repeat_lines(record):
     assert [os.waitpid(child, 0)[1] for child in children] == [0] * 4
     trials = [json.loads(text)["trial"] for text in record.path.read_text().splitlines()]
     assert sorted(trials) == sorted(f"trial {number}" for number in range(30))
+
+
+def test_a_record_is_not_open_while_another_takes_its_place(record, monkeypatch):
+    """Windows would refuse."""
+    record.append(line("a"))
+    record.append(line("b"))
+    record.lines()
+    opened = record._file
+
+    def write(path, content):
+        assert opened.closed
+        write_atomically(path, content)
+
+    monkeypatch.setattr("experiments.record.results_file.write_atomically", write)
+    record.forget({"a"})
+    assert [*record.lines()] == ["b"]

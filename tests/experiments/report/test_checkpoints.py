@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from experiments.errors import UsageError
-from experiments.record.checkpoints import add_checkpoint, checkpoint_line
+from experiments.record.checkpoints import add_checkpoint, checkpoint_line, read_checkpoints
 from experiments.record.results_file import study_files
 from experiments.report import checkpoints
 from experiments.report.checkpoints import block, page
@@ -132,3 +132,9 @@ def test_a_damaged_line_is_told_with_its_place(
     (results / "checkpoints.jsonl").write_text(json.dumps(line) + "\n")
     with pytest.raises(UsageError, match=f"^checkpoints.jsonl:1: {told}"):
         block(Report(study_files(results)), results)
+
+
+def test_a_note_may_hold_a_line_separator(tmp_path: Path) -> None:
+    path = tmp_path / "checkpoints.jsonl"
+    add_checkpoint(path, theirs("weak", ranks_of(3.0, 7), note="a\u2028b"))
+    assert [one.values["note"] for one in read_checkpoints(path)] == ["a\u2028b"]
