@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar
@@ -20,16 +21,17 @@ LONGEST_NUMBER = 100  # characters; Python would turn a megabyte of digits into 
 PLAIN = ("null", "bool", "int", "float", "str", "seq", "map")
 
 
-def read_tree(path: Path) -> dict[str, Any]:
+def read_tree(path: Path, exponents: bool = False) -> dict[str, Any]:
     """A YAML file of keys and values, safely loaded.
 
+    exponents: 1e-3 is a number, as whoever types it means; PyYAML writes such a text as it is.
     Errors: UsageError for a file that is unreadable, not YAML, or beyond the bounds above, and
     for a key that comes twice.
     """
     with opened(path) as file:
         raw = file.read(MOST_BYTES + 1)
     try:
-        tree = copy.deepcopy(parsed(raw, str(path)))
+        tree = copy.deepcopy(parsed(raw, str(path), exponents))
     except yaml.YAMLError as error:
         raise UsageError(f"{path}: not YAML ({' '.join(str(error).split())})") from None
     if not isinstance(tree, dict):
@@ -52,20 +54,21 @@ def check_tree(tree: Any, where: str) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=64)
-def parsed(raw: bytes, where: str) -> Any:
+def parsed(raw: bytes, where: str, exponents: bool) -> Any:
     """As `parse`; a thousand trials read the same few presets."""
-    return parse(raw, where)
+    return parse(raw, where, exponents)
 
 
-def parse(text: str | bytes, where: str) -> Any:
+def parse(text: str | bytes, where: str, exponents: bool = False) -> Any:
     """One YAML value: null, true, 3, 0.1, a text, a list, keys and values.  A date is a text.
 
+    exponents: as in `read_tree`.
     Errors: yaml.YAMLError for what is not YAML; UsageError that begins with `where` for a key
     that comes twice and for what is beyond the bounds.
     """
     if len(text) > MOST_BYTES:
         raise UsageError(f"{where}: is longer than {MOST_BYTES:,} bytes")
-    loader = BoundedLoader(text)
+    loader = (ExponentLoader if exponents else BoundedLoader)(text)
     loader.where = where
     try:
         return loader.get_single_data()
@@ -76,12 +79,12 @@ def parse(text: str | bytes, where: str) -> Any:
 
 
 def plain(text: str, field: str = "value") -> Any:
-    """A value as YAML reads it: 3, 0.1, true, null, [crop, mask], or a text; without comments.
+    """A value as YAML reads it: 3, 0.1, 1e-3, true, null, [crop, mask], or a text; no comments.
 
     Errors: UsageError that names the field for a key that comes twice, or endless values.
     """
     try:
-        value = parse(text, f"--{field}") if text else text
+        value = parse(text, f"--{field}", exponents=True) if text else text
     except yaml.YAMLError:
         return text
     is_cut = isinstance(value, str) and " #" in text and text[0] not in "'\"|>"
@@ -170,3 +173,14 @@ class BoundedLoader(yaml.SafeLoader):
     def refused(self, problem: str, node: yaml.Node | None = None) -> UsageError:
         mark = self.get_mark() if node is None else node.start_mark
         return UsageError(f"{self.where} line {mark.line + 1}: {problem}")
+
+
+class ExponentLoader(BoundedLoader):
+    """As YAML 1.2 has it; in YAML 1.1, 1e-3 and 1.0e3 are texts."""
+
+
+ExponentLoader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"),
+    list("-+0123456789"),
+)
