@@ -62,6 +62,11 @@ def study(arguments: argparse.Namespace) -> None:
     slurm = build(SlurmConfig, tree["slurm"], "slurm")
     check_set(arguments)
     what = asked(arguments.study, set_fields(arguments.set))
+    if arguments.publish and what.namesake:
+        raise UsageError(
+            f"--publish: {arguments.study} is called like a study of this repository, "
+            f"{what.name}, and would take the place of its results; give the file another name"
+        )
     workers = command.check_workers(arguments.workers, arguments.threads)
     if arguments.worker:
         command.work(what, where, arguments.threads)

@@ -10,6 +10,7 @@ from typing import Any
 from experiments.aliases import current
 from experiments.errors import UsageError, did_you_mean
 from experiments.record.labels import shown
+from experiments.study.overridden import overridden
 from experiments.study.spec import STUDIES, Study, read_study
 
 
@@ -40,10 +41,11 @@ def with_set(study: Study, fields: list[tuple[str, Any]]) -> Study:
 
     Errors: UsageError for a field that the study varies, or that is given twice.
     """
-    for place, (key, _) in enumerate(fields):
-        if key in study.differing:
-            raise UsageError(f"--set {key}: study {study.name} varies this field")
-        if key in (earlier for earlier, _ in fields[:place]):
+    for place, (key, value) in enumerate(fields):
+        if pair := overridden([(key, value)], study.differing, study.models):
+            what = "this field" if pair[1] == key else pair[1]
+            raise UsageError(f"--set {key}: study {study.name} varies {what}")
+        if overridden(fields[:place], [(key, value)], study.models):
             raise UsageError(f"--set {key}: is given twice")
     if not fields:
         return study

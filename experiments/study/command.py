@@ -153,7 +153,8 @@ def dry_run(study: Study, where: Where, workers: int, retry_failed: bool) -> Non
 
 def hints(study: Study, trials: list[Trial], where: Where) -> list[str]:
     """That some trials are in the committed results, which a study of its own does not read."""
-    count = 0 if where.out is not None or where.publish else published(study, trials)
+    own = where.out is not None or where.publish or study.namesake
+    count = 0 if own else published(study, trials)
     told = f"{count} of them are in the committed results, which --publish reports and goes on with"
     return [told] if count else []
 
@@ -194,7 +195,7 @@ def repeat(study: Study, where: Where, trial: str, plugins: list[str], threads: 
     One that was trained here counts as it was here, not as it is in the committed results.
     """
     places = [where.folder(study.name).results]
-    if where.out is None:  # what the repository claims can be trained again by anybody
+    if where.out is None and not study.namesake:  # anybody may repeat what the repository claims
         places.insert(0, study_folder(study.name, publish=True).results)
     lines = {trial: line for place in places for trial, line in place.lines().items()}
     options = ["--data-dir", str(where.data_dir)] if where.data_dir else []

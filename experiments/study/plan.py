@@ -91,8 +91,7 @@ def plan(study: Study, data_dir: Path | None) -> list[Trial]:
         if place not in known:
             known[place] = settings_of(variant, dataset, seed, data_dir)
         config, spec = known[place]
-        own = config if "seed" in variant.fields else replace(config, seed=seed)
-        trial = trial_of(variant, dataset, seed, own, spec)
+        trial = trial_of(variant, dataset, seed, replace(config, seed=seed), spec)
         trials.setdefault(trial.id, trial)
     return list(trials.values())
 

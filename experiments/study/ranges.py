@@ -53,6 +53,11 @@ class Range:
             raise ValueError(f"step: at most {MOST_STEPS:,} from low to high, got {self.step}")
 
     @property
+    def ends(self) -> tuple[Any, ...]:
+        """Its choices, or low and high."""
+        return self.choices or (self.low, self.high)
+
+    @property
     def integer(self) -> bool:
         """Whether its values are integers."""
         return all(isinstance(v, int) for v in (self.low, self.high, self.step or 1))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, fields
+from itertools import combinations
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,6 +15,7 @@ from experiments.dotted import flattened
 from experiments.errors import UsageError, one_line, unknown
 from experiments.storage.files import plain_name
 from experiments.storage.yaml_file import read_tree
+from experiments.study.overridden import Setting, overridden
 from experiments.study.ranges import Range
 from models.ranges import check_count
 
@@ -80,7 +82,8 @@ class Study:
     `random`.  `set` holds fields of every trial whose model reads them.  `baseline` is the model
     that the others are compared with: it is run with the same data sets, seeds, `set`, and those
     axes of the grid that are not of `contrast` or `augment`.  `exclude` drops trials that match
-    all keys of one of its entries.  `given` is what a command line has added to `set`.
+    all keys of one of its entries.  `given` is what a command line has added to `set`.  `namesake`:
+    the repository has another study of this name.
     """
 
     name: str
@@ -96,6 +99,7 @@ class Study:
     search: Search | None = None
     exclude: tuple[dict[str, Any], ...] = ()
     given: dict[str, Any] = field(default_factory=dict)
+    namesake: bool = False
 
     def __post_init__(self) -> None:
         for name in ("base", "datasets", "seeds"):
@@ -115,14 +119,27 @@ class Study:
             raise ValueError("search: leaves test to the best; evaluate.test cannot be set")
         if self.size > MOST_TRIALS:
             raise ValueError(f"a study has at most {MOST_TRIALS:,} trials, this has {self.size:,}")
-        named = [*self.set, *self.differing]
-        for key in named:
+        for seed in self.seeds:
+            if not 0 <= seed < 2**32:
+                raise ValueError(f"seeds must lie in [0, 2^32), got {seed}")
+        for key in (*self.set, *(key for key, _ in self.differing)):
             if key.split(".")[0] in NO_AXIS:
                 raise ValueError(f"{key}: not a field to vary; base, datasets and seeds say it")
-        known = [*PLACES, *named]
+        for (first, ours), (second, theirs) in combinations(self.axes.items(), 2):
+            if pair := overridden(ours, theirs, self.models):
+                what = "it; leave it" if pair[0] == pair[1] else f"{pair[0]}; leave that"
+                raise ValueError(f"{second}.{pair[1]}: {first} varies {what} out of one")
+        known = [*PLACES, *self.set, *(key for key, _ in self.differing)]
         for key in (key for entry in self.exclude for key in entry):
             if key not in known:
                 raise ValueError(f"exclude: {unknown(key, known)}")
+            if self.search and key in self.search.ranges:
+                raise ValueError(f"exclude: {key}: a search draws it; narrow search.ranges")
+
+    @property
+    def models(self) -> list[str]:
+        """Those that it trains."""
+        return list(dict.fromkeys([*self.base, *([self.baseline] if self.baseline else [])]))
 
     @property
     def size(self) -> int:
@@ -138,9 +155,20 @@ class Study:
         return {"grid": self.grid} | {name: part.ranges for name, part in parts.items() if part}
 
     @property
-    def differing(self) -> list[str]:
+    def axes(self) -> dict[str, list[Setting]]:
+        """What sets fields for some trainings only, by where the file has it, in the order in
+        which they go on top of each other: each field with its values."""
+        of_variants = [
+            (key, value) for part in self.variants.values() for key, value in part.items()
+        ]
+        given = {name: of_range(part) for name, part in self.varied.items() if name != "grid"}
+        grid = [(key, value) for key, values in self.grid.items() for value in values]
+        return {"grid": grid, "variants": of_variants, **given}
+
+    @property
+    def differing(self) -> list[Setting]:
         """The fields in which its trainings differ: those of the axes and of all variants."""
-        return [key for part in (*self.variants.values(), *self.varied.values()) for key in part]
+        return [setting for part in self.axes.values() for setting in part]
 
     def excludes(self, values: dict[str, Any]) -> bool:
         """Whether an entry of `exclude` fits: all its keys are among these values."""
@@ -150,7 +178,13 @@ class Study:
         )
 
 
-SAID_ELSEWHERE = ("name", "question", "given")  # by the file's name, its first comment, the command
+def of_range(ranges: dict[str, Range]) -> list[Setting]:
+    """A range of numbers as a field that is set, to whatever number."""
+    return [(key, value) for key, range_ in ranges.items() for value in range_.ends]
+
+
+SAID_ELSEWHERE = ("name", "question", "given", "namesake")
+"""By the file's name and place, its first comment, the command."""
 KEYS = [*(one.name for one in fields(Study) if one.name not in SAID_ELSEWHERE), "fields_of"]
 """What a study file may say.  fields_of: a preset whose fields, but for contrast and augment, go
 in front of `set`."""
@@ -162,13 +196,16 @@ def texts(values: tuple[Any, ...]) -> frozenset[str]:
 
 def read_study(path: Path) -> Study:
     """A study from its file; UsageError for anything unknown, missing or out of range."""
-    tree = read_tree(path)
+    tree = read_tree(path, exponents=True)
     if not plain_name(path.stem):
         raise UsageError(f"{path}: {path.stem!r}: a study is called by its file, and no folder so")
     for key in tree:
         if key not in KEYS:
             raise UsageError(f"{path}: {key}: {unknown(key, KEYS)}")
-    tree = with_current_names(tree)
+    try:
+        tree = with_current_names(tree)
+    except UsageError as error:
+        raise UsageError(f"{path}: {error}") from None
     own = tree.get("set") or {}
     if "fields_of" in tree:
         tree["set"] = with_fields_of(tree.pop("fields_of"), own, path)
@@ -179,13 +216,26 @@ def read_study(path: Path) -> Study:
             raise UsageError(f"{path}: {key} is missing")
     try:
         study: Study = build(
-            Study, {**tree, "name": name_of(path), "question": question_of(path)}, ""
+            Study,
+            {
+                **tree,
+                "name": name_of(path),
+                "question": question_of(path),
+                "namesake": is_namesake(path),
+            },
+            "",
         )
     except UsageError as error:
         raise UsageError(f"{path}: {error}") from None
-    for axis, fields_varied in study.varied.items():
-        for key in (key for key in own if key in fields_varied):  # those of fields_of may vary
-            raise UsageError(f"{path}: set.{key}: {axis} varies it; leave it out of one")
+    kept = [(key, value) for key, value in study.set.items() if key in own]  # fields_of may vary
+    for axis in study.varied:
+        if pair := overridden(kept, study.axes[axis], study.models):
+            what = "it" if pair[0] == pair[1] else pair[1]
+            raise UsageError(f"{path}: set.{pair[0]}: {axis} varies {what}; leave it out of one")
+    places = {"dataset": study.datasets, "model": study.models, "variant": study.variants}
+    for key, value in (pair for entry in study.exclude for pair in entry.items()):
+        if key in places and value not in [*places[key]]:
+            raise UsageError(f"{path}: exclude: {key}: {unknown(value, places[key])}")
     return study
 
 
@@ -225,6 +275,8 @@ def current_fields(part: dict[str, Any], lists: bool = False) -> dict[str, Any]:
     """lists: a list holds values of the field, one of which is meant."""
     named = {}
     for key, value in part.items():
+        if isinstance(key, str) and current_key(key) in part.keys() - {key}:
+            raise UsageError(f"{key} is called {current_key(key)} now, and both are given")
         if not isinstance(key, str):
             named[key] = value
         elif lists and isinstance(value, list):
@@ -248,8 +300,15 @@ def name_of(path: Path) -> str:
     return path.stem
 
 
+def is_namesake(path: Path) -> bool:
+    """Whether the file is none of experiments/studies and is called like one that is."""
+    known = STUDIES / f"{name_of(path)}.yaml"
+    return not path.resolve().is_relative_to(STUDIES) and known.is_file()
+
+
 def question_of(path: Path) -> str:
     """The first line of the comment that heads the file."""
-    first = path.read_text(encoding="utf-8", errors="replace").split("\n", 1)[0]
+    text = path.read_text(encoding="utf-8-sig", errors="replace").lstrip()
+    first = text.split("\n", 1)[0]
     words = first.removeprefix("#").split() if first.startswith("#") else []
     return one_line(" ".join(words))

@@ -64,6 +64,9 @@ def test_a_field_that_is_set_holds_for_every_trial_that_reads_it_and_the_questio
     [
         ([("contrast.0.weight", 0.5)], "quick/weight varies this field"),
         ([("epochs", 1), ("epochs", 2)], "--set epochs: is given twice"),
+        ([("contrast", ["same_target"])], "varies contrast.0.weight"),
+        ([("contrast.augmented_views.weight", 0.5)], "varies contrast.0.weight"),
+        ([("contrast.0.tau", 1), ("contrast.augmented_views.tau", 2)], "views.tau: is given twice"),
         ([("seed", 1)], "not a field to vary; base, datasets and seeds say it"),
     ],
 )
@@ -116,3 +119,33 @@ def test_a_mistaken_set_is_one_line_and_writes_nothing(
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert message in error
+
+
+@pytest.mark.parametrize(
+    ("part", "key", "value"),
+    [
+        ("grid: {next_item: [{loss: gbce, negatives: 16}]}", "next_item.negatives", 4),
+        ("grid: {next_item: [{loss: gbce}]}", "next_item.negatives", 4),
+        ("grid: {next_item.loss: [gbce, bce]}", "next_item", "cross_entropy"),
+        ("variants: {small: {encoder: {dim: 32}}}", "encoder.dim", 8),
+        ("grid: {contrast.augmented_views.temperature: [1]}", "contrast.0.temperature", 0.5),
+        ("random: {draws: 1, ranges: {encoder: {choices: [gru]}}}", "encoder.kind", "fmlp"),
+    ],
+)
+def test_a_field_that_a_study_sets_over_it_under_another_name_cannot_be_set(
+    part: str, key: str, value: object, tmp_path: Path
+) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(f"# Q?\nbase: cl4srec\ndatasets: [ml-100k]\n{part}\n")
+    with pytest.raises(UsageError, match=f"--set {key}: study mine varies "):
+        asked(file, [(key, value)])
+
+
+def test_a_field_beside_those_that_a_study_varies_can_be_set(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(
+        "# Q?\nbase: cl4srec\ndatasets: [ml-100k]\n"
+        "grid: {encoder: [self_attention, {dropout: 0.1}], next_item: [bce]}\n"
+    )
+    study = asked(file, [("encoder.dim", 8), ("next_item.negatives", 4)])
+    assert study.given == {"encoder.dim": 8, "next_item.negatives": 4}

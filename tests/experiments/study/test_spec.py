@@ -66,6 +66,7 @@ def test_a_contrast_with_fields_of_a_preset_is_that_preset_with_the_contrast(tmp
         (SMALLEST + "seeds: []\n", "seeds must name at least one"),
         (SMALLEST + "seeds: [1, 1]\n", "seeds names one twice: 1, 1"),
         (SMALLEST + "grid: {epochs: [1, 2, 1]}\n", "grid.epochs names one twice: 1, 2, 1"),
+        (SMALLEST + "seeds: [0, -1]\n", "seeds must lie in [0, 2^32), got -1"),
         (SMALLEST + "seeds: [one]\n", "seeds.0: expected an integer, got 'one'"),
         (SMALLEST + "grid: {contrast.0.weight: []}\n", "grid.contrast.0.weight must have"),
         (SMALLEST + "grid: {seed: [1]}\n", "seed: not a field to vary"),
@@ -100,6 +101,38 @@ def test_a_contrast_with_fields_of_a_preset_is_that_preset_with_the_contrast(tmp
         (
             SMALLEST + "grid: {contrast.0.weight: [0.1]}\nexclude: [{contrast.0.wieght: 0.1}]\n",
             "exclude: unknown 'contrast.0.wieght' (did you mean 'contrast.0.weight'?)",
+        ),
+        (
+            SMALLEST + "grid: {epochs: [1, 2]}\nvariants: {a: {}, b: {epochs: 3}}\n",
+            "variants.epochs: grid varies it; leave it out of one",
+        ),
+        (
+            SMALLEST + "variants: {a: {epochs: 3}}\n"
+            "random: {draws: 1, ranges: {epochs: {low: 1, high: 2}}}\n",
+            "random.ranges.epochs: variants varies it",
+        ),
+        (
+            SMALLEST + "grid: {encoder.dim: [8, 16]}\nvariants: {a: {encoder: {dim: 32}}}\n",
+            "variants.encoder: grid varies encoder.dim",
+        ),
+        (
+            SMALLEST + "set: {next_item.negatives: 4}\ngrid: {next_item: [{loss: gbce}]}\n",
+            "set.next_item.negatives: grid varies next_item",
+        ),
+        (
+            SMALLEST + "set: {protocol: prefix, examples: windows}\n",
+            "protocol is called examples now, and both are given",
+        ),
+        (
+            SMALLEST + "exclude: [{dataset: beautty}]\n",
+            "exclude: dataset: unknown 'beautty' (did you mean 'beauty'?)",
+        ),
+        (SMALLEST + "exclude: [{model: sasrec}]\n", "exclude: model: unknown 'sasrec'"),
+        (SMALLEST + "exclude: [{variant: a}]\n", "exclude: variant: unknown 'a'; known: none"),
+        (
+            SMALLEST + "search: {trials: 1, ranges: {epochs: {low: 1, high: 9}}}\n"
+            "exclude: [{epochs: 3}]\n",
+            "exclude: epochs: a search draws it",
         ),
         ("[]", "expected keys and values"),
     ],
@@ -174,3 +207,21 @@ def test_a_field_that_no_model_of_the_study_reads_is_refused(tmp_path):
     text = "# Q?\nbase: popularity\ndatasets: [beauty]\nset: {encoder.dim: 8}\n"
     with pytest.raises(UsageError, match=r"set: encoder\.dim: none of its models reads that"):
         variants(read_study(written(tmp_path, text)))
+
+
+@pytest.mark.parametrize("before", ["\ufeff", "\n", " \n\n"])
+def test_the_question_is_found_behind_a_byte_order_mark_and_blank_lines(before, tmp_path):
+    assert read_study(written(tmp_path, before + SMALLEST)).question == "Does it help?"
+
+
+def test_a_number_with_an_exponent_is_a_number_of_the_grid(tmp_path):
+    text = SMALLEST + "grid: {train.learning_rate: [1e-3, 1.E+2, -2e0, 1e, e3]}\n"
+    study = read_study(written(tmp_path, text))
+    assert study.grid == {"train.learning_rate": (0.001, 100.0, -2.0, "1e", "e3")}
+
+
+def test_a_file_elsewhere_that_is_called_like_a_study_of_the_repository_is_known(tmp_path):
+    (tmp_path / "temperature.yaml").write_text(SMALLEST)
+    assert read_study(tmp_path / "temperature.yaml").namesake
+    assert not read_study(written(tmp_path, SMALLEST)).namesake
+    assert not read_study(STUDIES / "temperature.yaml").namesake

@@ -87,3 +87,21 @@ def test_a_trial_that_was_trained_here_is_compared_with_that_and_not_with_the_co
     )
     assert main(["study", str(file), "--data-dir", str(file.parent / "data"), "--again"]) == 0
     assert compared == ["here"]
+
+
+def test_a_file_that_is_called_like_a_study_of_the_repository_does_not_take_its_place(
+    file: Path, repository: Path, capsys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = file.rename(file.with_name("temperature.yaml"))
+    command = ["study", str(mine), "--data-dir", str(file.parent / "data")]
+    assert main([*command, "--publish"]) == 2
+    assert "is called like a study of this repository, temperature" in capsys.readouterr().err
+    committed = places.study_folder("temperature", publish=True).results.path
+    committed.parent.mkdir(parents=True)
+    committed.write_bytes((RESULTS / "quick" / "weight.jsonl").read_bytes())
+    compared: list[object] = []
+    monkeypatch.setattr(
+        "experiments.study.command.again", lambda lines, *rest: compared.extend(lines)
+    )
+    assert main([*command, "--again"]) == 0
+    assert compared == []
