@@ -75,7 +75,7 @@ def study(arguments: argparse.Namespace) -> None:
     elif arguments.again is not None:
         command.repeat(what, where, arguments.again, arguments.plugin, arguments.threads)
     elif arguments.wandb_sweep:
-        command.write_sweeps(what, where)
+        command.write_sweeps(what, where, arguments.plugin)
     else:
         command.run(
             what, where,

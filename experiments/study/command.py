@@ -203,14 +203,20 @@ def repeat(study: Study, where: Where, trial: str, plugins: list[str], threads: 
     again(lines.values(), trial, options, threads)
 
 
-def write_sweeps(study: Study, where: Where) -> None:
+def write_sweeps(study: Study, where: Where, plugins: list[str]) -> None:
     """The study as sweep files of W&B, and the commands that start them."""
     whole_plan(study, where.data_dir)  # mistakes are told before a server meets them
     folder = where.folder(study.name).path / "sweeps"
-    for number, (name, tree) in enumerate(sweep_config(study, where.data_dir).items(), start=1):
+    sweeps = sweep_config(study, where.data_dir, [absolute(name) for name in plugins])
+    for number, (name, tree) in enumerate(sweeps.items(), start=1):
         put(folder / f"{number}.yaml", as_yaml(tree))
         print(f"{name}: wandb sweep {shlex.quote(str(folder / f'{number}.yaml'))}")
     print("each prints the command of its agents: `wandb agent ENTITY/PROJECT/ID`")
+
+
+def absolute(plugin: str) -> str:
+    """A plug-in's file as an agent finds it, wherever it runs; a module's name as it is."""
+    return str(Path(plugin).absolute()) if Path(plugin).is_file() else plugin
 
 
 def launcher(name: str, config: SlurmConfig) -> Launch:

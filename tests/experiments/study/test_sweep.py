@@ -179,3 +179,37 @@ def test_the_sweeps_of_a_study_are_its_trials(path):
     planned = [dict(trial.overrides()) for trial in plan(shipped, None)]
     assert len(swept) == len(planned)
     assert all(fields in planned for fields in swept)
+
+
+SMALL = {"small": {"encoder.dim": 32}}
+
+
+@pytest.mark.parametrize(
+    ("fields", "label"),
+    [
+        ({"base": ("sasrec",), "variants": SMALL}, "mine sasrec ml-100k baseline"),
+        ({"grid": {"contrast.0.weight": (0.1, 0.5)}}, "mine sasrec ml-100k"),
+        (
+            {"search": Search(3, {"encoder.dropout": Range(0.1, 0.5)}), "set": {"epochs": 2}},
+            "mine sasrec ml-100k",
+        ),
+        (
+            {"random": Random(3, {"encoder.dropout": Range(0.1, 0.5)})},
+            "mine sasrec ml-100k",
+        ),
+    ],
+)
+def test_the_baseline_is_trained_as_in_the_study_whatever_the_others_do(fields, label):
+    asked = study(baseline="sasrec", **fields)
+    sweep = sweep_config(asked)[label]
+    assert sweep["method"] == "grid"
+    swept = [dict(typed_by_the_agent(sweep, point)) for point in points(sweep)]
+    trials = [trial for trial in plan(asked, None) if trial.variant.label == "sasrec"]
+    assert swept == [dict(trial.overrides()) for trial in trials]
+    assert len(swept) == 2
+
+
+def test_agents_load_the_plug_ins_of_the_study(tmp_path):
+    sweep = only(sweep_config(study(), plugins=["mine.py", "theirs"]))
+    words = " ".join(sweep["command"])
+    assert "--plugin mine.py --plugin theirs" in words
