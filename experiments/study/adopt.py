@@ -9,6 +9,7 @@ all, is what another one would train.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from experiments.config.loaded_plugins import not_loaded
@@ -21,11 +22,21 @@ from experiments.study.spec import Study
 
 
 def adopt(results: ResultsFile, trials: list[Trial], search: bool = False) -> int:
-    """Bring the lines of planned trials up to date; returns how many.
+    """Bring the lines of planned trials up to today's fields; returns how many.
 
     search: and all others, as what a search has suggested is known from its lines alone.
     """
-    renewed = renewable(results.lines(), trials, search) | relabelled(results.lines(), trials)
+    renewed = renewable(results.lines(), trials, search)
+    if renewed:
+        results.replace(renewed)
+    return len(renewed)
+
+
+def relabel(results: ResultsFile, trials: list[Trial]) -> int:
+    """Have the lines of planned trials, and of their other seeds, say what the study says of them
+    now; returns how many."""
+    lines = results.lines()
+    renewed = relabelled(lines, [*trials, *other_seeds(lines, trials)])
     if renewed:
         results.replace(renewed)
     return len(renewed)
@@ -47,14 +58,30 @@ def renewable(
 
 
 def relabelled(lines: Mapping[str, Values], trials: list[Trial]) -> dict[str, Values]:
-    """Lines whose variant has another label by now only because a field has another name."""
-    return {
-        trial.id: {**line, **about(line["study"], line.get("question") or "", trial)}
-        for trial in trials
-        if (line := lines.get(trial.id)) is not None
-        and line.get("axes") == trial.variant.axes
-        and line["variant"] != trial.variant.label
-    }
+    """Lines whose variant has another label, other axes or another baseline by now.
+
+    A study that gets a baseline, or varies one more field, trains the same trials as before.
+    """
+    renewed = {}
+    for trial in trials:
+        if (line := lines.get(trial.id)) is not None:
+            now = about(line["study"], line.get("question") or "", trial)
+            if any(line.get(key) != now[key] for key in ("variant", "axes", "baseline")):
+                renewed[trial.id] = {**line, **now}
+    return renewed
+
+
+def other_seeds(lines: Mapping[str, Values], trials: list[Trial]) -> list[Trial]:
+    """The trials of lines that differ from planned ones in the seed alone, which the study had."""
+    planned, seeds = {trial.id: trial for trial in trials}, {trial.seed for trial in trials}
+    found = []
+    for name, line in lines.items():
+        repeated = [today(line, seed) for seed in seeds] if name not in planned else []
+        twins = (planned.get(new["trial"]) for new in repeated if new is not None)
+        if twin := next(filter(None, twins), None):
+            sha256 = line.get("config_sha256", twin.config_sha256)
+            found.append(replace(twin, id=name, seed=line["seed"], config_sha256=sha256))
+    return found
 
 
 def reuse_trials(
@@ -87,14 +114,18 @@ def finished_elsewhere(trials: Iterable[str], others: Iterable[Path]) -> dict[st
     return finished
 
 
-def today(line: Values) -> Values | None:
-    """A line with today's configuration and id; None where its fields mean nothing any more."""
+def today(line: Values, seed: int | None = None) -> Values | None:
+    """A line with today's configuration and id; None where its fields mean nothing any more.
+
+    seed: in the place of its own.
+    """
     if not line.get("config") or "data_sha256" not in line:
         return None
     try:
         config = config_from_tree(line["config"])
     except UsageError:
         return None
+    config = config if seed is None else replace(config, seed=seed)
     sha256 = config_sha256(config)
     trial = identity(sha256, line["data_sha256"], line.get("features_sha256") or {})
     return {**line, "trial": trial, "config_sha256": sha256, "config": science(config_tree(config))}

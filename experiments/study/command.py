@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from experiments.errors import NotHere, RunFailed, UsageError
-from experiments.record.results_file import RESULTS, study_files
+from experiments.record.results_file import RESULTS, Shown, study_files
 from experiments.storage.atomic import put
 from experiments.storage.run_folder import as_yaml
 from experiments.study import local, on_ray, slurm
-from experiments.study.adopt import adopt, finished_elsewhere, renewable, reuse_trials
+from experiments.study.adopt import adopt, finished_elsewhere, relabel, renewable, reuse_trials
 from experiments.study.again import again
 from experiments.study.estimate import estimate, timings
 from experiments.study.folder import StudyFolder, study_folder
@@ -21,7 +21,7 @@ from experiments.study.outlook import cost, dropped, left, outlook, published
 from experiments.study.plan import Trial, plan
 from experiments.study.reporting import report
 from experiments.study.search import ModelSearch, plan_searches
-from experiments.study.searching import Searching, searches_in
+from experiments.study.searching import Searching, searches_in, superseded
 from experiments.study.slurm import SlurmConfig
 from experiments.study.spec import Study
 from experiments.study.sweep import sweep_config
@@ -91,13 +91,17 @@ def run(
     if adopted := adopt(folder.results, trials, search=bool(searches)):
         print_now(f"{adopted} lines of the results brought up to today's fields")
     searching = searches_in(folder, where.data_dir)
-    folder.check_labels(trials)
+    own = recorded(folder, trials, searching)
+    if count := relabel(folder.results, [*trials, *filter(None, own.values())]):
+        print_now(f"{count} lines of the results named and compared as the study says now")
+    folder.check_labels(trials, [name for name, trial in own.items() if trial is None])
     if where.publish and (count := reuse_trials(folder.results, study, trials, others(folder))):
         print_now(f"{count} trials are in the results of other studies: taken from there")
     if retry_failed:
         folder.forget_failed()
     for search in searching:
-        search.forget_superseded()
+        if count := search.forget_superseded():
+            print_now(superseded(search, count))
     done = folder.results.lines()
     print_now(outlook(study, trials, searching, done, workers, timings(RESULTS, done)))
     for hint in [*hints(study, trials, where), *dropped(study, trials, done)]:
@@ -110,7 +114,8 @@ def run(
                 launch(worker, workers, threads, folder)
             except NotHere as reason:  # another worker may have had what it lacks
                 elsewhere = reason
-    report(study, folder, where.track if begun else None)
+    if folder.results.lines():  # where nothing could be trained there is no table
+        report(study, folder, where.track if begun else None)
     finish(study, searching, folder)
     if elsewhere and left(trials, searching, folder.results.lines()):
         raise elsewhere
@@ -124,6 +129,18 @@ def whole_plan(study: Study, data_dir: Path | None) -> tuple[list[Trial], list[M
     return trials, searches
 
 
+def recorded(
+    folder: StudyFolder, trials: list[Trial], searching: list[Searching]
+) -> dict[str, Trial | None]:
+    """What the lines of the results are that have names of the searches', as `Searching.recorded`.
+
+    Errors: UsageError where lines are of other data or plug-ins than the trials of a search.
+    """
+    own = [trial for search in searching for trial in (search.probe, *search.trials())]
+    folder.check_results([*trials, *own])
+    return {name: trial for one in searching for name, trial in one.recorded().items()}
+
+
 def others(folder: StudyFolder) -> list[Path]:
     """The results of all other studies."""
     return [path for path in study_files(RESULTS).values() if path != folder.results.path]
@@ -134,7 +151,8 @@ def dry_run(study: Study, where: Where, workers: int, retry_failed: bool) -> Non
     folder = where.folder(study.name)
     trials, searches = whole_plan(study, where.data_dir)
     done = folder.results.lines()
-    done = {**done, **{line["trial"]: line for line in renewable(done, trials).values()}}
+    new = renewable(done, trials, search=bool(searches))
+    done = {line["trial"]: line for line in (new.get(name, line) for name, line in done.items())}
     if where.publish:
         missing = [trial.id for trial in trials if trial.id not in done]
         done = {**finished_elsewhere(missing, others(folder)), **done}
@@ -145,7 +163,8 @@ def dry_run(study: Study, where: Where, workers: int, retry_failed: bool) -> Non
         status = done[trial.id]["status"] if trial.id in done else cost(estimate(trial, known))
         what = f"{trial.dataset}  seed {trial.seed}  {trial.variant.label}"
         print(f"{trial.id}  {status:<10} {what}")
-    searching = [Searching(search, folder, where.data_dir) for search in searches]
+    shown = replace(folder, results=Shown(folder.results.path, done))
+    searching = [Searching(search, shown, where.data_dir) for search in searches]
     print(outlook(study, trials, searching, done, workers, known))
     for hint in hints(study, trials, where):
         print(hint)
@@ -175,7 +194,7 @@ def finish(study: Study, searches: list[Searching], folder: StudyFolder) -> None
     printed = f"what they printed is in {folder.path / 'logs'}; --retry-failed trains them again"
     for search in searches:
         print(f"search for {search.what}: optuna-dashboard {search.write_journal()}")
-    lost = [search.what for search in searches if search.winner() is None]
+    lost = [one.what for one in searches if one.settled() and one.winner() is None]
     if lost:
         raise RunFailed(f"no trial of the search for {', '.join(lost)} was finished; {printed}")
     tried = [line for name, line in failed.items() if name in attempts]

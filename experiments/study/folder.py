@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -59,8 +59,7 @@ class StudyFolder:
         """
         if self.manifest.exists():
             self._check_goes_on(study, trials)
-        self._check_data(trials)
-        self._check_plugins(trials)
+        self.check_results(trials)
         with writing(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
         write_json(self.manifest, manifest(study, trials, searches))
@@ -82,6 +81,11 @@ class StudyFolder:
                 f"--out {self.path}: workers are at trials that are not planned any more; end "
                 "them first, or use the same study file, code and data as they do"
             )
+
+    def check_results(self, trials: list[Trial]) -> None:
+        """UsageError where the results are of other data or plug-ins than these trials."""
+        self._check_data(trials)
+        self._check_plugins(trials)
 
     def _check_data(self, trials: list[Trial]) -> None:
         planned: dict[str, set[str]] = defaultdict(set)  # splits may read files of their own
@@ -113,19 +117,22 @@ class StudyFolder:
                 "load that one, or begin anew with another --out DIR"
             )
 
-    def check_labels(self, trials: list[Trial]) -> None:
+    def check_labels(self, trials: list[Trial], foreign: Collection[str] = ()) -> None:
         """A variant's results are all of the same fields, or a table could not show them.
 
+        foreign: trials with a name of a search's that are none of its.
         Errors: UsageError where the results have a planned variant, data set and seed as another
         trial, before hours are spent on it.
         """
         planned = {(trial.variant.label, trial.dataset, trial.seed): trial.id for trial in trials}
+        lines = self.results.lines()
         stale = [
             line
-            for name, line in self.results.lines().items()
+            for name, line in lines.items()
             if line["status"] == "finished"
             and planned.get((line["variant"], line["dataset"], line["seed"]), name) != name
         ]
+        stale += [lines[name] for name in foreign if lines[name]["status"] != "failed"]
         if stale:
             first = stale[0]
             raise UsageError(

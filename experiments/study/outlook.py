@@ -23,9 +23,13 @@ def cost(seconds: float | None) -> str:
 
 def left(trials: list[Trial], searches: list[Searching], done: dict[str, Values]) -> list[Trial]:
     """What is not finished yet; for each trial that a search has yet to add, a stand-in."""
-    planned = [*trials, *(trial for search in searches for trial in search.trials())]
     stand_ins = [trial for search in searches for trial in search.stand_ins()]
-    return [trial for trial in planned if trial.id not in done] + stand_ins
+    return [trial for trial in planned(trials, searches) if trial.id not in done] + stand_ins
+
+
+def planned(trials: list[Trial], searches: list[Searching]) -> list[Trial]:
+    """All that is known to be trained."""
+    return [*trials, *(trial for search in searches for trial in search.trials())]
 
 
 def outlook(
@@ -39,7 +43,10 @@ def outlook(
     """How much there is to do, and how long it will take if the results tell."""
     total = len(trials) + sum(len(search.trials()) + search.remaining() for search in searches)
     to_do = left(trials, searches, done)
-    line = f"{study.name}: {total} trials, {total - len(to_do)} finished"
+    ended = [done[trial.id] for trial in planned(trials, searches) if trial.id in done]
+    failed = sum(line["status"] == "failed" for line in ended)
+    line = f"{study.name}: {total} trials, {len(ended) - failed} finished"
+    line += f", {failed} failed (--retry-failed trains them again)" if failed else ""
     if same := doubles(study, trials):
         line = f"not trained, as others have the same fields: {', '.join(same)}\n{line}"
     if study.search and searches:

@@ -19,9 +19,7 @@ from experiments.storage.lock import locked
 from experiments.study.folder import StudyFolder
 from experiments.study.plan import Trial, trial_from
 from experiments.study.sampling import Known, next_fields, should_prune, write_journal
-from experiments.study.search import ModelSearch
-
-TRIES = 50  # at fields that go together
+from experiments.study.search import TRIES, ModelSearch
 
 
 class Searching:
@@ -69,25 +67,44 @@ class Searching:
         attempts, known = [], {trial.id for trial in self._attempts.values()}
         for name, line in self.folder.results.lines().items():
             if name not in known and name not in self._foreign:
-                number, trial = self._of_line(line)
-                if trial is not None and trial.id == name and number not in self._attempts:
+                number = self._place_in(line)
+                asked = number is not None and number < self.search.rules.trials
+                trial = self.of_line(line) if asked else None
+                if number is not None and trial is not None and number not in self._attempts:
                     attempts.append((number, trial))
                 else:
                     self._foreign.add(name)
         return attempts
 
-    def _of_line(self, line: Values) -> tuple[int, Trial | None]:
+    def _place_in(self, line: Values) -> int | None:
+        """The place that a line's name tells; None for the best, and for names of others."""
         label = re.fullmatch(rf"{re.escape(self.search.model)} search (\d+)", line["variant"])
-        if label is None or line["dataset"] != self.search.dataset:
-            return 0, None
-        number = int(label[1])
-        if number >= self.search.rules.trials or line["seed"] != self.search.first:
-            return 0, None
+        return int(label[1]) if label and line["dataset"] == self.search.dataset else None
+
+    def of_line(self, line: Values) -> Trial | None:
+        """The trial of the search, or of what was its best, that a line is; None where it is none:
+        it has a name of the search's, and other fields or data."""
+        number = self._place_in(line)
         try:
-            drawn = self.search.drawn(line["axes"])
-            return number, self.search.attempt(number, drawn, self.data_dir)
+            drawn = self.search.drawn(line.get("axes") or {})
+            if number is None:
+                (trial,) = replace(self.search, seeds=(line["seed"],)).best(drawn, self.data_dir)
+            else:
+                trial = self.search.attempt(number, drawn, self.data_dir)
         except (ValueError, UsageError):
-            return 0, None
+            return None
+        return trial if trial.id == line["trial"] else None
+
+    def recorded(self) -> dict[str, Trial | None]:
+        """By id, what the lines are that have a name of the search's, as `of_line` says."""
+        return {
+            name: self.of_line(line)
+            for name, line in self.folder.results.lines().items()
+            if self._place_in(line) is not None or self._is_called_best(line)
+        }
+
+    def _is_called_best(self, line: Values) -> bool:
+        return (line["variant"], line["dataset"]) == (self.search.model, self.search.dataset)
 
     def suggest_next(self) -> bool:
         """Give one more place its fields; False when all have theirs."""
@@ -121,11 +138,13 @@ class Searching:
     @cached_property
     def probe(self) -> Trial:
         """A trial that takes as long as others of the search."""
-        return self.search.best(self.search.lowest, self.data_dir)[0]
+        return self.search.best(self.search.point({}, self.data_dir), self.data_dir)[0]
 
     @property
     def epochs(self) -> int:
-        return self.probe.epochs
+        """The most that a trial may take."""
+        searched = self.search.rules.ranges.get("epochs")
+        return self.probe.epochs if searched is None else int(max(searched.ends))
 
     def known(self, number: int, trial: Trial) -> Known:
         """All that Optuna is told of a trial: its line, or how far it has come."""
@@ -223,23 +242,25 @@ class Searching:
             self._best = {winner.id: self.search.best(drawn, self.data_dir)}
         return self._best[winner.id]
 
-    def forget_superseded(self) -> None:
-        """Take out lines of what was the best while the search had more or fewer trials.
+    def forget_superseded(self) -> int:
+        """Take out lines of what was the best while the search had more or fewer trials; returns
+        how many.
 
         They have the name of what is the best now.
         """
         best = self.best()
         if not best:
-            return
-        variant, dataset = best[0].variant, self.search.dataset
+            return 0
         stale = {
             name
             for name, line in self.folder.results.lines().items()
-            if (line["variant"], line["dataset"]) == (variant.label, dataset)
-            and line["axes"] != variant.axes
+            if self._is_called_best(line)
+            and line.get("axes") != best[0].variant.axes
+            and self.of_line(line) is not None
         }
         if stale:
             self.folder.results.forget(stale)
+        return len(stale)
 
     def write_journal(self) -> Path:
         """All of the search for Optuna's own tools; what is known here does not depend on it."""
@@ -263,6 +284,11 @@ class Searching:
 def curve_of(history: list[dict[str, Any]]) -> dict[int, float]:
     """Validation by epoch."""
     return {int(r["epoch"]): r[VALID_NDCG10] for r in history if VALID_NDCG10 in r}
+
+
+def superseded(search: Searching, count: int) -> str:
+    """What is said of lines that `forget_superseded` took out."""
+    return f"search for {search.what}: {count} lines of what was the best before are taken out"
 
 
 def searches_in(folder: StudyFolder, data_dir: Path | None) -> list[Searching]:

@@ -25,7 +25,7 @@ from experiments.study.estimate import Seconds, time_left, timings
 from experiments.study.folder import StudyFolder
 from experiments.study.lease import Lease
 from experiments.study.plan import Trial, about, resolved
-from experiments.study.searching import searches_in
+from experiments.study.searching import searches_in, superseded
 from experiments.tracking.config import TrackConfig, of_trial
 from experiments.training.environment import check_precision, choose_device
 from experiments.training.integrity import finished_result
@@ -71,7 +71,8 @@ class Worker:
         """
         while not self.done():
             for search in self.searches:
-                search.forget_superseded()
+                if count := search.forget_superseded():
+                    self.say(superseded(search, count))
             left = self.open_trials()
             possible = [trial for trial in left if trial.id not in self.not_here]
             if left and not possible:

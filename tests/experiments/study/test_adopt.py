@@ -7,12 +7,15 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from experiments.record.results_file import ResultsFile
-from experiments.study.adopt import adopt, reuse_trials
+from experiments.study.adopt import adopt, relabel, reuse_trials
 from experiments.study.folder import StudyFolder, study_folder
 from experiments.study.plan import about, plan
 from experiments.study.spec import Study, read_study
 from tests.experiments.small_data import planted, write_text
+from tests.experiments.study.pretend import begin, pretend, worker
 from tests.experiments.study.test_worker import TWO, a_worker, begun
 
 
@@ -113,3 +116,50 @@ def test_a_search_has_all_its_lines_brought_up_to_date(tmp_path):
     assert adopt(record, []) == 0
     assert adopt(record, [], search=True) == 2
     assert record.lines() == now
+
+
+ALONE = "# Does it help?\nbase: cl4srec\ndatasets: [planted]\nseeds: [0, 1]\nset: {epochs: 1}\n"
+
+
+def grown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> list[dict[str, Any]]:
+    """The lines of ALONE, after it has become the study of this text."""
+    write_text(tmp_path, "planted", planted())
+    pretend(monkeypatch, lambda config: 0.5)
+    place = begin(tmp_path / "out", tmp_path, ALONE)
+    worker(place, tmp_path).work()
+    sha256 = place.trials()[0].data_sha256
+    lines = [{**line, "data_sha256": sha256} for line in place.results.lines().values()]
+    record = recorded(place.results.path, lines)
+    trials = begin(tmp_path / "out", tmp_path, text).trials()
+    assert relabel(record, trials) == 2
+    assert relabel(record, trials) == 0
+    return list(record.lines().values())
+
+
+@pytest.mark.parametrize("seeds", ["[0, 1, 2]", "[0]"])
+def test_a_study_that_gets_a_baseline_has_it_in_the_lines_of_all_seeds(
+    seeds: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = f"{ALONE}baseline: sasrec\n".replace("[0, 1]", seeds)
+    lines = grown(tmp_path, monkeypatch, text)
+    assert [(line["seed"], line["baseline"]) for line in lines] == [(0, "sasrec"), (1, "sasrec")]
+
+
+@pytest.mark.parametrize(
+    ("part", "label", "axes"),
+    [
+        ("variants: {as it is: {}}", "cl4srec as it is", {"variant": "as it is"}),
+        (
+            "grid: {contrast.0.weight: [0.1, 0.5]}",
+            "cl4srec weight=0.1",
+            {"contrast.0.weight": 0.1},
+        ),
+    ],
+)
+def test_a_trial_that_a_study_names_otherwise_by_now_is_one_row_with_those_to_come(
+    part: str, label: str, axes: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = grown(tmp_path, monkeypatch, f"{ALONE}{part}\n")
+    assert {line["variant"] for line in lines} == {label}
+    assert all(line["axes"] == {"model": "cl4srec", **axes} for line in lines)
+    assert [line["valid/excluded/ndcg@10"] for line in lines] == [0.5, 0.5]

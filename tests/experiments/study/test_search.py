@@ -15,6 +15,7 @@ from experiments.cli.main import main
 from experiments.config.run_config import Config
 from experiments.errors import RunFailed, UsageError
 from experiments.record.line import Values
+from experiments.storage.hashing import file_sha256
 from experiments.storage.run_folder import RunFolder
 from experiments.study import searching
 from experiments.study.command import finish
@@ -479,3 +480,149 @@ def test_a_search_trains_and_records(tmp_path: Path) -> None:
     assert {line["status"] for line in searched(folder)} <= {"finished", "pruned"}
     assert [line["status"] for line in best(folder)] == ["finished"] * 2
     assert "hits/excluded" in best(folder)[0]
+
+
+def as_typed(data: Path, out: Path, text: str, *more: str) -> int:
+    """The exit code of `run.py study` for the study of this text."""
+    file = data / "asked.yaml"
+    file.write_text(text)
+    where = ["--data-dir", str(data), "--out", str(out), "--track.mode=disabled"]
+    return main(["study", str(file), *where, "--workers", "1", *more])
+
+
+def no_launch(monkeypatch: pytest.MonkeyPatch) -> None:
+    def launch(*given: object) -> None:
+        raise AssertionError("a worker was started")
+
+    monkeypatch.setattr("experiments.study.local.launch", launch)
+
+
+@pytest.mark.parametrize(
+    ("before", "count"),
+    [
+        (study(3).replace("epochs: 6", "epochs: 5"), 5),
+        (study(3).split("search:")[0], 2),
+    ],
+    ids=["other fields", "no search"],
+)
+def test_lines_of_other_fields_under_a_searchs_names_are_refused_before_anything_is_trained(
+    before: str,
+    count: int,
+    tmp_path: Path,
+    data: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    pretend(monkeypatch, score)
+    folder = begin(tmp_path, data, before)
+    worker(folder, data).work()
+    text = folder.results.path.read_bytes()
+    no_launch(monkeypatch)
+    assert as_typed(data, tmp_path, study(3)) == 2
+    assert f"has {count} trials of this study with other fields" in capsys.readouterr().err
+    assert folder.results.path.read_bytes() == text
+
+
+def test_data_that_changed_are_told_where_only_the_record_knows_the_search(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pretend(monkeypatch, score)
+    data, out = tmp_path / "data", tmp_path / "out"
+    write_text(data, "planted", planted())
+    folder = begin(out, data, study(2))
+    worker(folder, data).work()
+    shutil.rmtree(out / "search")
+    of_today(folder, data)
+    write_text(data, "planted", planted(seed=1))
+    no_launch(monkeypatch)
+    assert as_typed(data, out, study(2)) == 2
+    assert "has trials on another version of planted" in capsys.readouterr().err
+
+
+def of_today(folder: StudyFolder, data: Path, prefix: str = "") -> None:
+    """Lines with the data they were trained on, as a real training writes them; prefix: of ids."""
+    own = {"data_sha256": file_sha256(data / "planted.txt")}
+    lines = folder.results.lines().items()
+    folder.results.replace({t: {**line, **own, "trial": f"{prefix}{t}"} for t, line in lines})
+
+
+def test_lines_that_are_none_of_a_searchs_are_never_taken_out(
+    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pretend(monkeypatch, score)
+    folder = begin(tmp_path, data, study(2))
+    worker(folder, data).work()
+    plain = {**best(folder)[0], "trial": "plain", "axes": {"model": "sasrec"}}
+    folder.results.append(plain)
+    (one,) = searches_in(folder, data)
+    assert one.forget_superseded() == 0
+    assert folder.results.lines()["plain"] == plain
+
+
+def test_how_many_lines_of_a_former_best_are_taken_out_is_said(
+    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pretend(monkeypatch, score)
+    worker(begin(tmp_path, data, study(2)), data).work()
+    said: list[str] = []
+    one = worker(begin(tmp_path, data, study(14)), data)
+    monkeypatch.setattr(one, "say", said.append)
+    one.work()
+    told = "search for sasrec on planted: 2 lines of what was the best before are taken out"
+    assert said.count(told) == 1
+
+
+def test_the_best_of_a_search_is_compared_with_a_baseline_that_came_later(
+    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pretend(monkeypatch, score)
+    worker(begin(tmp_path, data, study(2)), data).work()
+    monkeypatch.setattr("experiments.study.local.launch", lambda *given: None)
+    assert as_typed(data, tmp_path, study(2) + "baseline: popularity\n") == 0
+    found = best(study_folder("asked", tmp_path))
+    assert [line["baseline"] for line in found] == ["popularity"] * 2
+
+
+def test_a_dry_run_counts_the_lines_of_a_search_as_of_today_and_its_failed_ones_apart(
+    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def too_high(config: Config, epoch: int) -> None:
+        if config.train.learning_rate > 0.1:
+            raise FloatingPointError("the loss is nan")
+
+    pretend(monkeypatch, score, too_high)
+    folder = begin(tmp_path, data, study(8))
+    worker(folder, data).work()
+    failed = [status for *_, status in tried(folder)].count("failed")
+    shutil.rmtree(tmp_path / "search")
+    assert as_typed(data, tmp_path, study(8), "--dry-run") == 0
+    told = f"10 trials, {10 - failed} finished, {failed} failed (--retry-failed trains them again)"
+    assert told in capsys.readouterr().out
+    of_today(folder, data, "old ")
+    text = folder.results.path.read_bytes()
+    assert as_typed(data, tmp_path, study(8), "--dry-run") == 0
+    assert f"10 trials, {8 - failed} finished (" in capsys.readouterr().out
+    assert folder.results.path.read_bytes() == text
+
+
+@pytest.mark.parametrize("dims", ["[30, 64]", "[64, 30]"])
+@pytest.mark.parametrize("heads", ["[1, 4]", "[4, 1]"])
+def test_choices_that_go_with_some_others_are_taken_in_any_order(
+    dims: str, heads: str, tmp_path: Path, data: Path
+) -> None:
+    text = DIMS.replace("[64, 50]", dims).replace("[2, 4]", heads)
+    (one,) = searches_in(begin(tmp_path, data, text), data)
+    assert one.probe.epochs == 2
+    with pytest.raises(UsageError, match="heads"):
+        begin(tmp_path, data, text.replace("4", "7"))
+
+
+@pytest.mark.parametrize(
+    ("epochs", "most"), [("{low: 5, high: 50}", 50), ("{choices: [20, 9]}", 20)]
+)
+def test_a_pruner_is_told_the_most_epochs_that_a_trial_may_take(
+    epochs: str, most: int, tmp_path: Path, data: Path
+) -> None:
+    text = study(2, "hyperband").replace("set: {epochs: 6}\n", "")
+    (one,) = searches_in(begin(tmp_path, data, f"{text}    epochs: {epochs}\n"), data)
+    assert one.epochs == most

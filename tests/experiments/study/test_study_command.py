@@ -355,3 +355,17 @@ def by_one_worker(file: Path, folder: Path) -> dict[str, Any]:
     Worker(place, file.parent / "data", TrackConfig(mode="disabled"), print).work()
     assert len(metrics(place)) == 4
     return metrics(place)
+
+
+SEARCH = "search: {trials: 2, ranges: {encoder.dropout: {low: 0.1, high: 0.2}}}\n"
+
+
+@pytest.mark.usefixtures("workers_here")
+@pytest.mark.parametrize("search", ["", SEARCH], ids=["trials", "search"])
+def test_a_study_of_which_nothing_can_be_trained_here_ends_with_that_code_too(search, file, capfd):
+    text = STUDY.replace("set:", "set:\n  train.device: cuda:9")
+    file.write_text(text.replace("baseline: sasrec\n", search))
+    assert main(words(file, "--workers", "1")) == 3
+    told = capfd.readouterr()
+    assert "helps: 0 of " in told.out
+    assert "trials that are left need another machine" in told.err
