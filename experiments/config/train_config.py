@@ -91,7 +91,8 @@ class EvaluateConfig:
 
     block: int = 800_000
     """Scores held at once: users times items.  3 MB stay in a processor's cache.  64 users are
-    always scored together; large catalogues are cut into blocks of items."""
+    always scored together; large catalogues are cut into blocks of items, but for RecBole's models
+    and baselines."""
     test: bool = True
     """Look at the test split when training ends.  A search by validation leaves it false."""
     cutoffs: tuple[int, ...] = CUTOFFS
