@@ -24,7 +24,7 @@ from experiments.errors import UsageError
 from experiments.record.results_file import ResultsFile, read_lines, study_files
 from experiments.storage.files import REPOSITORY
 from experiments.storage.run_folder import as_yaml
-from experiments.study.adopt import adopt
+from experiments.study.adopt import relabel
 from experiments.study.plan import about, identity, plan
 from experiments.study.search import plan_searches
 from experiments.study.spec import read_study
@@ -355,11 +355,11 @@ def test_a_line_of_before_is_known_by_present_axes_and_takes_the_present_label(
         "prefixes",
         "windows",
     ]
-    assert adopt(results, trials) == 2
+    assert relabel(results, trials) == 2
     assert [line["variant"] for line in results.lines().values()] == [
         trial.variant.label for trial in trials
     ]
-    assert adopt(results, trials) == 0
+    assert relabel(results, trials) == 0
 
 
 def test_an_exclusion_of_whole_values_is_read_with_old_names(tmp_path: Path) -> None:

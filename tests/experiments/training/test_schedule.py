@@ -86,7 +86,7 @@ def test_a_scheduled_run_is_not_given_more_epochs(tmp_path: Path, capsys):
     train(tmp_path, tmp_path / "run", *SCHEDULED)
     again = ["train", "--out", str(tmp_path / "run"), "--resume"]
     assert main([*again, "--epochs=5"]) == 2
-    assert "the learning rate has fallen to 0 by epoch 4" in capsys.readouterr().err
+    assert "the learning rate falls to 0 at epoch 4" in capsys.readouterr().err
     assert main(again) == 0
 
 
