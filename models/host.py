@@ -38,7 +38,7 @@ from models.tasks import (
     Task,
     View,
 )
-from models.tasks.answers import asked_by, check_loss
+from models.tasks.answers import asked_by, check_loss, check_second_step
 from models.tasks.task import (
     check_groups,
     check_shared_views,
@@ -219,10 +219,11 @@ class Host(nn.Module):
             requests = to_encode(batch.histories, None, False, needed, self.max_length)
             encoded = self.one_pass(requests)
             resolved = [self.resolve_requests(task_step, encoded, batch) for task_step in steps]
-        values = [
-            task_step.task.second_step(tensors, task_step.step) / self.shard.count
-            for task_step, tensors in zip(steps, resolved, strict=True)
-        ]
+        values = []
+        for task_step, tensors in zip(steps, resolved, strict=True):
+            value = task_step.task.second_step(tensors, task_step.step)
+            check_second_step(task_step.task, value)
+            values.append(value / self.shard.count)
         return torch.stack(values).sum()
 
     def trains_again(self) -> bool:

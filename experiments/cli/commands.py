@@ -55,6 +55,8 @@ def export(arguments: argparse.Namespace) -> None:
         print(write_card(existing_run(arguments.run), reload(arguments), arguments.to))
         return
     check_name(arguments.to)
+    if arguments.read != "all" and arguments.what != "users":
+        raise UsageError("--read: goes with --what users")
     run = reload(arguments)
     length = run.config.encoder.max_length
     print(write(run.model, run.histories, arguments.what, arguments.read, length, arguments.to))

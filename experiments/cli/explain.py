@@ -139,7 +139,9 @@ def explain(asked: str) -> list[str]:
         near = [one.key for one in known] + [one.key.split(".")[-1] for one in known] + kinds
         near += [*ADDED_PRESETS, *ADDED, *files]
         told = unknown(asked, dict.fromkeys(near)).split("; known")[0]
-        raise UsageError(f"explain: {told}; `run.py list --fields` prints all of them")
+        raise UsageError(
+            f"explain: {told}; `run.py list` names all there is, `run.py list --fields` all fields"
+        )
     return lines[:-1]
 
 

@@ -72,13 +72,21 @@ def overrides(arguments: argparse.Namespace, rest: list[str]) -> list[tuple[str,
     for argument in rest:
         key, equals, text = argument.removeprefix("--").partition("=")
         if not takes(arguments.fields, key) or not argument.startswith("--"):
-            raise UsageError(f"unknown argument {argument!r}; see `run.py COMMAND --help`")
+            raise UsageError(f"unknown argument {argument!r}; {known_fields(arguments)}")
         if not equals:
             raise UsageError(f"--{key} needs a value: write --{key}=VALUE or --{key} VALUE")
         set_fields.append((key, text if key in TEXTS else plain(text, key)))
     named = [told_current(key, value) for key, value in set_fields]
     check_given_once([key for key, _ in set_fields], [key for key, _ in named])
     return named
+
+
+def known_fields(arguments: argparse.Namespace) -> str:
+    """What a command takes besides its options, and where these are told."""
+    names = arguments.fields if isinstance(arguments.fields, tuple) else ()
+    groups = " and ".join(f"--{group}.*" for group in names)
+    which = f"of the configuration's fields it takes {groups}; " if groups else ""
+    return f"{which}see `run.py {arguments.name_of_command} --help`"
 
 
 def check_given_once(given: list[str], named: list[str]) -> None:

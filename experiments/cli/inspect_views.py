@@ -11,7 +11,8 @@ from experiments.data.batches import make_batch
 from experiments.data.histories import Histories, IntArray
 from experiments.data.splits.held_out import train_user_ids
 from experiments.errors import UsageError
-from experiments.training.loop import epoch_seeds, mistakes_of_authors
+from experiments.training.loop import epoch_seeds
+from experiments.training.mistakes import mistakes_of_authors
 from experiments.training.run import Run
 from models.diagnostics import identity_rates
 from models.recbole_plug import SASRec

@@ -73,7 +73,7 @@ def add(commands: Any, name: str, run: Callable[[argparse.Namespace], None], abo
         allow_abbrev=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    made.set_defaults(command=run, fields=False)
+    made.set_defaults(command=run, name_of_command=name, fields=False)
     return made
 
 

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from experiments.storage.run_folder import RunFolder
 
 
+COSTLY = ("contrast", "augment", "features", "next_item", "encoder.kind")
+"""Where these differ from the preset's, a run takes another time."""
+
+
 def train(arguments: argparse.Namespace) -> None:
     """Train one model, or continue one, and print its metrics."""
     load_plugins(arguments.plugin)
@@ -61,18 +65,21 @@ def folder_of(config: Config, arguments: argparse.Namespace) -> AbstractContextM
 
 def print_expected(config: Config) -> None:
     """How long such a run has taken, where committed results are of one like it."""
+    from experiments.config.resolve import changed_fields
     from experiments.data.known import known
     from experiments.record.line import workload
     from experiments.record.results_file import RESULTS
     from experiments.study.estimate import timings
     from experiments.training.progress import clock
 
-    if config.dataset not in known():
+    changed = changed_fields(config)
+    if config.dataset not in known() or any(name.startswith(COSTLY) for name in changed):
         return
     key = workload(config.dataset, config.model, config.examples, vars(config.encoder))
     if similar := timings(RESULTS, {}).get(key):
         seconds, epochs = similar[0], min(similar[1], config.epochs)
-        told = f"{epochs:.0f} epochs of {seconds:.1f} s, as in the committed results"
+        many = "epoch" if epochs == 1 else "epochs"
+        told = f"{epochs:.0f} {many} of {seconds:.1f} s, as in the committed results"
         print(f"expected: about {clock(seconds * epochs)} ({told})")
 
 
@@ -127,7 +134,7 @@ def resumed(
     """
     from experiments.config.loaded_plugins import check_plugins
     from experiments.config.resolve import resolve
-    from experiments.storage.run_folder import default_folder, existing_run
+    from experiments.storage.run_folder import RunFolder, default_folder, existing_run
     from experiments.training.integrity import finished_result
 
     if arguments.name is not None and arguments.out is None:
@@ -139,6 +146,11 @@ def resumed(
     for key, _ in arguments.overrides:
         if key not in ("epochs", "data_dir"):
             raise UsageError(f"--{key}: a run is resumed as it was; only --epochs may be raised")
+    if arguments.out.is_dir() and not RunFolder(arguments.out).config.is_file():
+        raise UsageError(
+            f"{arguments.out}: holds no run (there is no config.yaml); one that was stopped before "
+            "its first line is started again without --resume"
+        )
     folder = existing_run(arguments.out)
     check_plugins(folder, unchanged=True)
     moved = [(key, value) for key, value in arguments.overrides if key != "epochs"]

@@ -85,5 +85,5 @@ def check_plugins(folder: RunFolder, unchanged: bool) -> None:
             raise UsageError(f"{trained}; {where}")
         told = f"{trained}, and this one is another version (sha256 {other.sha256[:12]}...)"
         if unchanged:
-            raise UsageError(told)
+            raise UsageError(f"{told}; load that version, or start another run in another folder")
         print(f"note: {told}", file=sys.stderr)

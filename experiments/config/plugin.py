@@ -23,12 +23,19 @@ KINDS = ("OPERATORS", "TASKS", "ENCODERS", "LOSSES", "PRESETS", "DATASETS")
 
 
 def load_plugins(names: Iterable[str]) -> None:
-    """Load each; a preset may name what a later one adds.  UsageError as for `load_plugin`."""
-    from experiments.config.presets import check_added_presets
+    """Load each; a preset may name what a later one adds.  UsageError as for `load_plugin`; then
+    none of their presets stays."""
+    from experiments.config.presets import ADDED_PRESETS, check_added_presets
 
-    for name in names:
-        load_plugin(name)
-    check_added_presets()
+    before = dict(ADDED_PRESETS)
+    try:
+        for name in names:
+            load_plugin(name)
+        check_added_presets()
+    except UsageError:
+        ADDED_PRESETS.clear()
+        ADDED_PRESETS.update(before)
+        raise
 
 
 def load_plugin(name: str) -> None:

@@ -83,7 +83,7 @@ def changed_fields(config: Config) -> dict[str, tuple[Any, Any]]:
         name: (now.get(name, "none"), before.get(name, usual.get(name, "none")))
         for name in {**now, **usual}
         if name in kinds or now.get(name) != usual.get(name)
-        if name.split(".")[0] not in ("track", "seed")
+        if name.split(".")[0] not in ("track", "seed") and name != "init_from.sha256"
     }
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import json
+import re
 import types
 import typing
 from typing import Any, Literal, Union, get_args, get_origin
@@ -52,9 +54,11 @@ def build(hint: Any, value: Any, path: str) -> Any:
         return build(next(a for a in arguments if a is not type(None)), value, path)
     if origin is tuple:
         if not isinstance(value, list):
-            one = f": write [{value}]" if isinstance(value, (str, int, float)) else ""
+            one = f": write {json.dumps([value])}" if isinstance(value, (str, int, float)) else ""
+            if isinstance(value, str) and re.fullmatch(r"[\w-]+", value):
+                one = f": write [{value}]"
             if isinstance(value, str) and value.startswith("["):
-                one = ": a bracket or a quote in it is not closed"
+                one = ': a bracket or a quote is not closed, or a text needs quotes, as in ["*"]'
             raise UsageError(f"{path}: expected a list, got {value!r}{one}")
         return tuple(build(arguments[0], item, f"{path}.{i}") for i, item in enumerate(value))
     if origin is dict:
@@ -133,7 +137,8 @@ def build_dataclass(cls: Any, value: Any, path: str) -> Any:
     try:
         return cls(**fields)
     except ValueError as error:  # a field out of its range; the message begins with its name
-        raise UsageError(f"{prefix}{error}") from None
+        named = re.split(r"\W", str(error), maxsplit=1)[0] in names
+        raise UsageError(f"{prefix if named else f'{path}: ' * bool(path)}{error}") from None
 
 
 def required(cls: Any) -> list[str]:

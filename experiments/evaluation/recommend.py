@@ -100,9 +100,9 @@ def best_items(
 
 
 def check_at_least_one(count: int) -> None:
-    """UsageError for fewer items than one."""
-    if count < 1:
-        raise UsageError(f"-k must be at least 1, got {count}")
+    """UsageError for anything but a whole number of items, at least one."""
+    if not isinstance(count, (int, np.integer)) or count < 1:
+        raise UsageError(f"-k must be a whole number of at least 1, got {count!r}")
 
 
 def check_times(model: Scorer, lists: TrainHistories) -> None:

@@ -76,9 +76,9 @@ def write(report: Report, studies: list[str], to: Path) -> list[Chapter]:
         chapters.append(Chapter(study, tables[0].question, parts))
         print(f"\n{tables[0].question}\n")
         print("\n\n".join(plain(brief(sheet)) for sheet in sheets))
-        print(f"-> {folder} ({len(drawn)} plots)\n")
+        print(f"-> {folder} ({len(drawn)} plot{'s' * (len(drawn) != 1)})")
     put(to / "report.html", page(chapters, origin_line(report, studies)))
-    print(f"-> {to / 'report.html'}")
+    print(f"-> {to / 'report.html'}, which also says what the columns mean")
     return chapters
 
 

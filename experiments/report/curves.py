@@ -39,7 +39,8 @@ def draw_curves(table: Table, looks: Palette) -> Plot:
             values = line.values.get(VALID) or []
             label = None if first else group.variant
             panel.plot(line.values.get(SECONDS) or range(len(values)), values, label=label,
-                       color=look.colour, linestyle=look.line, linewidth=1.1)  # fmt: skip
+                       color=look.colour, linestyle=look.line, linewidth=1.1,
+                       marker="." if len(values) == 1 else None)  # fmt: skip
             ends += [max(values)] if values else []
     panel.set(xlabel="seconds of training", ylabel="validation NDCG@10, seen excluded")
     legend(figure, panel)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from experiments.metric_names import VALID_NDCG10
 from experiments.record.line import Line
 from experiments.report.aggregate import tally
@@ -10,6 +12,7 @@ from experiments.report.numbers import number_text
 from experiments.report.statistics import LEAST_SEEDS, POWER, RESAMPLES
 
 ERRORS = 5  # different errors that are listed
+BATCH = re.compile(r" \(step \d+, sha256 [0-9a-f]+\)")  # in an error: another with each seed
 CAPTION = (
     "Mean ± standard deviation over seeds; bold: the best mean of a column.",
     "difference: test NDCG@10, seen items excluded, minus the baseline's of the same seed; "
@@ -34,8 +37,9 @@ METHOD = (
     "both, which are found together in fewer: in about two thirds where the two are of like size.",
     "other loss: variant and baseline do not learn with the same next-item loss, so no difference "
     "is called significant.",
-    "views unchanged: the share of augmented views that equal their input; logs and result lines "
-    "call it identity_rate.",
+    "views unchanged: the share of augmented views that equal their input, in the first batch of "
+    "the best epoch and every 20th after it (train.diagnose_every): of few batches it is rough; "
+    "logs and result lines call it identity_rate.",
     "seen ranked: items that a user has seen compete like all others; in all other columns they "
     "leave the ranking.",
     "A published row stands under the seen-item rule that it was measured with and names its "
@@ -165,7 +169,8 @@ def unfinished(table: Table) -> list[str]:
     if table.pruned:
         said.append(f"Pruned trials, which were stopped early, without test: {len(table.pruned)}.")
     if table.failed:
-        errors = tally(str(line.values.get("error") or "no reason given") for line in table.failed)
+        reasons = (str(line.values.get("error") or "no reason given") for line in table.failed)
+        errors = tally(BATCH.sub("", reason) for reason in reasons)
         parts = [f"{error} ({count})" for error, count in errors[:ERRORS]]
         rest = len(errors) - len(parts)
         parts += [f"and {rest} other errors"] if rest > 0 else []

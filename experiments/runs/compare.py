@@ -115,7 +115,9 @@ def gains_of_users(users: NDArray[np.str_], ranks: FloatArray) -> pd.Series:
 
 def comparable_fields(tree: dict[str, Any]) -> dict[str, Any]:
     """The fields of a configuration that can be compared, by their dotted names."""
-    return dict(flattened({k: v for k, v in tree.items() if k not in NEVER_SHOWN}))
+    fields = dict(flattened({k: v for k, v in tree.items() if k not in NEVER_SHOWN}))
+    fields.pop("init_from.run", None)  # by their hash, wherever the weights lie
+    return fields
 
 
 def name_of(folder: RunFolder) -> str:

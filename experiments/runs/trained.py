@@ -238,10 +238,16 @@ def chunks(numbered: list[list[int]]) -> Iterator[list[list[int]]]:
         yield numbered[first : first + AT_ONCE]
 
 
+def names_of(plugins: AnyPath | Sequence[AnyPath]) -> list[str]:
+    """One plug-in or several, files or modules, by their names."""
+    several = [plugins] if isinstance(plugins, (str, os.PathLike)) else plugins
+    return [os.fspath(plugin) for plugin in several]
+
+
 def load_run(
     path: AnyPath,
     data_dir: AnyPath | None = None,
-    plugins: Sequence[str] = (),
+    plugins: AnyPath | Sequence[AnyPath] = (),
     device: str | None = None,
 ) -> TrainedRun:
     """A trained run from its folder, with its best weights.
@@ -251,7 +257,7 @@ def load_run(
     Errors: UsageError for a folder without a model, and where configuration, data or weights are
     not those that the run was trained with.
     """
-    load_plugins(plugins)
+    load_plugins(names_of(plugins))
     folder = existing_run(Path(path))
     run = reload(folder.path, None if data_dir is None else Path(data_dir), device)
     return TrainedRun(folder, run)

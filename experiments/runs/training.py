@@ -8,12 +8,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from experiments.config.init_from import with_weights
 from experiments.config.plugin import load_plugins
 from experiments.config.resolve import as_path, resolve
 from experiments.config.run_config import Config, config_from_tree, config_tree
 from experiments.data.catalogue import locate
-from experiments.runs.trained import AnyPath, TrainedRun, load_run
+from experiments.errors import UsageError
+from experiments.runs.trained import AnyPath, TrainedRun, load_run, names_of
 from experiments.storage.run_folder import RunFolder, default_folder, new_folder
 from experiments.training.distributed import silence
 from experiments.training.train import train as train_in
@@ -25,7 +28,7 @@ def train(
     config: Mapping[str, Any] | Config | AnyPath | None = None,
     out: AnyPath | None = None,
     on_epoch: Callable[[Record], object] | None = None,
-    plugins: Sequence[str] = (),
+    plugins: AnyPath | Sequence[AnyPath] = (),
     verbose: bool = True,
     **fields: Any,
 ) -> TrainedRun:
@@ -38,9 +41,17 @@ def train(
     history.jsonl, before it is written; an error that it raises ends the training, and
     `run.py train --out ... --resume` goes on from the last epoch.
     verbose: print what `run.py train` prints.
+    plugins: FILE.py or module names, one or several.
     Errors: UsageError, as on the command line.
     """
-    load_plugins(plugins)
+    if config is not None and not isinstance(config, (Mapping, Config, str, os.PathLike)):
+        raise UsageError(
+            "config: give fields by name, a Config, or the path of a run's config.yaml, got a "
+            f"{type(config).__name__}"
+        )
+    if on_epoch is not None and not callable(on_epoch):
+        raise UsageError(f"on_epoch: has to be a function, got {on_epoch!r}")
+    load_plugins(names_of(plugins))
     if isinstance(config, Config):
         if fields:
             raise TypeError("a whole Config takes no fields beside it: use dataclasses.replace")
@@ -75,4 +86,11 @@ def override_pairs(fields: Mapping[str, Any], prefix: str = "") -> Iterator[tupl
         elif key == "data_dir" and value is not None:
             yield key, str(Path(value).absolute())
         else:
-            yield f"{prefix}{key}", list(value) if isinstance(value, tuple) else value
+            yield f"{prefix}{key}", plain_value(value)
+
+
+def plain_value(value: Any) -> Any:
+    """Numbers and lists of numpy, and tuples, as the numbers and lists that YAML has."""
+    if isinstance(value, (np.generic, np.ndarray)):
+        return value.tolist()
+    return [plain_value(one) for one in value] if isinstance(value, (list, tuple)) else value

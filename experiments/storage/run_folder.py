@@ -216,8 +216,5 @@ def existing_run(path: Path) -> RunFolder:
     if not path.is_dir():
         raise UsageError(f"{path}: there is no such folder")
     if not folder.config.is_file():
-        raise UsageError(
-            f"{path}: holds no run (there is no config.yaml); a run that was stopped before its "
-            "first line is started again without --resume"
-        )
+        raise UsageError(f"{path}: holds no run (there is no config.yaml)")
     return folder

@@ -12,7 +12,15 @@ from experiments.record.results_file import RESULTS, Shown, study_files
 from experiments.storage.atomic import put
 from experiments.storage.run_folder import as_yaml
 from experiments.study import local, on_ray, slurm
-from experiments.study.adopt import adopt, finished_elsewhere, relabel, renewable, reuse_trials
+from experiments.study.adopt import (
+    adopt,
+    finished_elsewhere,
+    other_seeds,
+    relabel,
+    relabelled,
+    renewable,
+    reuse_trials,
+)
 from experiments.study.again import again
 from experiments.study.estimate import estimate, timings
 from experiments.study.folder import StudyFolder, study_folder
@@ -153,6 +161,12 @@ def dry_run(study: Study, where: Where, workers: int, retry_failed: bool) -> Non
     done = folder.results.lines()
     new = renewable(done, trials, search=bool(searches))
     done = {line["trial"]: line for line in (new.get(name, line) for name, line in done.items())}
+    shown = replace(folder, results=Shown(folder.results.path, done))
+    searching = [Searching(search, shown, where.data_dir) for search in searches]
+    own = recorded(shown, trials, searching)
+    named = [*trials, *filter(None, own.values())]
+    done |= relabelled(done, [*named, *other_seeds(done, named)])
+    shown.check_labels(trials, [name for name, trial in own.items() if trial is None])
     if where.publish:
         missing = [trial.id for trial in trials if trial.id not in done]
         done = {**finished_elsewhere(missing, others(folder)), **done}

@@ -45,7 +45,8 @@ def outlook(
     to_do = left(trials, searches, done)
     ended = [done[trial.id] for trial in planned(trials, searches) if trial.id in done]
     failed = sum(line["status"] == "failed" for line in ended)
-    line = f"{study.name}: {total} trials, {len(ended) - failed} finished"
+    trials_of = "1 trial" if total == 1 else f"{total} trials"
+    line = f"{study.name}: {trials_of}, {len(ended) - failed} finished"
     line += f", {failed} failed (--retry-failed trains them again)" if failed else ""
     if same := doubles(study, trials):
         line = f"not trained, as others have the same fields: {', '.join(same)}\n{line}"

@@ -129,7 +129,7 @@ class Study:
             if pair := overridden(ours, theirs, self.models):
                 what = "it; leave it" if pair[0] == pair[1] else f"{pair[0]}; leave that"
                 raise ValueError(f"{second}.{pair[1]}: {first} varies {what} out of one")
-        known = [*PLACES, *self.set, *(key for key, _ in self.differing)]
+        known = list(dict.fromkeys([*PLACES, *self.set, *(key for key, _ in self.differing)]))
         for key in (key for entry in self.exclude for key in entry):
             if key not in known:
                 raise ValueError(f"exclude: {unknown(key, known)}")
@@ -202,6 +202,9 @@ def read_study(path: Path) -> Study:
     for key in tree:
         if key not in KEYS:
             raise UsageError(f"{path}: {key}: {unknown(key, KEYS)}")
+    if isinstance(seeds := tree.get("seeds"), int):
+        first = list(range(max(1, min(seeds, 5))))
+        raise UsageError(f"{path}: seeds: expected a list, got {seeds}: name them, such as {first}")
     try:
         tree = with_current_names(tree)
     except UsageError as error:

@@ -36,7 +36,10 @@ def initialise(run: Run) -> list[str]:
         raise UsageError(
             f"init_from.sha256: is missing for {config.run}; `experiments.train` fills it in"
         )
-    folder = existing_run(Path(config.run))
+    try:
+        folder = existing_run(Path(config.run))
+    except UsageError as error:
+        raise UsageError(f"init_from.run: {error}; set it to where that run is now") from None
     if not folder.weights.is_file() or file_sha256(folder.weights) != config.sha256:
         raise UsageError(
             f"init_from.run: {folder.weights} is not there or has changed "

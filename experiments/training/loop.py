@@ -5,14 +5,12 @@ from __future__ import annotations
 import math
 import random
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from experiments.errors import UsageError
 from experiments.metric_names import flat
 from experiments.storage.run_folder import RunFolder
 from experiments.tracking.tracker import Tracker
@@ -21,6 +19,7 @@ from experiments.training.environment import (
     old_objects_left_alone,
     products_in,
 )
+from experiments.training.mistakes import mistakes_of_authors
 from experiments.training.nan_check import Place, check_finite, check_weights
 from experiments.training.optimizer import Optimizer, gradient_norms, rate_at
 from experiments.training.progress import Bar, epoch_line, outlook
@@ -28,11 +27,9 @@ from experiments.training.resume import save_epoch
 from experiments.training.run import Run
 from models.baselines import Popularity, RepeatLast
 from models.host import Losses
-from models.losses.loss import LossError
 from models.recbole_plug import SASRec
 from models.shard import ALONE, Shard
 from models.tasks import Batch
-from models.tasks.step import TaskError
 
 Watch = Callable[[dict[str, float]], bool]
 """Told every epoch's record before it is written; False ends the training there."""
@@ -69,17 +66,6 @@ def fit(
             raise Pruned
 
 
-@contextmanager
-def mistakes_of_authors() -> Iterator[None]:
-    """What the author of a task or of a loss gets wrong is a UsageError inside it."""
-    try:
-        yield
-    except TaskError as error:
-        raise UsageError(f"contrast: {error}") from error
-    except LossError as error:
-        raise UsageError(f"next_item: {error}") from error
-
-
 def train_epoch(
     run: Run, optimizer: Optimizer, after_first_step: Callable[[], None]
 ) -> dict[str, float]:
@@ -114,7 +100,8 @@ def train_epoch(
         optimizer.set_rate(rate_at(config.train, epochs_passed, config.epochs))
         norm = optimizer.descend(losses.total, run.shard)
         if isinstance(model, SASRec):
-            take_second_step(model, optimizer, losses, batch, rng, run.shard)
+            with mistakes_of_authors():
+                take_second_step(model, optimizer, losses, batch, rng, run.shard)
         if look and norm is not None:
             check_finite("gradient's norm", norm, place)
         if run.average is not None:

@@ -10,10 +10,7 @@ from torch import Tensor, nn
 
 from models.tasks import Batch
 
-CAUSES = (
-    "try a smaller train.learning_rate, train.clip_norm=1, or a larger temperature; "
-    "the checkpoint of the last whole epoch is kept"
-)
+CAUSES = "try a smaller train.learning_rate, train.clip_norm=1, or a larger temperature"
 
 
 @dataclass(frozen=True)
@@ -41,14 +38,20 @@ def batch_sha256(batch: Batch) -> str:
     return digest.hexdigest()
 
 
+def causes(place: Place) -> str:
+    """What to try, and what is left of the training."""
+    kept = "; the checkpoint of the last whole epoch is kept" if place.epoch > 1 else ""
+    return f"{CAUSES}{kept}"
+
+
 def check_finite(what: str, value: Tensor, place: Place) -> None:
     """FloatingPointError that says where, and what to try, when the value is not finite."""
     if not math.isfinite(value.item()):
-        raise FloatingPointError(f"the {what} is {value.item()} in {place}: {CAUSES}")
+        raise FloatingPointError(f"the {what} is {value.item()} in {place}: {causes(place)}")
 
 
 def check_weights(model: nn.Module, place: Place) -> None:
     """FloatingPointError when a weight is not finite: a gradient was not, where the loss was."""
     for name, weight in model.named_parameters():
         if not weight.isfinite().all():
-            raise FloatingPointError(f"{name} is not finite after {place}: {CAUSES}")
+            raise FloatingPointError(f"{name} is not finite after {place}: {causes(place)}")

@@ -14,6 +14,7 @@ from experiments.config.resolve import changed_fields
 from experiments.data.splits.splitting import described
 from experiments.metric_names import MONITOR, VALID_NDCG10, metric_key
 from experiments.terminal import coloured
+from models.baselines import BASELINES
 
 if TYPE_CHECKING:
     from experiments.training.run import Run
@@ -40,6 +41,9 @@ def announce(run: Run, folder: Path) -> None:
         more = f", and {len(shown) - MOST_FIELDS} more" if len(shown) > MOST_FIELDS else ""
         print(f"changed fields (preset's value): {', '.join(shown[:MOST_FIELDS])}{more}")
     parameters = sum(parameter.numel() for parameter in run.model.parameters())
+    if config.model in BASELINES:
+        print(f"nothing to train: it counts, {run.device} -> {folder}", flush=True)
+        return
     print(
         f"examples: {config.examples}, {run.batches.rows.targets} targets in {len(run.batches)} "
         f"batches an epoch, {parameters:,} parameters, seed {config.seed}, {run.device} "

@@ -27,6 +27,7 @@ from experiments.training.environment import (
     keep_memory,
     repeat_exactly,
 )
+from experiments.training.mistakes import mistakes_of_authors
 from experiments.training.weight_average import WeightAverage
 from models.baselines import Popularity, RepeatLast
 from models.recbole_plug import SASRec
@@ -93,16 +94,17 @@ class Run:
             fields.score0 or rule == SCORE0,
             fields.beyond if beyond is None else beyond,
         )
-        evaluation = evaluate(
-            self.model,
-            self.histories,
-            split,
-            length,
-            fields.block,
-            self.device,
-            self.shard,
-            options,
-        )
+        with mistakes_of_authors():
+            evaluation = evaluate(
+                self.model,
+                self.histories,
+                split,
+                length,
+                fields.block,
+                self.device,
+                self.shard,
+                options,
+            )
         self.progress.evaluate_seconds += time.perf_counter() - started
         return evaluation
 

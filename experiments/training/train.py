@@ -67,7 +67,7 @@ def train_prepared(
         folder.write_plugins(used_by(config))
     announce(run, folder.path)
     if names:
-        print(f"{len(names)} weights start as those of {config.init_from.run}", flush=True)
+        print(f"taken from {config.init_from.run}: {', '.join(names)}", flush=True)
     identity = identity_of(run)
     changed = {key: value for key, (value, _) in changed_fields(config).items()}
     with Tracker(config.track, folder.path, tree, identity, changed) as tracker:

@@ -85,9 +85,21 @@ class Encoder(nn.Module):
         raise NotImplementedError
 
 
+class EncoderError(ValueError):
+    """An encoder does not do what it has to; the message says what would be right."""
+
+
 def build_encoder(config: EncoderConfig) -> Encoder:
-    """The encoder with freshly drawn weights, and how its rows are to be laid out."""
+    """The encoder with freshly drawn weights, and how its rows are to be laid out.
+
+    Errors: EncoderError for a config that builds no `Encoder`.
+    """
     encoder = config.build()
+    if not isinstance(encoder, Encoder):
+        raise EncoderError(
+            f"{type(config).__name__}: `build` has to return an Encoder, got a "
+            f"{type(encoder).__name__}"
+        )
     length = config.max_length if config.fixed_length else None
     encoder.layout = Layout(config.padding, length)
     return encoder

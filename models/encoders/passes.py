@@ -14,7 +14,7 @@ from torch import Tensor
 
 from augment import PADDING, Sequences
 from augment.sequences import concatenated
-from models.encoders.encoder import Encoder, Layout
+from models.encoders.encoder import Encoder, EncoderError, Layout
 from models.encoders.pooling import Want, pooled
 
 Name = TypeVar("Name", bound=Hashable)
@@ -124,6 +124,13 @@ def states_of(
     if encoder.reads_real:
         further["real"] = items != PADDING
     states: Tensor = encoder(vectors, rows.lengths, kind == "last", **further)
+    right = vectors[:, 0].shape if kind == "last" else vectors.shape
+    if states.shape != right:
+        asked = f"last_only is {kind == 'last'}, x has shape {[*vectors.shape]}"
+        raise EncoderError(
+            f"{type(encoder).__name__} has to return states of shape {[*right]} ({asked}), got "
+            f"{[*states.shape]}"
+        )
     if layout.padding == "left" and kind == "every":
         return oldest_first(states, rows.lengths)
     return states

@@ -44,3 +44,11 @@ def check_loss(task: Task, found: object) -> None:
     else:
         return
     raise TaskError(f"{task.name}: `loss` has to return a TaskLoss of one number, got {got}")
+
+
+def check_second_step(task: Task, found: object) -> None:
+    """TaskError for anything but a scalar."""
+    if isinstance(found, Tensor) and not found.dim():
+        return
+    got = f"shape {[*found.shape]}" if isinstance(found, Tensor) else f"a {type(found).__name__}"
+    raise TaskError(f"{task.name}: `second_step` has to return a scalar tensor, got {got}")

@@ -178,6 +178,11 @@ def check_groups(tasks: Sequence[Task]) -> None:
                 "task; make them attributes of it in `prepare`"
             )
         second = second_parameters(task)
+        if type(task).second_step is not Task.second_step and not second:
+            raise ValueError(
+                f"contrast: {task.name} has a `second_step`, and parameter_groups names no weights "
+                "that move in it: ParameterGroup(weights, second_step=True)"
+            )
         if task.trains_again() and not second:
             raise ValueError(
                 f"contrast: {task.name} trains again after a second step, and parameter_groups "

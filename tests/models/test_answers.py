@@ -11,8 +11,10 @@ import torch
 from torch import Tensor
 
 from models.diagnostics import as_number
+from models.encoders.encoder import Encoder, EncoderConfig, EncoderError, build_encoder
 from models.losses.loss import Items, LossError, NextItemLoss
 from models.tasks import Batch, ContrastiveTask, HistoryState, Step, Task, TaskLoss, View
+from models.tasks.answers import check_second_step
 from models.tasks.step import Requests, TaskError
 from models.tasks.task import check_groups
 from tests.histories import generator, padded
@@ -142,3 +144,49 @@ def test_a_task_without_requests_says_so() -> None:
 def test_an_unknown_pooling_is_named(request_of: Any) -> None:
     with pytest.raises(TaskError, match="pooling 'first'; known: last, mean, "):
         request_of("first")
+
+
+@pytest.mark.parametrize(
+    ("answer", "got"), [(TaskLoss(torch.zeros(())), "a TaskLoss"), (torch.zeros(2), r"shape \[2\]")]
+)
+def test_a_second_step_descends_a_scalar(answer: Any, got: str) -> None:
+    with pytest.raises(TaskError, match=rf"^it: `second_step` .* got {got}$"):
+        check_second_step(Task(name="it"), answer)
+    check_second_step(Task(name="it"), torch.zeros(()))
+
+
+def test_a_second_step_has_weights_that_move_in_it() -> None:
+    @dataclass(eq=False, repr=False)
+    class Twice(Task):
+        def second_step(self, encoded: Mapping[str, Tensor], step: Step) -> Tensor:
+            return torch.zeros(())
+
+    with pytest.raises(ValueError, match="twice has a `second_step`, and parameter_groups"):
+        check_groups([Twice(name="twice")])
+
+
+@pytest.mark.parametrize("last_only", [False, True])
+def test_an_encoder_returns_the_states_that_it_is_asked_for(last_only: bool) -> None:
+    class Odd(Encoder):
+        def forward(self, x: Tensor, lengths: Tensor, last_only: bool) -> Tensor:
+            return x if last_only else x[:, :, :1]
+
+    @dataclass(frozen=True)
+    class OddConfig(EncoderConfig):
+        def build(self) -> Encoder:
+            return Odd()
+
+    model = build_model(OddConfig(dim=8), [], TRAIN)
+    batch = random_batch(TRAIN, training_rows(TRAIN, "prefixes" if last_only else "windows"), 8, 0)
+    with pytest.raises(EncoderError, match=rf"^Odd has to return .* \(last_only is {last_only}, "):
+        model.losses(batch, generator(0))
+
+
+def test_a_config_builds_an_encoder() -> None:
+    @dataclass(frozen=True)
+    class OddConfig(EncoderConfig):
+        def build(self) -> Any:
+            return torch.nn.Linear(8, 8)
+
+    with pytest.raises(EncoderError, match="`build` has to return an Encoder, got a Linear"):
+        build_encoder(OddConfig(dim=8))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 from experiments.data.interactions import Interactions
@@ -95,7 +96,7 @@ def form_of(source: Source, recipe: Recipe) -> str:
         head = file.read(LOOK).removeprefix(b"\xef\xbb\xbf")
     if head.startswith(b"PAR1") or source.suffix == ".parquet":
         return "parquet"
-    if head.lstrip().startswith(b"{"):
+    if re.match(rb"\s*(\{|\[\s*\{)", head):
         return record_form(source)
     if source.suffix == ".inter" or b":token" in head.split(b"\n", 1)[0]:
         return "inter"

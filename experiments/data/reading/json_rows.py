@@ -16,6 +16,7 @@ from experiments.data.reading.source import Source
 from experiments.errors import UsageError, did_you_mean
 
 CHUNK = 100_000  # records parsed at a time
+LOOK = 4096  # bytes
 BROKEN = (ValueError, SyntaxError, RecursionError, MemoryError, TypeError)
 FORMS = {"jsonl": "JSON", "literal": "a Python literal"}
 
@@ -79,9 +80,11 @@ class RecordRows:
         except BROKEN:
             record = None
         if not isinstance(record, dict):
+            if raw.lstrip().startswith(b"["):
+                raise _is_list(self.source)
             raise UsageError(
                 f"{self.source} line {line}: {shown(raw)} is not an object in {FORMS[self.form]}, "
-                f"such as {'{'}{shown('user')}: 1, ...{'}'}"
+                'such as {"user": 1, ...}'
             )
         return record
 
@@ -108,8 +111,16 @@ class RecordRows:
         return names
 
 
+def _is_list(source: Source) -> UsageError:
+    return UsageError(f"{source}: is one JSON list; `jq -c '.[]'` makes it an object a line")
+
+
 def record_form(source: Source) -> str:
-    """jsonl or literal: which of them the first line is in."""
+    """jsonl or literal: which of them the first line is in. Errors: UsageError for a JSON list."""
+    with source.opened() as file:
+        start = file.read(LOOK).removeprefix(b"\xef\xbb\xbf").lstrip()
+    if start.startswith(b"["):
+        raise _is_list(source)
     (line,) = first_lines(source, 1)
     try:
         json.loads(line)

@@ -716,3 +716,11 @@ def test_every_model_is_evaluated_as_the_data_set_says(model):
     spec = replace(locate("ml-100k", None), defaults={"ties": "shuffled", "evaluate.block": 7})
     tree = dataset_tree(spec, model)
     assert (tree["ties"], tree["evaluate"]) == ("shuffled", {"block": 7})
+
+
+@pytest.mark.parametrize(
+    ("value", "advice"),
+    [("*", 'write ["*"]'), ("encoder", "write [encoder]"), ("[*]", 'as in ["*"]')],
+)
+def test_a_list_that_is_none_is_told_how_to_be_written(value: str, advice: str) -> None:
+    assert advice in error(("init_from.parts", value))

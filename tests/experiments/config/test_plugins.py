@@ -259,6 +259,16 @@ def test_a_field_that_is_called_as_a_method_was_before_is_a_field(
     assert callable(task.select_rows)
 
 
+def test_a_preset_that_was_refused_is_not_known_afterwards(tmp_path: Path) -> None:
+    """A session in Python goes on without it."""
+    path = tmp_path / "wrong.py"
+    path.write_text("PRESETS = {'odd': {'encodr': {}}}")
+    with pytest.raises(UsageError, match="encodr"):
+        load_plugins([str(path)])
+    load_plugins([])
+    assert "odd" not in presets()
+
+
 def test_two_plug_ins_with_one_name_are_refused(plugin: Path, tmp_path: Path) -> None:
     load_plugin(str(plugin))
     load_plugin(str(plugin))  # the same one, again, is not

@@ -82,6 +82,8 @@ def test_a_run_is_exported_and_its_items_are_features_again(tmp_path: Path, caps
     assert main(command) == 0  # the same again
     assert main(["export", str(run), "--what", "users", "--to", str(items)]) == 2
     assert "already there with different content: choose another --to" in capsys.readouterr().err
+    assert main([*command, "--read", "test"]) == 2
+    assert "--read: goes with --what users" in capsys.readouterr().err
     assert len(rows(items)) == 30
     assert len(list(items.parent.iterdir())) == 2
 

@@ -15,6 +15,7 @@ from experiments import TrainedRun, load_run, train
 from experiments.cli.main import main
 from experiments.config.run_config import config_tree
 from experiments.errors import UsageError
+from experiments.runs.training import override_pairs
 from experiments.storage.files import REPOSITORY
 from tests.experiments.small_data import FAST, fields_of, planted, write_text
 
@@ -105,6 +106,12 @@ def test_history_is_a_row_an_epoch_and_ranks_a_row_a_user(run: TrainedRun) -> No
         (lambda run: run.recommend([["3"]], seen="dropp"), "did you mean 'drop'"),
         (lambda run: run.similar_items(3), "ids are texts"),
         (lambda run: run.similar_items("3", -1), "at least 1"),
+        (lambda run: run.recommend([["3"]], k="5"), "-k must be a whole number .* got '5'"),
+        (lambda run: run.similar_items("3", 2.5), "-k must be a whole number .* got 2.5"),
+        (lambda _: train(5), "config: give fields by name, .* got a int"),
+        (lambda _: train(model="sasrec", on_epoch=3), "on_epoch: has to be a function, got 3"),
+        (lambda _: train(plugins="no.py"), "--plugin no.py: there is no such file"),
+        (lambda _: train(plugins=[Path("no.py")]), "--plugin no.py: there is no such file"),
         (lambda run: run.user_embeddings("tests"), "did you mean 'test'"),
     ],
 )  # fmt: skip
@@ -133,6 +140,14 @@ def test_an_empty_mapping_is_refused_as_on_the_command_line(
     words = ["--model=cl4srec", "--dataset=Tiny", f"--data-dir={data}", "--contrast={}"]
     assert main(["train", *words, f"--out={out}"]) == 2
     assert str(error.value) in capsys.readouterr().err
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    """As a sweep in a loop gives them."""
+    given = {"train.learning_rate": np.float64(0.5), "seed": np.int64(3), "a": np.array([1, 2])}
+    found = dict(override_pairs({**given, "b": (np.float32(0.5), "x")}))
+    assert found == {"train.learning_rate": 0.5, "seed": 3, "a": [1, 2], "b": [0.5, "x"]}
+    assert [type(found[key]) for key in ("train.learning_rate", "seed")] == [float, int]
 
 
 def test_a_callback_sees_every_epoch_and_its_error_ends_the_training(tmp_path: Path) -> None:

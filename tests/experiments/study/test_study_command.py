@@ -135,6 +135,8 @@ def test_a_study_whose_fields_have_changed_since_its_trials_were_recorded_is_ref
     line = {"study": "helps", "trial": "0123", "valid/excluded/ndcg@10": 0.1, **recorded}
     (file.parent / "out").mkdir()
     (file.parent / "out" / "record.jsonl").write_text(json.dumps(line) + "\n")
+    assert main(words(file, "--dry-run")) == 2  # which promises nothing that would be refused
+    assert "of this study with other fields" in capsys.readouterr().err
     assert main(words(file)) == 2
     told = (
         "has 1 trials of this study with other fields, the first 0123 (sasrec on planted, seed 0)"

@@ -99,7 +99,16 @@ def test_what_is_not_finite_is_told_with_its_place_and_the_last_whole_epoch_stay
     assert state["epoch"] == 1
     assert all(value.isfinite().all() for value in state["model"].values())
     assert [record["epoch"] for record in read_history(out)] == [1]
+    assert "the checkpoint of the last whole epoch is kept" in error
     assert main(["evaluate", str(out)]) == 0
+
+
+def test_before_the_first_epoch_is_whole_no_checkpoint_is_promised(
+    data: Path, tmp_path: Path, monkeypatch, capsys
+) -> None:
+    monkeypatch.setattr(SASRec, "losses", spoiled(1, "loss"))
+    assert start(data, tmp_path / "run", "--model=sasrec") == 1
+    assert "checkpoint" not in capsys.readouterr().err
 
 
 def test_the_batch_that_is_told_can_be_found_again(

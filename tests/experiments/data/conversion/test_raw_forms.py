@@ -636,3 +636,12 @@ def test_a_file_of_items_without_titles_is_told(tmp_path: Path) -> None:
     (line,) = (line for line in lines if line.startswith("titles: "))
     assert line.startswith("titles: none; ")
     assert "no field 'title'" in line
+
+
+@pytest.mark.parametrize("options", [{}, {"format": "jsonl"}])
+@pytest.mark.parametrize("indent", [None, 1])
+def test_a_json_list_is_told_to_become_lines(
+    tmp_path: Path, options: dict[str, Any], indent: int | None
+) -> None:
+    path = put(tmp_path, json.dumps([{"user": "a", "item": "b"}] * 9000, indent=indent), "x.json")
+    assert "is one JSON list; `jq -c '.[]'` makes it" in refused(path, **options)
