@@ -33,8 +33,9 @@ def study_file(name: Path) -> Path:
         path.relative_to(STUDIES).with_suffix("").as_posix() for path in STUDIES.rglob("*.yaml")
     )
     near = did_you_mean(str(name).removesuffix(".yaml"), names)
-    what = "is a folder; name the study's .yaml file" if name.is_dir() else "no such file"
-    raise UsageError(f"{name}: {what}, and no study{near}; `run.py list` shows the studies")
+    if name.is_dir():
+        raise UsageError(f"{name}: is a folder; name a study's .yaml file{near}")
+    raise UsageError(f"{name}: no such file, and no study{near}; `run.py list` shows the studies")
 
 
 def with_set(study: Study, fields: list[tuple[str, Any]]) -> Study:

@@ -42,10 +42,16 @@ def test_a_misspelt_name_is_told_with_the_nearest(text: str) -> None:
         study_file(Path(text))
 
 
-@pytest.mark.parametrize("text", ["../presets/sasrec", "/weight", "quick", ""])
+@pytest.mark.parametrize("text", ["../presets/sasrec", "/weight", "quick"])
 def test_what_is_no_study_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="no such file, and no study"):
         study_file(Path(text))
+
+
+def test_a_folder_is_told_to_be_one(tmp_path: Path) -> None:
+    for folder in (tmp_path, Path()):
+        with pytest.raises(UsageError, match=r"is a folder; name a study's \.yaml file"):
+            study_file(folder)
 
 
 def test_a_field_that_is_set_holds_for_every_trial_that_reads_it_and_the_question_says_so() -> None:

@@ -739,7 +739,7 @@ def test_recommendations_never_repeat_the_history_and_end_with_the_catalogue(run
         (["--history", "Fargo"], "unknown 'Fargo'"),
         (["--history", ""], "--history is empty"),
         (["--history", " , "], "--history is empty"),
-        (["--history", "1", "-k", "0"], "-k must be at least 1, got 0"),
+        (["--history", "1", "-k", "0"], "-k must be a whole number of at least 1, got 0"),
         (["--history", "1", "-k", "few"], "argument -k: invalid int value: 'few'"),
         ([], "--history"),
     ],
