@@ -72,8 +72,9 @@ def print_expected(config: Config) -> None:
     from experiments.study.estimate import timings
     from experiments.training.progress import clock
 
-    changed = changed_fields(config)
-    if config.dataset not in known() or any(name.startswith(COSTLY) for name in changed):
+    if config.dataset not in known():
+        return
+    if any(name.startswith(COSTLY) for name in changed_fields(config)):
         return
     key = workload(config.dataset, config.model, config.examples, vars(config.encoder))
     if similar := timings(RESULTS, {}).get(key):
@@ -134,7 +135,7 @@ def resumed(
     """
     from experiments.config.loaded_plugins import check_plugins
     from experiments.config.resolve import resolve
-    from experiments.storage.run_folder import RunFolder, default_folder, existing_run
+    from experiments.storage.run_folder import default_folder, existing_run
     from experiments.training.integrity import finished_result
 
     if arguments.name is not None and arguments.out is None:
@@ -146,12 +147,8 @@ def resumed(
     for key, _ in arguments.overrides:
         if key not in ("epochs", "data_dir"):
             raise UsageError(f"--{key}: a run is resumed as it was; only --epochs may be raised")
-    if arguments.out.is_dir() and not RunFolder(arguments.out).config.is_file():
-        raise UsageError(
-            f"{arguments.out}: holds no run (there is no config.yaml); one that was stopped before "
-            "its first line is started again without --resume"
-        )
-    folder = existing_run(arguments.out)
+    again = "; one that was stopped before its first line is started again without --resume"
+    folder = existing_run(arguments.out, again)
     check_plugins(folder, unchanged=True)
     moved = [(key, value) for key, value in arguments.overrides if key != "epochs"]
     before = resolve(folder.config, moved)[0].epochs
@@ -165,8 +162,8 @@ def resumed(
             f"--epochs: the learning rate falls to 0 at epoch {before} "
             f"(train.schedule: {config.train.schedule}); start another run with more"
         )
-    trained = [record["epoch"] for record in folder.read_history()]
-    if config.epochs > before and before in trained and before % config.train.evaluate_every:
+    between = config.epochs > before and before % config.train.evaluate_every
+    if between and before in [record["epoch"] for record in folder.read_history()]:
         raise UsageError(
             f"--epochs: epoch {before} was validated as the last one, between two of every "
             f"{config.train.evaluate_every}; start another run with more"

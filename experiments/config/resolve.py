@@ -167,15 +167,15 @@ def reads(model: str, key: str) -> bool:
 
 def refuse_idle_parts(config: Config, overrides: list[tuple[str, Any]]) -> None:
     """Nor are fields that would do nothing beside the others.  Errors: UsageError."""
-    idle = {
-        "augment": (not config.augment.probability, "augment.probability is 0"),
-        "features": (config.features.source is None, "features.source is not set"),
-        "init_from": (config.init_from.run is None, "init_from.run is not set"),
+    switches = {
+        "augment": ("augment.probability", config.augment.probability > 0.0, "is 0"),
+        "features": ("features.source", config.features.source is not None, "is not set"),
+        "init_from": ("init_from.run", config.init_from.run is not None, "is not set"),
     }
     for key, _ in overrides:
-        is_idle, why = idle.get(key.split(".")[0], (False, ""))
-        if is_idle and key != why.split()[0]:
-            raise UsageError(f"{key}: does nothing while {why}; set it, too")
+        switch, on, off = switches.get(key.split(".")[0], (key, True, ""))
+        if key != switch and not on:
+            raise UsageError(f"{key}: does nothing while {switch} {off}; set it, too")
 
 
 def refuse_idle_fields(model: str, overrides: list[tuple[str, Any]]) -> None:

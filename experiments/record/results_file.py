@@ -141,7 +141,7 @@ class ResultsFile:
 
 
 class Shown(ResultsFile):
-    """Lines as they would be in a file: a dry run writes none."""
+    """Lines as they would be in a file: a dry run changes them, and writes none."""
 
     def __init__(self, path: Path, lines: dict[str, Values]) -> None:
         super().__init__(path)
@@ -149,3 +149,10 @@ class Shown(ResultsFile):
 
     def lines(self) -> dict[str, Values]:
         return self._lines
+
+    def _rewrite(self, lines: list[Values]) -> None:
+        self._lines = {line["trial"]: line for line in lines}
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        yield

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from experiments.aliases import current_tree, without_added
 from experiments.config.resolve import reads
+from experiments.config.run_config import science
 from experiments.dotted import flattened
 from experiments.errors import UsageError
 from experiments.metric_names import SELECTION
@@ -26,7 +27,6 @@ from experiments.report.statistics import RESAMPLES, holm, resampled, two_sided
 from experiments.storage.run_folder import RunFolder, existing_run
 from experiments.training.integrity import existing_ranks, existing_result
 
-NEVER_SHOWN = ("data_dir", "track")
 ABSENT = "-"
 TRIAL = re.compile(r"[0-9a-f]{16}")  # what a study calls the folder of a run
 TASK = re.compile(r"(contrast\.\d+)\.")
@@ -115,9 +115,7 @@ def gains_of_users(users: NDArray[np.str_], ranks: FloatArray) -> pd.Series:
 
 def comparable_fields(tree: dict[str, Any]) -> dict[str, Any]:
     """The fields of a configuration that can be compared, by their dotted names."""
-    fields = dict(flattened({k: v for k, v in tree.items() if k not in NEVER_SHOWN}))
-    fields.pop("init_from.run", None)  # by their hash, wherever the weights lie
-    return fields
+    return dict(flattened(science(tree)))
 
 
 def name_of(folder: RunFolder) -> str:

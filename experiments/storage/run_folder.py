@@ -210,11 +210,12 @@ def new_folder(path: Path) -> Iterator[RunFolder]:
                 made.rmdir()
 
 
-def existing_run(path: Path) -> RunFolder:
-    """The folder of a run that was started; UsageError for any other."""
+def existing_run(path: Path, advice: str = "") -> RunFolder:
+    """The folder of a run that was started; UsageError for any other, which ends in the advice
+    where the folder holds no run."""
     folder = RunFolder(path)
     if not path.is_dir():
         raise UsageError(f"{path}: there is no such folder")
     if not folder.config.is_file():
-        raise UsageError(f"{path}: holds no run (there is no config.yaml)")
+        raise UsageError(f"{path}: holds no run (there is no config.yaml){advice}")
     return folder

@@ -12,15 +12,7 @@ from experiments.record.results_file import RESULTS, Shown, study_files
 from experiments.storage.atomic import put
 from experiments.storage.run_folder import as_yaml
 from experiments.study import local, on_ray, slurm
-from experiments.study.adopt import (
-    adopt,
-    finished_elsewhere,
-    other_seeds,
-    relabel,
-    relabelled,
-    renewable,
-    reuse_trials,
-)
+from experiments.study.adopt import adopt, finished_elsewhere, relabel, reuse_trials
 from experiments.study.again import again
 from experiments.study.estimate import estimate, timings
 from experiments.study.folder import StudyFolder, study_folder
@@ -99,10 +91,10 @@ def run(
     if adopted := adopt(folder.results, trials, search=bool(searches)):
         print_now(f"{adopted} lines of the results brought up to today's fields")
     searching = searches_in(folder, where.data_dir)
-    own = recorded(folder, trials, searching)
-    if count := relabel(folder.results, [*trials, *filter(None, own.values())]):
+    count, foreign = named_as_now(folder, trials, searching)
+    if count:
         print_now(f"{count} lines of the results named and compared as the study says now")
-    folder.check_labels(trials, [name for name, trial in own.items() if trial is None])
+    folder.check_labels(trials, foreign)
     if where.publish and (count := reuse_trials(folder.results, study, trials, others(folder))):
         print_now(f"{count} trials are in the results of other studies: taken from there")
     if retry_failed:
@@ -137,16 +129,19 @@ def whole_plan(study: Study, data_dir: Path | None) -> tuple[list[Trial], list[M
     return trials, searches
 
 
-def recorded(
+def named_as_now(
     folder: StudyFolder, trials: list[Trial], searching: list[Searching]
-) -> dict[str, Trial | None]:
-    """What the lines of the results are that have names of the searches', as `Searching.recorded`.
+) -> tuple[int, list[str]]:
+    """Have lines of the results named and compared as the study says now.
 
+    Returns how many were not, and the trials with a name of a search's that are none of its.
     Errors: UsageError where lines are of other data or plug-ins than the trials of a search.
     """
     own = [trial for search in searching for trial in (search.probe, *search.trials())]
     folder.check_results([*trials, *own])
-    return {name: trial for one in searching for name, trial in one.recorded().items()}
+    recorded = {name: trial for one in searching for name, trial in one.recorded().items()}
+    count = relabel(folder.results, [*trials, *filter(None, recorded.values())])
+    return count, [name for name, trial in recorded.items() if trial is None]
 
 
 def others(folder: StudyFolder) -> list[Path]:
@@ -158,15 +153,12 @@ def dry_run(study: Study, where: Where, workers: int, retry_failed: bool) -> Non
     """What would be trained, and how long it would take; nothing is written."""
     folder = where.folder(study.name)
     trials, searches = whole_plan(study, where.data_dir)
-    done = folder.results.lines()
-    new = renewable(done, trials, search=bool(searches))
-    done = {line["trial"]: line for line in (new.get(name, line) for name, line in done.items())}
-    shown = replace(folder, results=Shown(folder.results.path, done))
+    shown = replace(folder, results=Shown(folder.results.path, folder.results.lines()))
+    adopt(shown.results, trials, search=bool(searches))
     searching = [Searching(search, shown, where.data_dir) for search in searches]
-    own = recorded(shown, trials, searching)
-    named = [*trials, *filter(None, own.values())]
-    done |= relabelled(done, [*named, *other_seeds(done, named)])
-    shown.check_labels(trials, [name for name, trial in own.items() if trial is None])
+    _, foreign = named_as_now(shown, trials, searching)
+    shown.check_labels(trials, foreign)
+    done = shown.results.lines()
     if where.publish:
         missing = [trial.id for trial in trials if trial.id not in done]
         done = {**finished_elsewhere(missing, others(folder)), **done}

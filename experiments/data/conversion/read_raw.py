@@ -9,11 +9,11 @@ from experiments.data.interactions import Interactions
 from experiments.data.known import declared, families, known
 from experiments.data.reading.json_rows import record_form
 from experiments.data.reading.layout import CANDIDATES, NoColumn, first_lines, read_layout
-from experiments.data.reading.read import LOOK, TABLES, has_header
+from experiments.data.reading.read import TABLES, has_header
 from experiments.data.reading.read_table import TableRead, read_rows
 from experiments.data.reading.read_text import read_lines
-from experiments.data.reading.recipe import Recipe
-from experiments.data.reading.source import Source
+from experiments.data.reading.recipe import Recipe, plain_recipe
+from experiments.data.reading.source import LOOK, Source
 from experiments.data.splits.split_files import LISTS, assembled, of_lists
 from experiments.errors import UsageError
 from experiments.storage.hashing import file_sha256
@@ -51,8 +51,8 @@ def read_raw(source: Source, recipe: Recipe) -> TableRead:
 
 def _check_no_columns(source: Source, recipe: Recipe) -> None:
     """Errors: UsageError for what a recipe says of columns, where a file has none."""
-    standard = Recipe()
-    told = [name for name in OF_COLUMNS if getattr(recipe, name) != getattr(standard, name)]
+    given = plain_recipe(recipe)
+    told = [name for name in OF_COLUMNS if name in given]
     if told:
         raise UsageError(
             f"{source}: its lines are histories, without columns that "

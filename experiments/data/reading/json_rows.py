@@ -12,11 +12,10 @@ import pandas as pd
 from experiments.data.ids import shown
 from experiments.data.reading.layout import NoColumn, first_lines
 from experiments.data.reading.recipe import Column
-from experiments.data.reading.source import Source
+from experiments.data.reading.source import LOOK, Source
 from experiments.errors import UsageError, did_you_mean
 
 CHUNK = 100_000  # records parsed at a time
-LOOK = 4096  # bytes
 BROKEN = (ValueError, SyntaxError, RecursionError, MemoryError, TypeError)
 FORMS = {"jsonl": "JSON", "literal": "a Python literal"}
 

@@ -39,7 +39,7 @@ def unusable_rows(column: pd.Series[Any]) -> BoolArray:
         return np.zeros(len(column), dtype=bool)
     codes, texts = distinct(column)
     wrong = np.array([unusable([text]) is not None for text in texts], dtype=bool)
-    return wrong[codes] if wrong.any() else np.zeros(len(column), dtype=bool)
+    return wrong[codes]
 
 
 class MissingIds:

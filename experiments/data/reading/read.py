@@ -6,10 +6,9 @@ from pathlib import Path
 
 from experiments.data.interactions import Interactions, Ties
 from experiments.data.reading.layout import CANDIDATES, Columns
-from experiments.data.reading.source import Source
+from experiments.data.reading.source import LOOK, Source
 
 TABLES = (".inter", ".csv", ".tsv")
-LOOK = 4096  # bytes
 
 
 def read_interactions(path: Path, columns: Columns | None = None) -> Interactions:

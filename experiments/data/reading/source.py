@@ -26,6 +26,7 @@ UNPACKED: dict[bytes, Callable[[BinaryIO], object]] = {
 }
 PACKED_SUFFIXES = (".gz", ".bz2", ".xz", ".zip")
 ZIP = b"PK\x03\x04"
+LOOK = 4096  # bytes, from the start of a file, that tell its form
 TAR, TAR_AT = b"ustar", 257  # what a tar archive says, and where
 BROKEN = (EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError, zipfile.BadZipFile)
 

@@ -277,13 +277,15 @@ def test_a_trial_that_the_pruner_ended_is_not_trained_on_where_its_worker_was_ki
     assert folder.results.lines().keys() == lines.keys()
 
 
+def too_high(config: Config, epoch: int) -> None:
+    """A high learning rate fails."""
+    if config.train.learning_rate > 0.1:
+        raise FloatingPointError("the loss is nan")
+
+
 def test_a_failed_trial_does_not_end_a_search(
     tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def too_high(config: Config, epoch: int) -> None:
-        if config.train.learning_rate > 0.1:
-            raise FloatingPointError("the loss is nan")
-
     pretend(monkeypatch, score, too_high)
     folder = begin(tmp_path, data, study(8))
     worker(folder, data).work()
@@ -586,10 +588,6 @@ def test_the_best_of_a_search_is_compared_with_a_baseline_that_came_later(
 def test_a_dry_run_counts_the_lines_of_a_search_as_of_today_and_its_failed_ones_apart(
     tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def too_high(config: Config, epoch: int) -> None:
-        if config.train.learning_rate > 0.1:
-            raise FloatingPointError("the loss is nan")
-
     pretend(monkeypatch, score, too_high)
     folder = begin(tmp_path, data, study(8))
     worker(folder, data).work()
