@@ -11,6 +11,7 @@ from torch import Generator, Tensor
 
 from augment.operator import Operator
 from augment.sequences import Sequences, concatenated, random_below
+from augment.well_formed import applied
 
 Draw = Literal["two_distinct", "with_replacement", "chained"]
 CHAINED = -1  # the operator index of a view that went through all of them
@@ -55,7 +56,7 @@ def draw_two_views(
     twice = concatenated([seqs, seqs])  # [2B, L]
     if draw == "chained":
         for operator in operators:
-            twice = operator(twice, rng)
+            twice = applied(operator, twice, rng)
         choice = torch.full_like(twice.lengths, CHAINED)
     else:
         choice = torch.cat(choose(seqs.lengths, len(operators), draw, rng, short))  # [2B]
@@ -107,7 +108,7 @@ def apply_chosen(
     """
     result = seqs
     for index, operator in enumerate(operators):
-        result = either(choice == index, operator(seqs, rng), result)
+        result = either(choice == index, applied(operator, seqs, rng), result)
     return result
 
 

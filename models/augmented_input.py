@@ -22,6 +22,7 @@ from augment.correlation import CountNeighbours, counted_neighbours
 from augment.operator import check_share, check_times, operator_names, without_places
 from augment.sequences import Sequences, random_below, with_places
 from augment.views import apply_chosen, either
+from augment.well_formed import OperatorError, applied, malformed
 from models.tasks.step import Batch
 
 
@@ -68,13 +69,14 @@ class AugmentedInput:
         max_length: int,
         count_neighbours: CountNeighbours = counted_neighbours,
     ) -> None:
-        self.config = config
+        self.config, self.max_length, self.num_items = config, max_length, 0
         self.correlated = CorrelatedItems(
             config.correlation, config.operators, max_length, count_neighbours
         )
 
     def fit(self, train: TrainHistories) -> None:
         """Mine the training split, if there is anything to do with it."""
+        self.num_items = train.num_items
         if self.config.probability > 0.0:
             check_times(self.config.operators, OPERATORS, train)
             self.correlated.fit(train)
@@ -93,13 +95,22 @@ class AugmentedInput:
         return relabelled(batch, self.changed(with_places(batch.histories), rng))
 
     def changed(self, seqs: Sequences, rng: Generator) -> Sequences:
+        """Some rows changed; OperatorError where one of them is no history any more."""
+        result = self.drawn(seqs, rng)
+        if found := malformed(result, self.num_items, self.max_length):
+            names = ", ".join(operator_names(self.config.operators, OPERATORS))
+            row, wrong = found
+            raise OperatorError(f"augment: what {names} made of row {row} is no history: {wrong}")
+        return result
+
+    def drawn(self, seqs: Sequences, rng: Generator) -> Sequences:
         operators = self.correlated.bound(seqs.device)
         draw = torch.rand(len(seqs), generator=rng, device=seqs.device)  # [B]
         taking_part = draw < self.config.probability
         if self.config.draw == "chained":
             result = seqs
             for operator in operators:
-                result = operator(result, rng)
+                result = applied(operator, result, rng)
             return either(taking_part, result, seqs)
         choice = random_below(torch.full_like(seqs.lengths, len(operators)), rng)
         return apply_chosen(seqs, operators, choice.masked_fill(~taking_part, -1), rng)

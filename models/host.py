@@ -33,6 +33,7 @@ from models.tasks import (
     HistoryState,
     ItemEmbeddings,
     ParameterGroup,
+    Requests,
     Sizes,
     Step,
     Task,
@@ -234,7 +235,13 @@ class Host(nn.Module):
         """Every task that has rows in the batch, with its views drawn."""
         rows = [(task, task.select_rows(batch)) for task in self.contrastive_tasks()]
         steps = [(task, Step(taking_part, rng)) for task, taking_part in rows if len(taking_part)]
-        return with_own_states([TaskStep(task, step, asked_by(task, step)) for task, step in steps])
+        return with_own_states(
+            [TaskStep(task, step, self.asked(task, step)) for task, step in steps]
+        )
+
+    def asked(self, task: Task, step: Step) -> Requests:
+        """What a task asks for; TaskError where that cannot be encoded."""
+        return asked_by(task, step, self.num_items, self.max_length)
 
     def move_copies(self) -> None:
         """Let the moving averages follow the weights of the steps so far."""

@@ -24,15 +24,14 @@ from models.tasks import (
     Requests,
     SharedView,
     Step,
-    Task,
     View,
 )
-from models.tasks.answers import asked_by
 
 TITLE = 20  # characters of an item's title, at most
 SAMPLE = 4096  # training examples whose views are compared with their histories
 
 
+@mistakes_of_authors()
 def side_by_side(run: Run, user: str | None) -> list[str]:
     """Lines of text for the last training example of a user (the first user's by default).
 
@@ -54,7 +53,7 @@ def side_by_side(run: Run, user: str | None) -> list[str]:
     columns += [("what follows", ids(run.histories, batch.targets))]
     notes = []
     for task in model.contrastive_tasks():
-        for name, request in asked(task, batch, rng).items():
+        for name, request in model.asked(task, Step(batch, rng)).items():
             if isinstance(request, View):
                 title = f"{task.name} {name}{operator(request)}"
                 columns.append((title, shown(request.sequences, run.histories)))
@@ -64,12 +63,6 @@ def side_by_side(run: Run, user: str | None) -> list[str]:
     if read is not batch:
         columns.append(("augmented input", shown(read.histories, run.histories)))
     return [*lines, *table(columns), *notes, "", *rates(run, model, rng)]
-
-
-def asked(task: Task, batch: Batch, rng: Generator) -> Requests:
-    """A task's requests, as in training; UsageError for anything else that it answers."""
-    with mistakes_of_authors():
-        return asked_by(task, Step(batch, rng))
 
 
 def row_of(run: Run, user: str | None) -> int:
@@ -110,10 +103,7 @@ def titled(item: str, titles: dict[str, str]) -> str:
 
 def operator(view: View) -> str:
     """The operator that made a view, where one did."""
-    if view.drawn is None:
-        return ""
-    index = int(view.drawn[0])
-    return f" {view.operators[index]}" if index >= 0 else " all operators"
+    return f" {view.operator_of(0)}".rstrip()
 
 
 def described(request: EncodingRequest) -> str:
@@ -143,15 +133,14 @@ def rates(run: Run, model: SASRec, rng: Generator) -> list[str]:
     batch = make_batch(run.batches.train, rows, np.sort(sample), run.device)
     lines = [f"views unchanged, of {len(sample)} examples each:"]
     for task in model.contrastive_tasks():
-        lines += [
-            f"  {task.name:<20}{line}" for line in rates_of(task, task.select_rows(batch), rng)
-        ]
+        step = Step(task.select_rows(batch), rng)
+        requests = model.asked(task, step)
+        lines += [f"  {task.name:<20}{line}" for line in rates_of(requests, step.batch)]
     return lines if len(lines) > 1 else []
 
 
-def rates_of(task: Task, batch: Batch, rng: Generator) -> list[str]:
-    requests = asked(task, batch, rng).values()
-    views = [request for request in requests if isinstance(request, View)]
+def rates_of(requests: Requests, batch: Batch) -> list[str]:
+    views = [request for request in requests.values() if isinstance(request, View)]
     rates = identity_rates(batch.histories, views)
     if not rates:
         return []

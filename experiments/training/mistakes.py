@@ -1,16 +1,22 @@
-"""What the author of a task, a loss or an encoder gets wrong, told in one line."""
+"""What the author of an operator, a task, a loss or an encoder gets wrong, told in one line."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from augment.well_formed import OperatorError
 from experiments.errors import UsageError
 from models.encoders.encoder import EncoderError
 from models.losses.loss import LossError
 from models.tasks.step import TaskError
 
-PARTS = {TaskError: "contrast", LossError: "next_item", EncoderError: "encoder"}
+PARTS = {
+    OperatorError: "operators",
+    TaskError: "contrast",
+    LossError: "next_item",
+    EncoderError: "encoder",
+}
 
 
 @contextmanager
@@ -18,5 +24,5 @@ def mistakes_of_authors() -> Iterator[None]:
     """A mistake of theirs is a UsageError that names the part."""
     try:
         yield
-    except (TaskError, LossError, EncoderError) as error:
+    except (OperatorError, TaskError, LossError, EncoderError) as error:
         raise UsageError(f"{PARTS[type(error)]}: {error}") from error

@@ -6,15 +6,16 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
+from augment.well_formed import malformed, wrong_shape
 from models.tasks.step import EncodingRequest, Requests, Step, TaskError, View
 from models.tasks.task import Task, TaskLoss
 
 
-def asked_by(task: Task, step: Step) -> Requests:
+def asked_by(task: Task, step: Step, num_items: int, max_length: int) -> Requests:
     """What a task asks for.
 
-    TaskError where it is no mapping of names to requests, or asks for a moving average of the
-    model that it did not announce.
+    TaskError where it is no mapping of names to requests, asks for a moving average of the model
+    that it did not announce, or for a view that is no histories of at most `max_length` items.
     """
     requests = task.requests(step)
     what = requests.values() if isinstance(requests, Mapping) else [requests]
@@ -30,7 +31,21 @@ def asked_by(task: Task, step: Step) -> Requests:
             f"{task.name}: a View has momentum {unknown.pop()}, which `momentum_copies` does not "
             "name"
         )
+    for name, request in requests.items():
+        if isinstance(request, View):
+            check_view(f"{task.name}: view {name!r}", request, step, num_items, max_length)
     return requests
+
+
+def check_view(what: str, view: View, step: Step, num_items: int, max_length: int) -> None:
+    """TaskError for a view that is no histories, one for each row unless it says otherwise."""
+    rows = len(step.batch if view.made_from is None else view.made_from)
+    if wrong := wrong_shape(view.sequences, rows):
+        raise TaskError(f"{what} has to be {wrong}")
+    if found := malformed(view.sequences, num_items, max_length):
+        row, wrong = found
+        made = "" if view.drawn is None else f", made by {view.operator_of(row)},"
+        raise TaskError(f"{what}: row {row}{made} is no history: {wrong}")
 
 
 def check_loss(task: Task, found: object) -> None:

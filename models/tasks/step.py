@@ -110,6 +110,13 @@ class View:
     def __post_init__(self) -> None:
         check_pooling("View", self.pooling, (*get_args(Pooling), "all"))
 
+    def operator_of(self, row: int) -> str:
+        """The operator that made a row; "" where nobody says."""
+        if self.drawn is None:
+            return ""
+        index = int(self.drawn[row])
+        return self.operators[index] if index >= 0 else "all operators"
+
 
 @dataclass(frozen=True)
 class SharedView:

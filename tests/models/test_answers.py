@@ -10,11 +10,15 @@ import pytest
 import torch
 from torch import Tensor
 
+from augment import Crop, Sequences
+from augment.well_formed import OperatorError
+from models.augmented_input import AugmentConfig, AugmentedInput
 from models.diagnostics import as_number
 from models.encoders.encoder import Encoder, EncoderConfig, EncoderError, build_encoder
 from models.losses.loss import Items, LossError, NextItemLoss
 from models.tasks import Batch, ContrastiveTask, HistoryState, Step, Task, TaskLoss, View
 from models.tasks.answers import check_second_step
+from models.tasks.augmented_views import AugmentedViews
 from models.tasks.step import Requests, TaskError
 from models.tasks.task import check_groups
 from tests.histories import generator, padded
@@ -86,6 +90,38 @@ def test_a_moving_average_that_was_not_announced_is_told() -> None:
     answer = {"key": View(padded([[1, 2]] * 8), momentum=0.99)}
     with pytest.raises(TaskError, match=r"^odd: a View has momentum 0.99, which `momentum_copies`"):
         step_with(answer, None)
+
+
+@pytest.mark.parametrize(
+    ("view", "told"),
+    [
+        (padded([[1, 2]] * 3), r"has to be a Sequences of 8 histories, .* got items \[3, 2\]"),
+        (padded([[1, 2]] * 7 + [[13]]), r"row 7 is no history: item 13 is unknown"),
+        (padded([[1] * 40] + [[1]] * 7), r"row 0 is no history: its length is 40; right is 1 to"),
+        (None, r"got a NoneType"),
+    ],
+)
+def test_a_view_that_is_no_histories_is_told(view: Any, told: str) -> None:
+    with pytest.raises(TaskError, match=rf"^odd: view 'key'.* {told}"):
+        step_with({"key": View(view)}, None)
+
+
+def test_the_operator_that_made_a_wrong_row_is_told() -> None:
+    @dataclass(frozen=True)
+    class Empties:
+        def __call__(self, seqs: Sequences, rng: torch.Generator) -> Sequences:
+            return Sequences(torch.zeros_like(seqs.items), torch.zeros_like(seqs.lengths))
+
+    task = AugmentedViews(name="views", operators=(Crop(), Empties()))
+    model = build_model(encoder_config("gru"), [task], TRAIN)
+    with pytest.raises(
+        TaskError, match=r"^views: view 'a': row \d, made by Empties, is no history"
+    ):
+        model.losses(BATCH, generator(0))
+    augment = AugmentedInput(AugmentConfig(1.0, (Empties(),)), max_length=16)
+    augment.fit(TRAIN)
+    with pytest.raises(OperatorError, match=r"^augment: what Empties made of row 0 is no history"):
+        augment(BATCH, generator(0))
 
 
 @pytest.mark.parametrize("views", [[], [HistoryState()], [HistoryState()] * 3, HistoryState()])
