@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 from experiments.metric_names import TEST_NDCG10
 from experiments.report.across import tick
 from experiments.report.aggregate import Mean
-from experiments.report.compare import Table
+from experiments.report.compare import Comparison, Table
+from experiments.report.pairs import paired
 from experiments.report.published import Published
 from experiments.report.statistics import LEAST_SEEDS
 from experiments.report.studies import Report
-from experiments.report.style import COLOURS, LINES, MARKERS, Plot, finish, legend, panels, styled
+from experiments.report.style import COLOURS, MARKERS, Plot, finish, legend, panels, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -102,49 +103,53 @@ def band(panel: Axes, mean: Mean | None) -> None:
         panel.axvspan(mean.low, mean.high, color=BAND, alpha=0.2, linewidth=0)
 
 
+@dataclass(frozen=True)
+class Point:
+    """What a contrast of this temperature adds to the baseline: a mean with its 95 % interval
+    over paired seeds, and the difference of each seed."""
+
+    temperature: float
+    gain: Comparison
+    seeds: tuple[float, ...]
+
+
 def draw_temperature(report: Report) -> Plot | None:
-    """A line a similarity, a small dot a seed; the baseline's seeds, or interval, as a band."""
+    """Difference from the baseline by temperature: means, intervals and seeds."""
     table = report.table("temperature", DATASET)
-    by_similarity = {} if table is None else curves(table)
-    if table is None or not by_similarity:
+    points = [] if table is None else curve(table)
+    if not points:
         return None
     figure, (panel,) = panels(1, width=6.0, height=3.4)
-    for number, (name, points) in enumerate(by_similarity.items()):
-        color = COLOURS[number]
-        panel.plot([x for x, _ in points], [sum(seeds) / len(seeds) for _, seeds in points],
-                   label=name, color=color, marker=MARKERS[number], linestyle=LINES[number],
-                   markersize=5)  # fmt: skip
-        for x, seeds in points:
-            panel.plot([x] * len(seeds), seeds, color=color, marker=".", markersize=4,
-                       linestyle="none", alpha=0.6)  # fmt: skip
-    for base in table.baselines[:1]:
-        mean = base.tested_mean(TEST_NDCG10)
-        values = [line.values[TEST_NDCG10] for line in base.lines]
-        low, high = mean.low or min(values), mean.high or max(values)
-        label = f"{base.variant}, no contrast; band: its "
-        label += "seeds" if mean.low is None else "interval"
-        panel.axhspan(low, high, color=BAND, alpha=0.35, linewidth=0)
-        panel.axhline(mean.mean, color=BAND, linewidth=1.2, label=label)
-    panel.set(xlabel="temperature", ylabel="test NDCG@10, seen excluded", xscale="log")
+    places = [point.temperature for point in points]
+    means = [point.gain.difference for point in points]
+    below = [0.0 if p.gain.interval is None else p.gain.difference - p.gain.interval[0]
+             for p in points]  # fmt: skip
+    panel.axhline(0.0, color=BAND, linewidth=1.2, label=f"{points[0].gain.baseline}, no contrast")
+    panel.errorbar(places, means, yerr=below, label="with the contrast", capsize=2,
+                   color=COLOURS[0], marker=MARKERS[0], markersize=5)  # fmt: skip
+    for point in points:
+        panel.plot([point.temperature] * len(point.seeds), point.seeds, color=COLOURS[0],
+                   marker=".", markersize=4, linestyle="none", alpha=0.6)  # fmt: skip
+    panel.set(xlabel="temperature", ylabel="difference of test NDCG@10", xscale="log")
     panel.margins(y=0.08)
-    tick(panel, sorted({x for points in by_similarity.values() for x, _ in points}))
+    tick(panel, places)
     legend(figure, panel)
-    caption = "Mean over seeds; a small dot is a seed."
-    text = "; ".join(f"{name}: {told(points)}" for name, points in by_similarity.items()) + "."
-    return finish(figure, "temperature", f"Temperature on {DATASET}", caption, text)
+    caption = (
+        "Seen items excluded; mean difference with its 95 % t-interval (3 seeds or more); a small "
+        "dot is a seed."
+    )
+    told = ", ".join(f"{point.gain.difference:+.4f} at {point.temperature:g}" for point in points)
+    return finish(figure, "temperature", f"Temperature on {DATASET}", caption, told + ".")
 
 
-def curves(table: Table) -> dict[str, list[tuple[float, list[float]]]]:
-    """{similarity: [(temperature, its seeds' NDCG@10)]}, both sorted."""
-    points: dict[str, list[tuple[float, list[float]]]] = {}
-    for group in table.groups:
+def curve(table: Table) -> list[Point]:
+    """The variants that name a temperature and have a baseline, by temperature."""
+    points = []
+    for group, gain in table.ranked:
         axes = {key.rpartition(".")[2]: value for key, value in group.lines[0].axes.items()}
-        if "temperature" in axes:
-            values = [line.values[TEST_NDCG10] for line in group.lines]
-            name = str(axes.get("similarity", "contrast"))
-            points.setdefault(name, []).append((float(axes["temperature"]), values))
-    return {name: sorted(points[name]) for name in sorted(points)}
-
-
-def told(points: list[tuple[float, list[float]]]) -> str:
-    return ", ".join(f"{sum(seeds) / len(seeds):.4f} at {x:g}" for x, seeds in points)
+        base = table.group(gain.baseline)
+        if "temperature" in axes and base is not None:
+            seeds = tuple(ours.values[TEST_NDCG10] - theirs.values[TEST_NDCG10]
+                          for ours, theirs in paired(group, base))  # fmt: skip
+            points.append(Point(float(axes["temperature"]), gain, seeds))
+    return sorted(points, key=lambda point: point.temperature)

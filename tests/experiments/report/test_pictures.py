@@ -9,9 +9,9 @@ import pytest
 
 from experiments.record.results_file import RESULTS, study_files
 from experiments.report.headline import COLUMNS, ROWS, headline
-from experiments.report.pictures import dots, pictures
+from experiments.report.pictures import curve, dots, pictures
 from experiments.report.studies import Report
-from tests.experiments.report.made_record import Values, made_study, write_record
+from tests.experiments.report.made_record import GAINS, Values, made_study, write_record
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +64,20 @@ def test_two_seeds_have_no_interval_and_say_so(tmp_path: Path) -> None:
     ours = [dot for dot in dots(made(tmp_path, seeds=2)) if not dot.published]
     assert ours
     assert all(dot.mean.low is None and dot.name.endswith(", 2 seeds") for dot in ours)
+
+
+@pytest.mark.parametrize("seeds", [2, 3])
+def test_the_curve_over_temperature_is_of_differences_paired_by_seed(
+    seeds: int, tmp_path: Path
+) -> None:
+    table = made(tmp_path, seeds).table("temperature", "beauty")
+    assert table is not None
+    points = curve(table)
+    assert [point.temperature for point in points] == sorted(GAINS)
+    for point in points:
+        assert len(point.seeds) == seeds
+        assert point.gain.difference == pytest.approx(sum(point.seeds) / seeds)
+        assert (point.gain.interval is not None) == (seeds == 3)
 
 
 def test_without_results_there_is_no_picture(tmp_path: Path) -> None:
