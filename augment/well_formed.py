@@ -54,9 +54,9 @@ def malformed(seqs: Sequences, num_items: int, longest: int) -> tuple[int, str] 
     items, lengths, real = seqs.items, seqs.lengths, seqs.real()
     most = min(longest, seqs.width)
     short, long = lengths < 1, lengths > most
-    holes = ((items == PADDING) == real).any(dim=1)
+    more = ((items != PADDING) & ~real).any(dim=1)  # a 0 inside is what some codes mask with
     unknown = (items < MASK) | (items > num_items)
-    wrong = short | long | holes | unknown.any(dim=1)
+    wrong = short | long | more | unknown.any(dim=1)
     if not bool(wrong.any()):
         return None
     row = int(wrong.nonzero()[0])
@@ -64,7 +64,7 @@ def malformed(seqs: Sequences, num_items: int, longest: int) -> tuple[int, str] 
     if short[row] or long[row]:
         limit = "`max_length`" if most == longest else "the width of its items"
         return row, f"its length is {length}; right is 1 to {most}, {limit}"
-    if holes[row]:
-        return row, f"{length} items, then padding (0), and nothing else, have to be in {values}"
+    if more[row]:
+        return row, f"its length is {length}, and only padding (0) may follow in {values}"
     item = int(items[row][unknown[row]][0])
     return row, f"item {item} is unknown; items are 1 to {num_items}, and {MASK} is a hidden one"
