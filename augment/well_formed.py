@@ -60,11 +60,12 @@ def malformed(seqs: Sequences, num_items: int, longest: int) -> tuple[int, str] 
     if not bool(wrong.any()):
         return None
     row = int(wrong.nonzero()[0])
-    length, values = int(lengths[row]), items[row].tolist()
+    length = int(lengths[row])
     if short[row] or long[row]:
         limit = "`max_length`" if most == longest else "the width of its items"
         return row, f"its length is {length}; right is 1 to {most}, {limit}"
     if more[row]:
-        return row, f"its length is {length}, and only padding (0) may follow in {values}"
+        only = f"only padding (0) may follow in {items[row].tolist()}"
+        return row, f"its length is {length}, and {only}"
     item = int(items[row][unknown[row]][0])
     return row, f"item {item} is unknown; items are 1 to {num_items}, and {MASK} is a hidden one"

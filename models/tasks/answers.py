@@ -44,7 +44,8 @@ def check_view(what: str, view: View, step: Step, num_items: int, max_length: in
         raise TaskError(f"{what} has to be {wrong}")
     if found := malformed(view.sequences, num_items, max_length):
         row, wrong = found
-        made = "" if view.drawn is None else f", made by {view.operator_of(row)},"
+        operator = view.operator_of(row)
+        made = f", made by {operator}," if operator else ""
         raise TaskError(f"{what}: row {row}{made} is no history: {wrong}")
 
 
