@@ -9,7 +9,7 @@ from experiments.metric_names import TEST_NDCG10
 from experiments.report.across import tick
 from experiments.report.aggregate import Mean
 from experiments.report.compare import Comparison, Table
-from experiments.report.pairs import paired
+from experiments.report.dots import of_seeds
 from experiments.report.published import Published
 from experiments.report.statistics import LEAST_SEEDS
 from experiments.report.studies import Report
@@ -147,9 +147,7 @@ def curve(table: Table) -> list[Point]:
     points = []
     for group, gain in table.ranked:
         axes = {key.rpartition(".")[2]: value for key, value in group.lines[0].axes.items()}
-        base = table.group(gain.baseline)
-        if "temperature" in axes and base is not None:
-            seeds = tuple(ours.values[TEST_NDCG10] - theirs.values[TEST_NDCG10]
-                          for ours, theirs in paired(group, base))  # fmt: skip
+        if "temperature" in axes:
+            seeds = tuple(of_seeds(table, group))
             points.append(Point(float(axes["temperature"]), gain, seeds))
     return sorted(points, key=lambda point: point.temperature)
