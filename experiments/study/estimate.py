@@ -15,7 +15,8 @@ from experiments.errors import UsageError
 from experiments.record.line import Values, is_number, workload
 from experiments.record.results_file import study_files
 from experiments.study.plan import Trial
-from experiments.training.device_name import is_cpu
+from experiments.training.device_name import is_cpu, without_threads
+from experiments.training.environment import device_name
 
 Seconds = dict[str, tuple[float, float]]
 """By `workload`: seconds an epoch, epochs of a training."""
@@ -24,7 +25,8 @@ Seconds = dict[str, tuple[float, float]]
 def timings(results: Path, own: dict[str, Values]) -> Seconds:
     """Medians over the finished trials of all results in a folder, and of a study's own.
 
-    A GPU's times tell nothing of a machine without one, and the other way round.  Incomplete and
+    A GPU's times tell nothing of a machine without one, and the other way round; another
+    processor's are taken where there are none of this one.  Incomplete and
     damaged lines are skipped; `run.py report` names them.
     """
     paths = study_files(results).values()
@@ -42,18 +44,27 @@ def json_object(text: bytes) -> Values:
 
 
 def medians(lines: Iterable[Values]) -> Seconds:
-    """Of the finished ones that were trained on the kind of device that is here."""
+    """Of the finished ones that were trained on the kind of device that is here.
+
+    Processors differ much: of a workload that this one has trained, only its own times count.
+    """
     on_cpu = not torch.cuda.is_available()
-    by_key: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    here = without_threads(device_name(torch.device("cpu")))
+    alike: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    same: dict[str, list[tuple[float, float]]] = defaultdict(list)
     for line in lines:
+        device = str(line.get("device"))
         epochs, seconds = line.get("epochs"), line.get("seconds/total")
-        if line.get("status") != "finished" or is_cpu(str(line.get("device"))) != on_cpu:
+        if line.get("status") != "finished" or is_cpu(device) != on_cpu:
             continue
         if is_number(epochs) and is_number(seconds):
-            by_key[workload_of(line)].append((seconds / max(epochs, 1), max(epochs, 1)))
+            time = (seconds / max(epochs, 1), max(epochs, 1))
+            alike[workload_of(line)].append(time)
+            if without_threads(device) == here:
+                same[workload_of(line)].append(time)
     return {
         key: (median(seconds for seconds, _ in times), median(epochs for _, epochs in times))
-        for key, times in by_key.items()
+        for key, times in {**alike, **same}.items()
     }
 
 

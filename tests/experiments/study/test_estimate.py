@@ -38,6 +38,16 @@ def test_only_times_of_the_same_kind_of_device_count(
     assert timings(tmp_path, lines) == {SMALL: (expected, 10)}
 
 
+def test_of_a_workload_that_this_processor_has_trained_only_its_own_times_count(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    here = device_name(torch.device("cpu"))
+    slow = [line("a", "x86_64, 1 threads", 900.0), line("b", "x86_64, 1 threads", 900.0, dim=256)]
+    lines = [*slow, line("c", here, 300.0)]
+    assert medians(lines) == {SMALL: (30.0, 10), "beauty sasrec prefixes 256 2": (90.0, 10)}
+
+
 def test_only_encoders_of_the_same_size_count(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     lines = [line("a", "x86_64, 1 threads", 300.0), line("b", "x86_64, 1 threads", 900.0, dim=256)]
