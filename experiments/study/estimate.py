@@ -25,8 +25,7 @@ Seconds = dict[str, tuple[float, float]]
 def timings(results: Path, own: dict[str, Values]) -> Seconds:
     """Medians over the finished trials of all results in a folder, and of a study's own.
 
-    A GPU's times tell nothing of a machine without one, and the other way round; another
-    processor's are taken where there are none of this one.  Incomplete and
+    A GPU's times tell nothing of a machine without one, and the other way round.  Incomplete and
     damaged lines are skipped; `run.py report` names them.
     """
     paths = study_files(results).values()
@@ -46,7 +45,8 @@ def json_object(text: bytes) -> Values:
 def medians(lines: Iterable[Values]) -> Seconds:
     """Of the finished ones that were trained on the kind of device that is here.
 
-    Processors differ much: of a workload that this one has trained, only its own times count.
+    Processors differ much: of a workload that this one has trained, only its own times count;
+    of another, those of all.
     """
     on_cpu = not torch.cuda.is_available()
     here = without_threads(device_name(torch.device("cpu")))
@@ -58,10 +58,10 @@ def medians(lines: Iterable[Values]) -> Seconds:
         if line.get("status") != "finished" or is_cpu(device) != on_cpu:
             continue
         if is_number(epochs) and is_number(seconds):
-            time = (seconds / max(epochs, 1), max(epochs, 1))
-            alike[workload_of(line)].append(time)
+            key, time = workload_of(line), (seconds / max(epochs, 1), max(epochs, 1))
+            alike[key].append(time)
             if without_threads(device) == here:
-                same[workload_of(line)].append(time)
+                same[key].append(time)
     return {
         key: (median(seconds for seconds, _ in times), median(epochs for _, epochs in times))
         for key, times in {**alike, **same}.items()
